@@ -1,0 +1,47 @@
+# make setup once, then: make demo · make test · make bench · make check
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/.setup-stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench check lock
+
+help:
+	@echo "make setup   virtual environment in $(VENV), from requirements.lock with hashes"
+	@echo "make demo    one held-out incident, played live on real Dagster"
+	@echo "make test    the tests"
+	@echo "make check   lint, format, types, import arrows, OpenEnv manifest"
+	@echo "make bench   how fast creating and stepping are"
+	@echo "make lock    requirements.lock anew from pyproject.toml"
+
+setup: $(STAMP)
+
+# The stamp is younger than what it was made from, so a second `make setup` does nothing.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {sys.version.split()[0]}: try make setup PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/mario demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python -m mario_dagster.bench.speed
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/openenv validate . --level static
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url -o requirements.lock

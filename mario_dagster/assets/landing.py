@@ -1,0 +1,198 @@
+"""The landing zone: files as producers deliver them, and the manifest that says what was delivered when.
+
+In: frames by feed and batch. Out: the same frames, checked against their checksum, and the manifest: the facts about
+deliveries (rows declared, landing time, checksum) that backlog, lag and `no_landed_row_is_lost` are measured from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from .frames import from_arrow, to_arrow
+
+MANIFEST = "manifest.json"
+WORKERS_FLOOR = 2
+MANY_BATCHES, MANY_ROWS = 5, 80
+
+
+class LandingError(RuntimeError):
+    """A landed file that is not there, or is not what its manifest says."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One file in the landing zone.
+
+    Args:
+        rows: rows the producer says it sent, each once; a retried delivery may hold more.
+        landed_at: when the file arrived, UTC; ages count from it.
+        sha256: of the file's bytes.
+        revision: 0 when first delivered, one more each time the producer sends it again.
+    """
+
+    feed: str
+    batch: str
+    rows: int
+    landed_at: datetime
+    sha256: str
+    revision: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "landed_at": self.landed_at.isoformat()}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What has landed, and when it is.
+
+    Args:
+        now: the incident's clock: ages and lags are measured against it.
+        workers_floor: recovery workers that a replay of this feed's batches takes at the least.
+    """
+
+    deliveries: tuple[Delivery, ...] = ()
+    now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    workers_floor: int = WORKERS_FLOOR
+
+    def feed(self, feed: str) -> Mapping[str, Delivery]:
+        """Batch -> delivery of one feed, in order of batch name."""
+        found = {delivery.batch: delivery for delivery in self.deliveries if delivery.feed == feed}
+        return {batch: found[batch] for batch in sorted(found)}
+
+    def get(self, feed: str, batch: str) -> Delivery:
+        delivery = self.feed(feed).get(batch)
+        if delivery is None:
+            raise LandingError(f"no batch '{batch}' of {feed} has landed; landed: {', '.join(self.feed(feed)) or 'none'}")
+        return delivery
+
+    def minutes_since(self, moment: datetime) -> float:
+        return max(0.0, (self.now - moment).total_seconds() / 60)
+
+
+def required_workers(pending_batches: int, pending_rows: int, floor: int) -> int:
+    """Recovery workers that replaying a backlog takes: 3 for a large one, else the feed's floor."""
+    return 3 if pending_batches >= MANY_BATCHES or pending_rows >= MANY_ROWS else floor
+
+
+class Landing:
+    """Landed files under `root/<feed>/<batch>.parquet`, and their manifest."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._cached: tuple[tuple[int, int], Manifest] | None = None
+
+    def manifest(self) -> Manifest:
+        """What has landed so far; empty when nothing has."""
+        try:
+            stat = (self.root / MANIFEST).stat()
+        except FileNotFoundError:
+            return Manifest()
+        stamp = (stat.st_mtime_ns, stat.st_ino)
+        if self._cached is None or self._cached[0] != stamp:
+            self._cached = (stamp, _parse((self.root / MANIFEST).read_text()))
+        return self._cached[1]
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Changes whenever the manifest does."""
+        try:
+            stat = (self.root / MANIFEST).stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino
+
+    def deliver(self, drop: Drop) -> Manifest:
+        """Write files, then the manifest that names them: a reader never sees a file half written."""
+        before = self.manifest()
+        held = {(delivery.feed, delivery.batch): delivery for delivery in before.deliveries}
+        for (feed, batch), parcel in drop.parcels.items():
+            held[feed, batch] = self._write(feed, batch, parcel, held.get((feed, batch)))
+        manifest = replace(
+            before,
+            deliveries=tuple(held[key] for key in sorted(held)),
+            now=drop.now,
+            workers_floor=drop.workers_floor,
+        )
+        self._save(manifest)
+        return manifest
+
+    def read(self, feed: str, batch: str) -> pd.DataFrame:
+        """The landed rows of one batch.
+
+        Raises:
+            LandingError: nothing landed under that name, or its bytes are not those that were delivered.
+        """
+        delivery = self.manifest().get(feed, batch)
+        path = self._path(feed, batch)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise LandingError(f"the file of batch '{batch}' of {feed} is gone from the landing zone") from None
+        if hashlib.sha256(data).hexdigest() != delivery.sha256:
+            raise LandingError(f"the file of batch '{batch}' of {feed} is not what was delivered: its checksum differs")
+        return from_arrow(pq.read_table(io.BytesIO(data)))
+
+    def _path(self, feed: str, batch: str) -> Path:
+        return self.root / feed / f"{batch}.parquet"
+
+    def _write(self, feed: str, batch: str, parcel: Parcel, before: Delivery | None) -> Delivery:
+        buffer = io.BytesIO()
+        pq.write_table(to_arrow(parcel.frame), buffer)
+        path = self._path(feed, batch)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, buffer.getvalue())
+        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        revision = before.revision + 1 if before else 0
+        return Delivery(feed, batch, parcel.rows, parcel.landed_at, digest, revision)
+
+    def _save(self, manifest: Manifest) -> None:
+        body = {
+            "now": manifest.now.isoformat(),
+            "workers_floor": manifest.workers_floor,
+            "deliveries": [delivery.to_dict() for delivery in manifest.deliveries],
+        }
+        replace_file(self.root / MANIFEST, json.dumps(body, indent=1).encode())
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a producer puts into one file: its rows, and what it declares about them."""
+
+    frame: pd.DataFrame
+    rows: int
+    landed_at: datetime
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Files that land together: (feed, batch) -> parcel."""
+
+    now: datetime
+    parcels: Mapping[tuple[str, str], Parcel] = field(default_factory=dict)
+    workers_floor: int = WORKERS_FLOOR
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that readers, and a clone that links to the old one, never see it half done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _parse(text: str) -> Manifest:
+    body = json.loads(text)
+    deliveries = tuple(
+        Delivery(**{**fields, "landed_at": datetime.fromisoformat(fields["landed_at"])}) for fields in body["deliveries"]
+    )
+    return Manifest(deliveries, datetime.fromisoformat(body["now"]), body["workers_floor"])

@@ -1,0 +1,105 @@
+"""One pipeline's world on disk, found from the Dagster instance it runs on.
+
+In: a Dagster instance. Out: its lake, landing zone, published tables and deploys. A sandbox keeps its Dagster home in
+`<sandbox>/dagster`, so whichever process runs an asset (an agent's step, `dagster-webserver`, `dagster dev`, a script)
+finds the same tables, with no configuration in between.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from .lake import Lake
+from .landing import Landing, replace_file
+
+SANDBOX_FILE = "sandbox.json"
+SANDBOX_VARIABLE = "MARIO_SANDBOX"
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """A transform release that is live for a derived table, and what it does to the output that it should not.
+
+    Args:
+        rename: contract column -> the name it is written under.
+        texts: column -> how its numbers are spelt, with `{value}` or `{cents}` (`"{cents} cents"`), or for a moment a
+            `strftime` pattern.
+        scale: column -> factor its numbers are multiplied by.
+    """
+
+    rename: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class World:
+    """Where one pipeline's files are. `root` is the sandbox folder."""
+
+    root: Path
+    lake: Lake
+    landing: Landing
+    published: Lake
+
+    def deploy(self, table: str) -> Deploy:
+        """The live release of a derived table's transform; a harmless one where none is recorded."""
+        try:
+            deploys = json.loads((self.root / "deploys.json").read_text())
+        except FileNotFoundError:
+            return Deploy()
+        return Deploy(**deploys.get(table, {}))
+
+    def set_deploys(self, deploys: Mapping[str, Deploy]) -> None:
+        body = {table: {name: dict(value) for name, value in vars(deploy).items()} for table, deploy in deploys.items()}
+        replace_file(self.root / "deploys.json", json.dumps(body, indent=1, sort_keys=True).encode())
+
+    def close(self) -> None:
+        self.lake.close()
+        self.published.close()
+        with _LOCK:
+            _WORLDS.pop(self.root, None)
+
+
+_WORLDS: dict[Path, World] = {}
+_LOCK = threading.Lock()
+
+
+def world_at(root: Path) -> World:
+    """The world in a folder; one object a folder and process, so that everyone shares its caches."""
+    root = Path(root).resolve()
+    with _LOCK:
+        if root not in _WORLDS:
+            _WORLDS[root] = World(root, Lake(root / "lake"), Landing(root / "landing"), Lake(root / "published"))
+        return _WORLDS[root]
+
+
+def world_of(instance: dg.DagsterInstance) -> World:
+    """The world that a Dagster instance belongs to.
+
+    A sandbox's own Dagster home decides; then `MARIO_SANDBOX`; else (`dagster dev` in a fresh checkout) a world of its
+    own inside the Dagster home.
+    """
+    home = Path(instance.root_directory)
+    if (home.parent / SANDBOX_FILE).exists():
+        return world_at(home.parent)
+    named = os.environ.get(SANDBOX_VARIABLE)
+    if named:
+        if not (Path(named) / SANDBOX_FILE).exists():
+            raise FileNotFoundError(f"{SANDBOX_VARIABLE}={named} is no sandbox: it holds no {SANDBOX_FILE}")
+        return world_at(Path(named))
+    return world_at(home / "mario")
+
+
+def lake_name(key: dg.AssetKey, partition: str | None = None) -> str:
+    """A table's name in the lake: its asset key, and the partition as a folder of its own."""
+    return "/".join((*key.path, partition) if partition else key.path)
+
+

@@ -1,0 +1,196 @@
+"""What exists, as frozen values: `Task`, `Table`, `Column`, `Card`, `Profile`.
+
+In: nothing (standard library only, so that `mario --help` and `mario tasks` stay instant). Out: the values that assets,
+incidents, checks, graders and the OpenEnv side all read their contracts from.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ColumnType = Literal["int64", "float64", "string", "date", "timestamp"]
+Split = Literal["train", "eval"]
+Feedback = Literal["truth", "checks"]
+SPLITS: tuple[Split, ...] = ("train", "eval")
+FEEDBACKS: tuple[Feedback, ...] = ("truth", "checks")
+
+MIN_WORKERS, MAX_WORKERS = 1, 3
+
+
+class UnknownName(LookupError):
+    """A name that is in no registry; says which ones are, and which one was probably meant."""
+
+    def __init__(self, noun: str, name: object, choices: Iterable[str]):
+        self.noun, self.name, self.choices = noun, name, tuple(choices)
+        shown = str(name)[:80]
+        close = difflib.get_close_matches(shown, self.choices, n=1, cutoff=0.5)
+        hint = f"; did you mean '{close[0]}'?" if close else f"; choose one of: {', '.join(self.choices) or 'none'}"
+        super().__init__(f"no {noun} '{shown}'{hint}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract.
+
+    Args:
+        name: as the contract spells it.
+        type: the type it is stored in once repaired.
+        minimum, maximum: the plausible range of a number, both ends included; a value outside is not of this world.
+        categories: the allowed values of a categorical string.
+        pattern: a regular expression that a string matches whole.
+        references: `table.column` that every value must be found in.
+        skewed: the values spread over orders of magnitude, so that outliers are judged on a log scale.
+    """
+
+    name: str
+    type: ColumnType
+    description: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] = ()
+    pattern: str | None = None
+    references: str | None = None
+    skewed: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        return self.type in ("int64", "float64")
+
+    @property
+    def is_moment(self) -> bool:
+        return self.type in ("date", "timestamp")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a task: its columns in contract order, its key, and where it comes from.
+
+    Args:
+        feed: the landing source it is loaded from (`orders`), or None for a derived table.
+        batched: its feed arrives in batches, each a partition of the landed asset.
+        upstream: for a derived table, the tables it is computed from.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: str
+    description: str = ""
+    feed: str | None = None
+    batched: bool = False
+    upstream: tuple[str, ...] = ()
+
+    @property
+    def derived(self) -> bool:
+        return self.feed is None
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise UnknownName("column", name, self.column_names)
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the person on call is told about a task's incidents; shown in every observation, the same for all profiles."""
+
+    incident_type: str
+    objective: str
+    broken_state: str
+    incident_summary: str
+    diagnosis_signals: tuple[str, ...]
+    repair_steps: tuple[str, ...]
+    recovery_requirements: tuple[str, ...]
+    unsafe_commit_conditions: tuple[str, ...]
+    failure_conditions: tuple[str, ...]
+    threshold_rationale: str
+    target_policy: str
+    dense_shaping_notes: tuple[str, ...] = ()
+    exploit_checks: tuple[str, ...] = ()
+    latent_variation_axes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One pipeline with its contracts, threshold, step budget and card.
+
+    Args:
+        id: 1 to 5 in this package; a plugin's task takes a higher one.
+        slug: asset key prefix, folder name and code location group.
+        threshold: the raw score that success needs, 0 to 1.
+        max_steps: actions an episode may take.
+        pool: name of the Dagster concurrency pool that batch loads run in, None where the task has no batches.
+        objective_weights: parts of the score and their weights, adding up to 1.
+        subgoals: the order in which a careful engineer would go; reported, never enforced.
+        aliases: other names a task is asked for by.
+    """
+
+    id: int
+    slug: str
+    name: str
+    difficulty: Literal["easy", "medium", "hard"]
+    threshold: float
+    max_steps: int
+    tables: tuple[Table, ...]
+    card: Card
+    objective_weights: Mapping[str, float]
+    subgoals: tuple[str, ...] = ()
+    pool: str | None = None
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def table_names(self) -> tuple[str, ...]:
+        return tuple(table.name for table in self.tables)
+
+    @property
+    def main_table(self) -> Table:
+        """The first table: active when an episode begins, and the batched one where there is one."""
+        return self.tables[0]
+
+    @property
+    def derived_tables(self) -> tuple[Table, ...]:
+        return tuple(table for table in self.tables if table.derived)
+
+    @property
+    def batched_table(self) -> Table | None:
+        return next((table for table in self.tables if table.batched), None)
+
+    def table(self, name: str) -> Table:
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise UnknownName("table", name, self.table_names)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named family of incidents of one task.
+
+    Args:
+        faults: the fault recipes of `mario_dagster.incidents` it is composed of; opaque here.
+        splits: where the seed may draw it.
+        held_out: drawn in eval only, with names, spellings and units that no train profile uses. Never shown to a player.
+        patterns: words for what is drifting; shown in train, `undisclosed` elsewhere until an episode is done.
+    """
+
+    name: str
+    task: str
+    splits: tuple[Split, ...]
+    summary: str
+    faults: tuple[Any, ...] = ()
+    held_out: bool = False
+    patterns: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)

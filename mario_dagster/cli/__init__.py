@@ -1,0 +1,13 @@
+"""The `mario` command.
+
+In: a command line. Out: tables for people, `--json` for scripts, and an exit status: 0 when the thing asked for happened.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """What the `mario` script runs."""
+    from .app import app
+
+    app(prog_name="mario")

@@ -1,0 +1,7 @@
+"""`python -m mario_dagster.cli`: the command without its script, as the demo starts its server."""
+
+from __future__ import annotations
+
+from mario_dagster.cli import main
+
+main()

@@ -1,0 +1,73 @@
+"""How the command speaks: one console for results, one for progress, JSON where a script asked for it.
+
+In: values. Out: text on standard output; progress and errors on standard error, so that piping a result stays clean.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mario_dagster.env.actions import Move
+
+
+class CommandError(Exception):
+    """What was asked for cannot be done; the message names the thing and the fix. Ends the command with status 1."""
+
+
+@cache
+def out() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@cache
+def err() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """The value as JSON, unwrapped and uncoloured."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """A plain table; `right` names the columns that hold numbers."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    out().print(table)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner on a terminal, one line elsewhere, while the block runs."""
+    if err().is_terminal:
+        with err().status(what):
+            yield
+    else:
+        err().print(f"{what} …", markup=False)
+        yield
+
+
+def describe(move: Move) -> str:
+    """A move as a person would write it: `rename_column(observed_at → event_ts)`."""
+    named = [name for name in (move.target_column, move.new_name) if name]
+    if move.column_order:
+        named.append(", ".join(move.column_order))
+    return f"{move.action.name}({' → '.join(named)})" if named else move.action.name

@@ -1,0 +1,175 @@
+"""`mario demo`: one incident that nobody trained for, played live against a real server.
+
+In: which incident and which policy. Out: a line a step as it happens, the score, what was published, and the command that
+opens the Dagster UI on it. The server is a process of its own and the policy talks to it over a WebSocket, as any agent
+anywhere would.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .console import CommandError, describe, err, out, print_json, working
+from .sandboxes import opened
+from .server import local_server
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from mario_dagster.policies.play import Played, Turn
+
+# A held-out family: its names, spellings and units occur in no train profile.
+PROFILE, SEED = "heldout_temporal_rollup_contract_family", 1
+WIDTHS = (4, 38, 7, 14)
+PLAIN_WIDTH = 120
+
+
+def run_demo(
+    *, task: str, profile: str | None, split: str, seed: int | None, policy: str, url: str | None, as_json: bool
+) -> int:
+    """Play it; status 0 when it was published at or above the threshold."""
+    from mario_dagster.catalog import SPLITS, UnknownName
+    from mario_dagster.catalog import task as find_task
+    from mario_dagster.policies import policy as find_policy
+
+    if split not in SPLITS:
+        raise UnknownName("split", split, SPLITS)
+    player, chosen = find_policy(policy), find_task(task)
+    options: dict[str, Any] = {
+        "task": chosen.slug,
+        "split": split,
+        "seed": SEED if seed is None else seed,
+        "profile": profile or (PROFILE if split == "eval" else None),
+        "episode_id": f"demo-{secrets.token_hex(4)}",
+    }
+    live = LiveTable(chosen.max_steps, quiet=as_json)
+    with _server(url) as address:
+        from mario_dagster.env.client import MarioEnv
+        from mario_dagster.policies.play import play
+
+        try:
+            with MarioEnv(base_url=address).sync() as env, live.playing():
+                played = play(env, player, on_turn=live.add, **options)
+        except (RuntimeError, OSError) as error:
+            raise CommandError(f"the server at {address} would not play: {error}") from error
+    report = _report(options, played, chosen.threshold, here=url is None)
+    if as_json:
+        print_json(report)
+    else:
+        _print_summary(report)
+    return 0 if report["success"] else 1
+
+
+@contextmanager
+def _server(url: str | None) -> Iterator[str]:
+    """The address of the server to play on; our own one is there for the length of the block."""
+    if url:
+        yield url
+        return
+
+    def preload() -> None:
+        import mario_dagster.env.client  # noqa: F401 - while the server starts, so that both imports overlap
+
+    with ExitStack() as stack:
+        with working("Starting a server on a free port (about 10 seconds)"):
+            address = stack.enter_context(local_server(meanwhile=preload))
+        yield address
+
+
+# --- while it is played -----------------------------------------------------------------------------------------------
+
+
+class LiveTable:
+    """The play as a growing table: a line a step above a line that says what is being waited for."""
+
+    def __init__(self, budget: int, *, quiet: bool):
+        self._budget, self._quiet = budget, quiet
+        self._status: Status | None = None
+
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        if self._quiet or not err().is_terminal:
+            if not self._quiet:
+                err().print("Breaking a pipeline …", markup=False)
+            yield
+            return
+        with err().status("Breaking a pipeline: healthy history first, then the incident") as self._status:
+            yield
+
+    def add(self, turn: Turn) -> None:
+        """Show a turn that is over."""
+        if self._quiet:
+            return
+        seen = turn.observation
+        if turn.move is None:
+            self._head(seen)
+        checks, failing = int(seen["check_count"]), len(seen["failing_checks"])
+        action = "the incident strikes" if turn.move is None else describe(turn.move)
+        result = " ".join(str(seen["action_result"]).split())
+        self._row(
+            (str(turn.number), action, f"{seen['current_score']:.3f}", f"{failing} red {checks - failing} green", result),
+            style="red" if result.startswith(("invalid:", "failed:")) else None,
+        )
+        if self._status:
+            self._status.update(f"step {turn.number + 1} of at most {self._budget}")
+
+    def _head(self, seen: Mapping[str, Any]) -> None:
+        out().print(f"\n[bold]{seen['incident_type']}[/bold]\n{seen['incident_summary']}\n")
+        self._row(("step", "action", "score", "checks", "what Dagster did"), style="bold")
+
+    def _row(self, cells: tuple[str, ...], style: str | None) -> None:
+        from rich.text import Text
+
+        width = out().width if out().is_terminal else PLAIN_WIDTH
+        widths = (*WIDTHS, max(width - sum(WIDTHS) - 2 * len(WIDTHS), 20))
+        line = Text(style=style or "")
+        for place, (cell, room) in enumerate(zip(cells, widths, strict=True)):
+            text = cell if len(cell) <= room else f"{cell[: room - 1]}…"
+            right = place in (0, 2)
+            line.append(text.rjust(room) if right else text.ljust(room))
+            line.append("  ")
+        line.rstrip()
+        out().print(line, soft_wrap=True)
+
+
+# --- when it is over --------------------------------------------------------------------------------------------------
+
+
+def _report(options: Mapping[str, Any], played: Played, threshold: float, *, here: bool) -> dict[str, Any]:
+    last = played.last.observation
+    return {
+        **options,
+        "steps": played.steps,
+        "done_reason": played.done_reason,
+        "success": played.succeeded,
+        "score": last["current_score"],
+        "threshold": threshold,
+        "total_reward": round(played.total_reward, 4),
+        "failing_checks": list(last["failing_checks"]),
+        "published": _published(options["episode_id"]) if here and played.succeeded else {},
+        "actions": [turn.move.to_dict() for turn in played.turns if turn.move],
+    }
+
+
+def _published(sandbox_id: str) -> dict[str, int]:
+    """Published table -> rows, read back from the sandbox on disk."""
+    with opened(sandbox_id) as sandbox:
+        return {table.name: len(sandbox.published(table.name)) for table in sandbox.task.tables}
+
+
+def _print_summary(report: Mapping[str, Any]) -> None:
+    verdict = "[green]published[/green]" if report["success"] else f"[red]not published: {report['done_reason']}[/red]"
+    out().print(
+        f"\n{verdict}  score {report['score']:.3f} (threshold {report['threshold']}), "
+        f"{report['steps']} steps, total reward {report['total_reward']:+.3f}"
+    )
+    if report["published"]:
+        rows = ", ".join(f"{name} ({count} rows)" for name, count in report["published"].items())
+        out().print(f"tables       {rows}", markup=False)
+    if report["failing_checks"]:
+        out().print(f"still red    {', '.join(report['failing_checks'])}", markup=False)
+    out().print(f"sandbox      {report['episode_id']}", markup=False)
+    out().print("look inside  mario ui latest", markup=False)

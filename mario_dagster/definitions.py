@@ -1,0 +1,70 @@
+"""The code location: every task's graph, checks, jobs and schedule. What `workspace.yaml` names.
+
+In: the pipelines of `assets/`. Out: one `Definitions`, and the same jobs, built once, for runs inside this process.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import dagster as dg
+
+from mario_dagster.assets import temporal
+from mario_dagster.assets.jobs import jobs_of, schedule_of
+from mario_dagster.assets.pipeline import LakeIOManager, Pipeline
+from mario_dagster.assets.publish import published_assets
+from mario_dagster.assets.sources import landing_sensor
+from mario_dagster.catalog import Task
+from mario_dagster.sandbox.grade_check import grade_check
+
+
+@cache
+def pipelines() -> dict[str, Pipeline]:
+    """Every task's pipeline, by slug."""
+    return {pipeline.task.slug: pipeline for pipeline in (temporal.PIPELINE,)}
+
+
+@cache
+def definitions() -> dg.Definitions:
+    """All definitions, built once a process."""
+    assets: list[Any] = []
+    checks: list[Any] = []
+    jobs: list[Any] = []
+    schedules: list[Any] = []
+    sensors: list[Any] = []
+    for pipeline in pipelines().values():
+        assets += [*pipeline.assets, published_assets(pipeline.task)]
+        checks += [*pipeline.checks, grade_check(pipeline.task)]
+        jobs += jobs_of(pipeline)
+        schedules.append(schedule_of(pipeline))
+        sensors.append(landing_sensor(pipeline.task))
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=checks,
+        jobs=jobs,
+        schedules=schedules,
+        sensors=sensors,
+        resources={"lake": LakeIOManager()},
+    )
+
+
+@cache
+def job(name: str) -> dg.JobDefinition:
+    """One job, resolved once: resolving costs tens of milliseconds, an episode runs dozens."""
+    return definitions().resolve_job_def(name)
+
+
+@cache
+def asset_graph() -> Any:
+    """The graph that Dagster's staleness is computed over."""
+    return definitions().resolve_asset_graph()
+
+
+def pipeline(task: Task) -> Pipeline:
+    return pipelines()[task.slug]
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return definitions()

@@ -1,0 +1,154 @@
+"""What `reset` may be asked for: one frozen value, checked in one place for every way in.
+
+In: keywords as a client sent them. Out: `ResetOptions`, or a `BadRequest` that names the keyword and the valid choices.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from mario_dagster.catalog import FEEDBACKS, SPLITS, Feedback, Split, Task, UnknownName, task, tasks
+
+from .errors import BadRequest
+
+MAX_SEED = 2**31 - 1
+MAX_SCALE = 1000
+EPISODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+KEYWORDS = ("seed", "episode_id", "task", "task_id", "split", "profile", "scale", "feedback", "index")
+# Rows of the task API's list: a split's tasks are the pipelines, each under this many seeds.
+SEEDS_PER_TASK = 100
+
+
+@dataclass(frozen=True)
+class ResetOptions:
+    """One incident to start.
+
+    Args:
+        seed: decides everything that varies; drawn at random when the client names none.
+        episode_id: the id to play under, which becomes the sandbox's; made up when None.
+        profile: the family of incident by name; None lets the seed draw it from the split.
+        scale: how many times the rows.
+        feedback: what shapes reward and `current_score`; None is the split's default.
+    """
+
+    task: Task
+    split: Split
+    seed: int
+    episode_id: str | None = None
+    profile: str | None = None
+    scale: int = 1
+    feedback: Feedback | None = None
+
+
+def reset_options(keywords: Mapping[str, Any]) -> ResetOptions:
+    """The options that a client's keywords mean.
+
+    Raises:
+        BadRequest: a keyword is unknown, or its value is not one that `reset` takes.
+    """
+    for name in keywords:
+        if name not in KEYWORDS:
+            raise BadRequest(str(UnknownName("keyword of reset", name, KEYWORDS)))
+    given = {name: value for name, value in keywords.items() if value is not None}
+    split = _choice(given, "split", SPLITS, "train")
+    chosen, seed = _task_and_seed(given, cast(Split, split))
+    return ResetOptions(
+        task=chosen,
+        split=cast(Split, split),
+        seed=seed,
+        episode_id=episode_id(given["episode_id"]) if "episode_id" in given else None,
+        profile=_text(given, "profile"),
+        scale=_whole(given["scale"], "scale", 1, MAX_SCALE) if "scale" in given else 1,
+        feedback=cast("Feedback | None", _choice(given, "feedback", FEEDBACKS, None)),
+    )
+
+
+def episode_id(value: object) -> str:
+    """An id that can name a folder and nothing outside it.
+
+    Raises:
+        BadRequest: it is anything else.
+    """
+    if not isinstance(value, str) or not EPISODE_ID.fullmatch(value):
+        raise BadRequest(
+            f"episode_id {_quoted(value)} is no id: 1 to 64 letters, digits, '-' and '_', beginning with a letter or digit"
+        )
+    return value
+
+
+def task_named(value: object) -> Task:
+    """The task a client means by an id, a slug or an alias.
+
+    Raises:
+        BadRequest: there is none, or it is no name at all.
+    """
+    if isinstance(value, bool) or not (isinstance(value, str) or (isinstance(value, int) and 0 <= value <= MAX_SEED)):
+        raise BadRequest(f"task {_quoted(value)} is no task's name; choose one of: {', '.join(t.slug for t in tasks())}")
+    try:
+        return task(value)
+    except UnknownName as error:
+        raise BadRequest(str(error)) from None
+
+
+def task_specs(split: str) -> list[dict[str, Any]]:
+    """What the task API lists for a split: every pipeline under the first hundred seeds, as keywords of `reset`."""
+    _choice({"split": split}, "split", SPLITS, None)
+    specs = [(each, seed) for each in tasks() for seed in range(SEEDS_PER_TASK)]
+    return [
+        {"id": f"{split}-{each.slug}-{seed}", "index": index, "task": each.slug, "split": split, "seed": seed}
+        for index, (each, seed) in enumerate(specs)
+    ]
+
+
+def _task_and_seed(given: Mapping[str, Any], split: Split) -> tuple[Task, int]:
+    if "index" in given:
+        clash = [name for name in ("seed", "task", "task_id", "profile") if name in given]
+        if clash:
+            raise BadRequest(f"index names a task and a seed of the split by itself; leave out {', '.join(clash)}")
+        specs = task_specs(split)
+        spec = specs[_whole(given["index"], "index", 0, len(specs) - 1)]
+        return task(spec["task"]), int(spec["seed"])
+    named = [task_named(given[name]) for name in ("task", "task_id") if name in given]
+    if len({each.id for each in named}) > 1:
+        raise BadRequest(f"task '{named[0].slug}' and task_id {named[1].id} are different tasks; send one of them")
+    seed = _whole(given["seed"], "seed", 0, MAX_SEED) if "seed" in given else secrets.randbelow(MAX_SEED + 1)
+    return (named[0] if named else tasks()[0]), seed
+
+
+def _whole(value: object, name: str, low: int, high: int) -> int:
+    try:
+        number = None if isinstance(value, bool) else operator.index(cast(Any, value))
+    except TypeError:
+        number = None
+    if number is None or not low <= number <= high:
+        raise BadRequest(f"{name} must be a whole number from {low} to {high}, not {_quoted(value)}")
+    return number
+
+
+def _choice(given: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str | None) -> str | None:
+    value = given.get(name, default)
+    if value is not None and (not isinstance(value, str) or value not in choices):
+        raise BadRequest(str(UnknownName(name, value, choices)))
+    return value
+
+
+def _text(given: Mapping[str, Any], name: str) -> str | None:
+    value = given.get(name)
+    if value is not None and (not isinstance(value, str) or not 0 < len(value) <= 128):
+        raise BadRequest(f"{name} must be a name of 1 to 128 characters, not {_quoted(value)}")
+    return value
+
+
+def _quoted(value: object) -> str:
+    """A client's value, short enough to say back."""
+    try:
+        text = repr(value)
+    except ValueError:
+        # An integer of thousands of digits has no decimal spelling in Python.
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,54 @@
+"""Players that a server can be asked to run: whatever policies the installed packages offer.
+
+In: entry points of the group `mario_dagster.policies`, each a class with `begin(seed)` and `choose(observation)`. Out:
+episodes they played. The facade knows no policy by itself, so that policies stay on the outside of the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, Protocol
+
+from .actions import Move
+from .episode import Episode
+from .errors import NoPlayer
+from .options import ResetOptions
+
+GROUP = "mario_dagster.policies"
+
+
+class Player(Protocol):
+    """What an entry point's class makes: a policy that is told observations and answers with moves."""
+
+    def begin(self, seed: int) -> None: ...
+
+    def choose(self, observation: Mapping[str, Any]) -> Any: ...
+
+
+def player(name: str) -> Player:
+    """A new player by name.
+
+    Raises:
+        NoPlayer: no installed package offers it.
+    """
+    found = {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+    if name not in found:
+        raise NoPlayer(f"no policy '{str(name)[:80]}' is installed; installed: {', '.join(sorted(found)) or 'none'}")
+    made: Player = found[name].load()()
+    return made
+
+
+def play(name: str, options: ResetOptions) -> dict[str, Any]:
+    """One episode played to its end by a player of that name, as the grader tells it."""
+    chosen = player(name)
+    chosen.begin(options.seed)
+    episode = Episode.start(options, via="baseline")
+    try:
+        reply = episode.reply()
+        while not reply.done:
+            fields = chosen.choose(reply.observation).to_dict()
+            reply = episode.step(Move.from_dict(fields))
+        return {**episode.summary(), "policy": name}
+    finally:
+        episode.close()

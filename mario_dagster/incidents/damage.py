@@ -1,0 +1,204 @@
+"""The bench on which faults work: a task's feeds as the producer redelivers them, and the pipeline's state.
+
+In: a clean world. Out, after the faults have struck: the landing frames, the ledger's records, the repairs that are
+called for. A feed is held as one run of rows over all batches, by contract column names, each row knowing its batch and
+which clean row it is; names, order and batches are made at the end, so that faults compose in any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mario_dagster.assets.frames import from_arrow, to_arrow
+from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.catalog import Column, Table, Task, UnknownName
+
+from .deploy import Deploy
+from .spellings import plain
+from .steps import ACTION_IDS, Step
+
+# Rows' places within a batch: genuine ones keep theirs, then come trailer lines, then what a retry wrote again.
+TRAILER_PLACE, RETRY_PLACE = 1e9, 2e9
+UNBATCHED = "c01"
+
+
+class FaultError(RuntimeError):
+    """Faults that do not go together, or do not fit the table they strike: an error in a profile."""
+
+
+@dataclass(frozen=True)
+class Added:
+    """Rows added to a feed: what kind, and by which fault."""
+
+    kind: str
+    fault: str
+
+
+class Feed:
+    """One feed under damage. Arrays have one entry a row."""
+
+    def __init__(self, table: Table, batches: Sequence[str], frames: Sequence[pd.DataFrame]):
+        self.table, self.batches = table, tuple(batches)
+        clean = pa.concat_tables([to_arrow(frame) for frame in frames]).combine_chunks()
+        self.clean: dict[str, pa.Array] = {name: _flat(clean.column(name)) for name in clean.column_names}
+        self.columns = dict(self.clean)
+        sizes = [len(frame) for frame in frames]
+        self.batch = np.repeat(np.arange(len(sizes)), sizes)
+        self.origin = np.arange(clean.num_rows)
+        self.place = self.origin.astype(np.float64)
+        self.kind = np.full(clean.num_rows, -1)  # index into `added`; -1 for a genuine row
+        self.added: list[Added] = []
+        self.names = {name: name for name in self.columns}
+        self.order = list(self.columns)
+        self.extras: dict[str, str] = {}  # column that the contract lacks -> fault
+        self.faults: dict[str, list[str]] = {}  # column -> faults that changed how it lands
+        self.writer: dict[str, np.ndarray] = {}  # column -> index into `faults[column]` of each cell's last writer
+        self.lost: dict[str, np.ndarray] = {}
+
+    @property
+    def size(self) -> int:
+        return len(self.batch)
+
+    @property
+    def genuine(self) -> np.ndarray:
+        return self.kind < 0
+
+    def column(self, name: str) -> Column:
+        return self.table.column(name)
+
+    def is_text(self, name: str) -> bool:
+        return bool(pa.types.is_string(self.columns[name].type))
+
+    def rewrite(self, name: str, values: pa.Array, fault: str) -> None:
+        """Replace a whole column: the feed spells, or types, it otherwise now."""
+        if self.column(name).type != "string" and self.is_text(name):
+            raise FaultError(f"{fault} cannot respell {self.table.name}.{name}: {self.faults[name][0]} has already")
+        self.columns[name] = values
+        self._wrote(name, np.ones(self.size, dtype=bool), fault)
+
+    def put(self, name: str, rows: np.ndarray, texts: Sequence[str | None], fault: str, lost: bool = False) -> None:
+        """Overwrite cells, by ascending row index, with texts or nulls; a text turns a typed column into text."""
+        if any(text is not None for text in texts) and not self.is_text(name):
+            self.columns[name] = plain(self.columns[name], self.column(name))
+        mask = np.zeros(self.size, dtype=bool)
+        mask[rows] = True
+        values = pa.array(list(texts), pa.string()).cast(self.columns[name].type)
+        self.columns[name] = pc.replace_with_mask(self.columns[name], pa.array(mask), values)
+        self._wrote(name, mask, fault)
+        if lost:
+            self.lost.setdefault(name, np.zeros(self.size, dtype=bool))[rows] = True
+
+    def repeat(self, rows: np.ndarray, kind: str, fault: str, place: np.ndarray) -> np.ndarray:
+        """Append exact copies of rows and return their indices; the caller may then change them with `assign`."""
+        start = self.size
+        taken = pa.array(rows)
+        self.columns = {name: pa.concat_arrays([held, held.take(taken)]) for name, held in self.columns.items()}
+        self.batch = np.concatenate([self.batch, self.batch[rows]])
+        self.origin = np.concatenate([self.origin, self.origin[rows]])
+        self.place = np.concatenate([self.place, place])
+        self.kind = np.concatenate([self.kind, np.full(len(rows), len(self.added))])
+        self.added.append(Added(kind, fault))
+        for held in (self.writer, self.lost):
+            for name, values in held.items():
+                held[name] = np.concatenate([values, values[rows]])
+        return np.arange(start, self.size)
+
+    def assign(self, name: str, rows: np.ndarray, values: pa.Array) -> None:
+        """Set cells of added rows, in the column's own type."""
+        mask = np.zeros(self.size, dtype=bool)
+        mask[rows] = True
+        self.columns[name] = pc.replace_with_mask(
+            self.columns[name], pa.array(mask), values.cast(self.columns[name].type)
+        )
+
+    def extend(self, name: str, values: pa.Array, position: int, fault: str) -> None:
+        """Add a column that the contract does not know."""
+        self.columns[name] = values
+        self.names[name] = name
+        self.order.insert(position, name)
+        self.extras[name] = fault
+
+    def rename(self, name: str, landed_as: str, fault: str) -> None:
+        if landed_as in self.names.values():
+            raise FaultError(f"{fault}: {self.table.name} already has a column '{landed_as}'")
+        self.names[name] = landed_as
+        self.faults.setdefault(name, []).append(fault)
+
+    def contract_order(self) -> tuple[str, ...]:
+        """Every landed column once repaired: the contract's in its order, then those it does not know."""
+        return (*self.table.column_names, *(name for name in self.order if name in self.extras))
+
+    def keys(self) -> list[str | None]:
+        """Keys as text, one a row."""
+        return list(plain(self.columns[self.table.key], self.column(self.table.key)).to_pylist())
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Batch -> frame as it lands: landed names, landed order, rows in the batch's own order."""
+        order = np.lexsort((self.place, self.batch))
+        rows = pa.array(order)
+        table = pa.table(
+            [self.columns[name].take(rows) for name in self.order], names=[self.names[n] for n in self.order]
+        )
+        bounds = np.searchsorted(self.batch[order], np.arange(len(self.batches) + 1))
+        return {
+            batch: from_arrow(table.slice(bounds[index], bounds[index + 1] - bounds[index]))
+            for index, batch in enumerate(self.batches)
+        }
+
+    def _wrote(self, name: str, mask: np.ndarray, fault: str) -> None:
+        faults = self.faults.setdefault(name, [])
+        faults.append(fault)
+        self.writer.setdefault(name, np.full(self.size, -1))[mask] = len(faults) - 1
+
+
+@dataclass
+class Damage:
+    """A task's world under damage: its feeds, and what the strike does to the pipeline around them."""
+
+    task: Task
+    feeds: dict[str, Feed]
+    healthy: int = 0
+    workers: int = 1
+    deploys: dict[str, Deploy] = field(default_factory=dict)
+    repairs: dict[Step, str] = field(default_factory=dict)  # in order, with the fault that first asked for it
+
+    @classmethod
+    def of(cls, task: Task, world: CleanWorld) -> Damage:
+        feeds = {}
+        for table in task.tables:
+            if table.feed is None:
+                continue
+            if table.batched:
+                names = [batch.name for batch in world.batches]
+                feeds[table.name] = Feed(table, names, [batch.frame for batch in world.batches])
+            else:
+                feeds[table.name] = Feed(table, [UNBATCHED], [world.feeds[table.feed]])
+        return cls(task, feeds, healthy=len(world.batches))
+
+    def feed(self, table: str) -> Feed:
+        """The feed that a table is loaded from. Raises `UnknownName` for a derived table or none of the task's."""
+        if table not in self.feeds:
+            raise UnknownName("fed table", table, self.feeds)
+        return self.feeds[table]
+
+    def undo(self, fault: str, table: str, action: str, column: str | None = None, **fields: Any) -> None:
+        """Note a repair that the fault makes necessary."""
+        self.repairs.setdefault(Step(ACTION_IDS[action], table, column, **fields), fault)
+
+    def deploy(
+        self, table: str, rename: Mapping[str, str], texts: Mapping[str, str], scale: Mapping[str, float]
+    ) -> None:
+        """Release a bad transform of a derived table, on top of what was released before."""
+        held = self.deploys.get(table, Deploy())
+        self.deploys[table] = Deploy({**held.rename, **rename}, {**held.texts, **texts}, {**held.scale, **scale})
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

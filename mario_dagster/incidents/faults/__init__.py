@@ -1,0 +1,77 @@
+"""Every fault of this package and of installed plugins; importing a module of it registers what it defines.
+
+In: the modules beside this file and the entry points `mario_dagster.faults` (each names a module or a fault class).
+Out: `faults()` and `fault("renamed_columns")`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+
+from mario_dagster.catalog import UnknownName
+
+from .bad_deploy import BadDeploy
+from .base import AnyOf, Fault, Stage, registered
+from .bogus_rows import BogusRows
+from .extended_schema import ExtendedSchema
+from .garbled_text import GarbledText
+from .late_batches import LateBatches
+from .lost_values import LostValues
+from .recased_category import RecasedCategory
+from .renamed_columns import RenamedColumns
+from .reordered_columns import ReorderedColumns
+from .retried_load import RetriedLoad
+from .retyped_column import RetypedColumn
+from .spelled_moments import SpelledMoments
+from .spelled_numbers import SpelledNumbers
+from .trailer_lines import TrailerLines
+
+__all__ = [
+    "AnyOf",
+    "BadDeploy",
+    "BogusRows",
+    "ExtendedSchema",
+    "Fault",
+    "GarbledText",
+    "LateBatches",
+    "LostValues",
+    "RecasedCategory",
+    "RenamedColumns",
+    "ReorderedColumns",
+    "RetriedLoad",
+    "RetypedColumn",
+    "SpelledMoments",
+    "SpelledNumbers",
+    "Stage",
+    "TrailerLines",
+    "fault",
+    "faults",
+]
+
+ENTRY_POINT = "mario_dagster.faults"
+
+
+def faults() -> Mapping[str, type[Fault]]:
+    """Every fault by name, plugins' included. A plugin that fails to load is left out with a warning."""
+    _load_plugins()
+    return registered()
+
+
+def fault(name: str) -> type[Fault]:
+    """The fault of that name. Raises `UnknownName` when there is none."""
+    known = faults()
+    if name not in known:
+        raise UnknownName("fault", name, known)
+    return known[name]
+
+
+@cache
+def _load_plugins() -> None:
+    for entry in metadata.entry_points(group=ENTRY_POINT):
+        try:
+            entry.load()
+        except Exception as error:
+            logging.getLogger(__name__).warning("fault plugin '%s' did not load: %s", entry.value, error)

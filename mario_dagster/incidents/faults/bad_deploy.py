@@ -1,0 +1,56 @@
+"""A transform was deployed that writes a derived table wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from mario_dagster.catalog import Column
+from mario_dagster.incidents.damage import Damage
+from mario_dagster.incidents.spellings import strftime
+
+from .base import Fault, Stage, one, some
+
+
+@dataclass(frozen=True)
+class BadDeploy(Fault):
+    """Names and spellings that stay live until they are repaired, and a factor that a refresh is free of.
+
+    Args:
+        aliases: column -> names it may be written under.
+        least, most: how many columns are renamed, both ends included.
+        texts: column -> spellings it may be written in: number templates, or names of moments' spellings.
+        scale: column -> range that the factor is drawn from.
+    """
+
+    stage: ClassVar[Stage] = Stage.PIPELINE
+    table: str
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    least: int = 0
+    most: int = 0
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scale: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        table = damage.task.table(self.table)
+        rename = {
+            column: one(rng, self.aliases[column]) for column in some(rng, tuple(self.aliases), self.least, self.most)
+        }
+        texts = {column: _spelling(table.column(column), one(rng, pool)) for column, pool in self.texts.items()}
+        scale = {column: round(float(rng.uniform(*bounds)), 3) for column, bounds in self.scale.items()}
+        damage.deploy(self.table, rename, texts, scale)
+        for column, alias in rename.items():
+            damage.undo(self.name, self.table, "rename_column", alias, new_name=column)
+        for column in texts:
+            damage.undo(self.name, self.table, _cast(table.column(column)), column)
+
+
+def _spelling(column: Column, spelling: str) -> str:
+    return strftime(spelling, column) if column.is_moment else spelling
+
+
+def _cast(column: Column) -> str:
+    return {"int64": "cast_to_int", "float64": "cast_to_float"}.get(column.type, "cast_to_string")

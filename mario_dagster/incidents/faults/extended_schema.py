@@ -1,0 +1,37 @@
+"""Columns arrive that the contract does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from mario_dagster.incidents.damage import Damage
+
+from .base import Fault, Stage, one, some
+
+
+@dataclass(frozen=True)
+class ExtendedSchema(Fault):
+    """The producer added columns. That is allowed, and needs no repair: it is there to be told from a rename.
+
+    Args:
+        columns: name -> texts its cells are drawn from.
+        least, most: how many columns, both ends included.
+    """
+
+    stage: ClassVar[Stage] = Stage.SCHEMA
+    table: str
+    columns: Mapping[str, tuple[str, ...]]
+    least: int = 1
+    most: int = 1
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        for name in some(rng, tuple(self.columns), self.least, self.most):
+            pool = self.columns[name]
+            values = pa.array([pool[index] for index in rng.integers(len(pool), size=feed.size)], pa.string())
+            feed.extend(name, values, one(rng, range(1, len(feed.order) + 1)), self.name)

@@ -1,0 +1,35 @@
+"""Categories arrive in another case, or with blanks around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mario_dagster.incidents.damage import Damage
+
+from .base import Fault, some_rows
+
+_CASES = (str.upper, str.title, str.swapcase, lambda text: f" {text}", lambda text: f"{text.title()} ")
+
+
+@dataclass(frozen=True)
+class RecasedCategory(Fault):
+    """A share of a categorical column's cells is spelt in another case or with blanks.
+
+    Args:
+        share: of all rows, at least one.
+    """
+
+    table: str
+    column: str
+    share: tuple[float, float] = (0.2, 0.6)
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        rows = some_rows(rng, np.arange(feed.size), self.share)
+        cases = rng.integers(len(_CASES), size=len(rows))
+        held = feed.columns[self.column].take(rows).to_pylist()
+        texts = [None if text is None else _CASES[case](text) for text, case in zip(held, cases, strict=True)]
+        feed.put(self.column, rows, texts, self.name)
+        damage.undo(self.name, self.table, "cast_to_string", self.column)

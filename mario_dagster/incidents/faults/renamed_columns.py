@@ -1,0 +1,41 @@
+"""Columns arrive under other names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mario_dagster.incidents.damage import Damage
+
+from .base import Fault, Stage, one, some
+
+
+@dataclass(frozen=True)
+class RenamedColumns(Fault):
+    """The producer renamed columns of a feed, in every batch alike.
+
+    Args:
+        aliases: column -> names it may arrive under.
+        least, most: how many columns, both ends included.
+        always: columns that are renamed whatever the seed.
+    """
+
+    stage: ClassVar[Stage] = Stage.SCHEMA
+    table: str
+    aliases: Mapping[str, tuple[str, ...]]
+    least: int = 1
+    most: int = 1
+    always: tuple[str, ...] = ()
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        open_ = [column for column in self.aliases if column not in self.always]
+        drawn = some(rng, open_, max(0, self.least - len(self.always)), max(0, self.most - len(self.always)))
+        for column in self.aliases:
+            if column in self.always or column in drawn:
+                alias = one(rng, self.aliases[column])
+                feed.rename(column, alias, self.name)
+                damage.undo(self.name, self.table, "rename_column", alias, new_name=column)

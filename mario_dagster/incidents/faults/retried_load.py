@@ -1,0 +1,35 @@
+"""A load was retried: some rows are delivered twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mario_dagster.incidents.damage import RETRY_PLACE, Damage
+
+from .base import Fault, Stage, some, some_rows
+
+
+@dataclass(frozen=True)
+class RetriedLoad(Fault):
+    """Some batches end with exact copies of a share of their rows: a load was cut off and begun again.
+
+    Args:
+        batches: how many batches, from least to most; a feed of one delivery has one.
+        share: of a batch's genuine rows, at least one.
+    """
+
+    stage: ClassVar[Stage] = Stage.DELIVERY
+    table: str
+    batches: tuple[int, int] = (2, 4)
+    share: tuple[float, float] = (0.3, 0.8)
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        least, most = (min(count, len(feed.batches)) for count in self.batches)
+        for batch in some(rng, range(len(feed.batches)), least, most):
+            rows = some_rows(rng, np.flatnonzero(feed.genuine & (feed.batch == batch)), self.share)
+            feed.repeat(rows, "retried", self.name, RETRY_PLACE + np.arange(len(rows)))
+        damage.undo(self.name, self.table, "remove_duplicates")

@@ -1,0 +1,36 @@
+"""A number arrives in another type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from mario_dagster.assets.frames import ARROW
+from mario_dagster.catalog import ColumnType
+from mario_dagster.incidents.damage import Damage
+from mario_dagster.incidents.spellings import plain
+
+from .base import Fault, one
+
+
+@dataclass(frozen=True)
+class RetypedColumn(Fault):
+    """A numeric column lands as text, or whole numbers land as floats; the values are the same.
+
+    Args:
+        types: types it may land in, each other than the contract's.
+    """
+
+    table: str
+    column: str
+    types: tuple[ColumnType, ...] = ("string", "float64")
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        column, kind = feed.column(self.column), one(rng, self.types)
+        held: pa.Array = feed.columns[self.column]
+        values = plain(held, column) if kind == "string" else held.cast(ARROW[kind].pyarrow_dtype)
+        feed.rewrite(self.column, values, self.name)
+        damage.undo(self.name, self.table, "cast_to_int" if column.type == "int64" else "cast_to_float", self.column)

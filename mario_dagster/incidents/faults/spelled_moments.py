@@ -1,0 +1,36 @@
+"""Dates and times arrive as text, in mixed spellings or with time-zone offsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mario_dagster.incidents.damage import Damage
+from mario_dagster.incidents.spellings import spell_rows
+
+from .base import Fault, every_choice, some
+
+
+@dataclass(frozen=True)
+class SpelledMoments(Fault):
+    """Every cell of a date or timestamp column is written in one of several spellings.
+
+    Args:
+        spellings: names in `catalog.marks`, or `iso_offset +05:30`.
+        least, most: how many of them one incident mixes, row by row.
+    """
+
+    table: str
+    column: str
+    spellings: tuple[str, ...]
+    least: int = 1
+    most: int = 1
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        spellings = some(rng, self.spellings, self.least, self.most)
+        choice = every_choice(rng, feed.size, len(spellings))
+        texts = spell_rows(feed.columns[self.column], feed.column(self.column), spellings, choice)
+        feed.rewrite(self.column, texts, self.name)
+        damage.undo(self.name, self.table, "cast_to_string", self.column)

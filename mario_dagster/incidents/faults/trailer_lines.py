@@ -1,0 +1,47 @@
+"""Files end with a total line that was loaded as if it were a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mario_dagster.incidents.damage import TRAILER_PLACE, Damage, Feed
+
+from .base import Fault, Stage, some
+
+
+@dataclass(frozen=True)
+class TrailerLines(Fault):
+    """Some batches hold a line with no key: the producer's total of the batch.
+
+    Args:
+        total: the column that holds the sum; all others but `keep` are null.
+        keep: columns that a total line fills in like any row.
+        batches: how many batches, from least to most.
+    """
+
+    stage: ClassVar[Stage] = Stage.ROWS
+    table: str
+    total: str
+    keep: tuple[str, ...] = ()
+    batches: tuple[int, int] = (3, 7)
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        for batch in some(rng, range(len(feed.batches)), *self.batches):
+            self._end(feed, batch)
+        damage.undo(self.name, self.table, "drop_nulls", feed.table.key)
+
+    def _end(self, feed: Feed, batch: int) -> None:
+        held = np.flatnonzero(feed.genuine & (feed.batch == batch))
+        total = round(pc.sum(feed.columns[self.total].take(pa.array(held))).as_py(), 2)
+        row = feed.repeat(held[-1:], "trailer", self.name, np.array([TRAILER_PLACE]))
+        for column in feed.table.columns:
+            if column.name == self.total:
+                feed.assign(column.name, row, pa.array([total]))
+            elif column.name not in self.keep:
+                feed.assign(column.name, row, pa.nulls(1, feed.columns[column.name].type))

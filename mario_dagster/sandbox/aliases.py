@@ -1,0 +1,89 @@
+"""Which drifted column is which contract column: by name and by values, with no list of names.
+
+In: a table's columns as stored, and its contract. Out: drifted name -> contract name, for the pairs that are likely.
+A name is compared word by word (rapidfuzz); the values are compared with what the contract allows: type, range,
+categories, pattern, uniqueness. Names alone would be fooled by a producer's taste, values alone by two alike columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from rapidfuzz import fuzz, utils
+
+from mario_dagster.assets.frames import column_type
+from mario_dagster.assets.repairs import parse_moments, parse_numbers
+from mario_dagster.catalog import Column, Table
+
+NAME_WEIGHT, VALUE_WEIGHT = 0.45, 0.55
+THRESHOLD = 0.45
+SAMPLE = 400
+
+
+def alias_hints(frame: pd.DataFrame, table: Table) -> Mapping[str, str]:
+    """Drifted column -> the contract column it probably is, best pairs first, each name used once."""
+    missing = [column for column in table.columns if column.name not in frame.columns]
+    extra = [str(name) for name in frame.columns if name not in table.column_names]
+    if not missing or not extra:
+        return {}
+    sample = frame.iloc[:SAMPLE]
+    scores = {
+        (name, column.name): NAME_WEIGHT * name_likeness(name, column.name) + VALUE_WEIGHT * value_likeness(sample[name], column, table)
+        for name in extra
+        for column in missing
+    }
+    hints: dict[str, str] = {}
+    for (name, expected), score in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
+        if score >= THRESHOLD and name not in hints and expected not in hints.values():
+            hints[name] = expected
+    return dict(sorted(hints.items()))
+
+
+def name_likeness(name: str, expected: str) -> float:
+    """0 to 1: how alike two column names are, word by word."""
+    return fuzz.token_set_ratio(name.replace("_", " "), expected.replace("_", " "), processor=utils.default_process) / 100
+
+
+def value_likeness(series: pd.Series, column: Column, table: Table) -> float:
+    """0 to 1: how well values fit what the contract says of a column, spelling aside."""
+    values = series.dropna()
+    if values.empty:
+        return 0.0
+    if column.is_moment:
+        fit = float(parse_moments(values).notna().mean()) if column_type(values) in ("string", "timestamp", "date") else 0.0
+    elif column.is_number:
+        fit = _number_fit(values, column)
+    else:
+        fit = _text_fit(values, column)
+    unique = values.is_unique
+    return fit if unique == (column.name == table.key) or not unique else 0.7 * fit
+
+
+def _number_fit(values: pd.Series, column: Column) -> float:
+    if column_type(values) in ("timestamp", "date"):
+        return 0.0
+    numbers = parse_numbers(values)
+    known = numbers.dropna()
+    if known.empty:
+        return 0.0
+    good = np.ones(len(known), dtype=bool)
+    if column.minimum is not None:
+        good &= (known >= column.minimum).to_numpy(dtype=bool)
+    if column.maximum is not None:
+        good &= (known <= column.maximum).to_numpy(dtype=bool)
+    whole = float((known == known.round()).mean())
+    kind = whole if column.type == "int64" else 1.0 - 0.4 * whole
+    return len(known) / len(values) * float(good.mean()) * kind
+
+
+def _text_fit(values: pd.Series, column: Column) -> float:
+    if column_type(values) != "string":
+        return 0.0
+    text = values.str.strip()
+    if column.categories:
+        return float(text.str.casefold().isin([name.casefold() for name in column.categories]).mean())
+    if column.pattern:
+        return 0.8 * float(text.str.fullmatch(column.pattern).mean())
+    return 0.5

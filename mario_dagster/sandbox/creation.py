@@ -1,0 +1,109 @@
+"""How a sandbox comes to be: healthy history that really ran, then the strike, then the run that fails.
+
+In: a compiled incident and an empty folder. Out: a sandbox in the state in which someone is called at night. Nothing is
+written that a run did not write, but for the files that producers deliver and the deploy that a colleague made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from mario_dagster import definitions
+from mario_dagster.assets.frames import canonical
+from mario_dagster.assets.landing import Drop, Parcel
+from mario_dagster.assets.sources import HEALTHY_WORKERS, clean_drop, range_tags, register_batches
+from mario_dagster.assets.tables import SNAPSHOT
+from mario_dagster.assets.world import Deploy, World, world_at
+from mario_dagster.catalog import Task
+from mario_dagster.incidents.compiler import Incident
+
+from .instance import RunResult, SandboxInstance, close_instance, create_home, open_instance, run_job
+
+DAGSTER_HOME = "dagster"
+
+
+class CreationError(RuntimeError):
+    """History that should have been green was not: a fault of this package, not of a player."""
+
+
+def live(incident: Incident, task: Task, root: Path) -> None:
+    """Live an incident through in an empty sandbox folder, up to the failed scheduled run."""
+    create_home(root / DAGSTER_HOME)
+    instance = open_instance(root / DAGSTER_HOME)
+    world = world_at(root)
+    try:
+        with instance.database.transaction():
+            _healthy_history(incident, task, world, instance)
+        with instance.database.transaction():
+            _strike(incident, task, world, instance)
+    finally:
+        world.close()
+        close_instance(instance)
+
+
+def twin(incident: Incident, task: Task) -> Mapping[str, pd.DataFrame]:
+    """Every table as the same pipeline computes it from the producers' clean data."""
+    transforms = definitions.pipeline(task).transforms
+    tables: dict[str, pd.DataFrame] = {}
+    for table in task.tables:
+        if table.derived:
+            tables[table.name] = transforms[table.name](**{name: tables[name] for name in table.upstream})
+        elif table.batched:
+            frames = [batch.frame for batch in incident.clean.batches]
+            tables[table.name] = canonical(pd.concat(frames, ignore_index=True), table)
+        else:
+            tables[table.name] = canonical(incident.clean.feeds[str(table.feed)].reset_index(drop=True), table)
+    return tables
+
+
+def _healthy_history(incident: Incident, task: Task, world: World, instance: SandboxInstance) -> None:
+    """The clean day so far: landed, loaded, derived, judged and published, all green."""
+    drop = clean_drop(task, incident.clean)
+    landed = {key: parcel for key, parcel in drop.parcels.items() if key[1] in (*incident.healthy_batches, SNAPSHOT)}
+    manifest = world.landing.deliver(replace(drop, parcels=landed))
+    if task.pool:
+        instance.event_log_storage.set_concurrency_slots(task.pool, HEALTHY_WORKERS)
+    batches = register_batches(instance, task, manifest)
+    for name, tags in (("hourly", range_tags(batches)), ("commit", {})):
+        result = _run(instance, task, name, {**tags, "mario/phase": "history"})
+        if not result.success:
+            failed = sorted(check for (_, check), passed in result.checks.items() if not passed)
+            raise CreationError(f"{task.slug}_{name} failed on clean data: {dict(result.errors)}; checks {failed}")
+
+
+def _strike(incident: Incident, task: Task, world: World, instance: SandboxInstance) -> None:
+    """Bad deploy, redelivered feed, starved pool; then the schedule runs, and what fails, fails."""
+    tags = {"mario/phase": "incident"}
+    if incident.deploys:
+        world.set_deploys({name: Deploy(**deploy.to_dict()) for name, deploy in incident.deploys.items()})
+        _run(instance, task, "refresh", tags)
+        # The wrong arithmetic was rolled back at once; what the release did to names and spellings is still live.
+        live_on = {name: Deploy(**{**deploy.to_dict(), "scale": {}}) for name, deploy in incident.deploys.items()}
+        world.set_deploys(live_on)
+    manifest = world.landing.deliver(_redelivery(incident, task))
+    register_batches(instance, task, manifest)
+    if task.pool:
+        instance.event_log_storage.set_concurrency_slots(task.pool, incident.workers)
+    _run(instance, task, "hourly", {**range_tags(incident.healthy_batches), **tags})
+    if incident.pending:
+        _run(instance, task, "replay", {**tags, "dagster/partition": incident.pending[0]})
+
+
+def _redelivery(incident: Incident, task: Task) -> Drop:
+    """The whole day's feeds once more, as the producer sends them after its redeploy."""
+    landed_at = {batch.name: batch.landed_at for batch in incident.clean.batches}
+    parcels = {}
+    for name, frame in incident.landing.items():
+        feed, batch = name.split("/", 1)
+        batched = batch in landed_at
+        key = (feed, batch if batched else SNAPSHOT)
+        parcels[key] = Parcel(frame, incident.declared[name], landed_at[batch] if batched else incident.clean.now)
+    return Drop(now=incident.clean.now, parcels=parcels, workers_floor=incident.required_floor)
+
+
+def _run(instance: SandboxInstance, task: Task, name: str, tags: Mapping[str, str]) -> RunResult:
+    return run_job(instance, definitions.job(f"{task.slug}_{name}"), tags={**tags, "mario/actor": "scheduler"})

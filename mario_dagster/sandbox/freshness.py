@@ -1,0 +1,59 @@
+"""What is late, what is stale, by how much: from Dagster's own staleness, the manifest and the lake's notes.
+
+In: a world, its instance, its asset graph. Out: derived tables that are stale; lags in minutes on the incident's clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+
+from mario_dagster.assets.evidence import Backlog
+from mario_dagster.assets.lake import NoTable
+from mario_dagster.assets.tables import stale_tables, table_name
+from mario_dagster.assets.world import World
+from mario_dagster.catalog import Task
+
+
+def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any) -> frozenset[str]:
+    """Derived tables that are not fresh by Dagster's data versions, or stand on one that is not.
+
+    Dagster's resolver looks one hop up; a table two hops below a change counts as stale here too.
+    """
+    resolver = CachingStaleStatusResolver(instance, graph, loading_context=LoadingContextForTest(instance))
+    stale: set[str] = set()
+    for table in task.tables:
+        status = resolver.get_status(dg.AssetKey([task.slug, table.name]))
+        if status != StaleStatus.FRESH or stale.intersection(table.upstream):
+            stale.add(table.name)
+    return frozenset(name for name in stale if task.table(name).derived)
+
+
+def stale(world: World, instance: dg.DagsterInstance, task: Task, graph: Any) -> frozenset[str]:
+    """Derived tables that are stale by Dagster or by what they record of their own inputs.
+
+    Dagster notes the inputs of every materialization, also of a repair that did not compute the table anew; the lake's
+    note keeps the inputs of the last computation, so a touched table is still seen to be old.
+    """
+    return dagster_stale(instance, task, graph) | stale_tables(world, task)
+
+
+def freshness_lag_minutes(world: World, task: Task, state: Backlog) -> float:
+    """Age of the oldest landed batch that some derived table does not show; 0 when they show all."""
+    oldest = 0.0
+    for table in task.derived_tables:
+        try:
+            shown = world.lake.note(table_name(task, table.name)).loaded.keys()
+        except NoTable:
+            shown = set()  # type: ignore[assignment]
+        hidden = [each for each in (*state.loaded, *state.pending) if each.batch not in shown]
+        oldest = max([oldest, *(state.manifest.minutes_since(each.landed_at) for each in hidden)])
+    return round(oldest, 2)
+
+
+def queue_backlog_age_minutes(state: Backlog) -> float:
+    """Age of the oldest batch that is not loaded; 0 when all are."""
+    return round(max((state.manifest.minutes_since(each.landed_at) for each in state.pending), default=0.0), 2)

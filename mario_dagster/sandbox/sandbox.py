@@ -1,0 +1,380 @@
+"""The sandbox: one directory holding one pipeline's world, the one mutable thing of the engine.
+
+In: a task, a profile, a seed; then repairs, replays, refreshes. Out: signals, grades, and a journal of steps. Every act is
+a Dagster run or an instance call on the sandbox's own home; everything told is read from there and from the tables, so
+whoever else works on the same home (the Dagster UI, a script, another server) is seen at the next look.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mario_dagster import definitions
+from mario_dagster.assets.evidence import backlog, pool_slots
+from mario_dagster.assets.publish import Release, newest_release
+from mario_dagster.assets.repairs import Repair
+from mario_dagster.assets.repairs import check as check_repair
+from mario_dagster.assets.tables import table_name
+from mario_dagster.assets.world import World, world_at
+from mario_dagster.catalog import MAX_WORKERS, MIN_WORKERS, Task, task
+
+from .creation import DAGSTER_HOME
+from .failures import FailureLog
+from .grader import Grade
+from .grading import grade_world
+from .home import Home, SandboxInfo
+from .instance import RunResult, close_instance, fingerprint, open_instance, run_job
+from .journal import Journal, Line, roll_back_orphans
+from .signals import Signals, read_signals
+from .templates import Recipe, clone_folder, instantiate
+from .vault import Vault
+
+Tags = Mapping[str, str]
+
+
+class InvalidAction(ValueError):
+    """An act that makes no sense here and now; nothing has happened."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of an act.
+
+    Args:
+        ok: the run succeeded.
+        message: what happened, in words without ids or times.
+        failed_checks: checks that the run evaluated and that failed.
+        error: why the run failed, None when it did not.
+    """
+
+    ok: bool
+    message: str
+    run_id: str | None = None
+    failed_checks: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class StepTransaction:
+    """One step under way: what it does and its line in the journal are kept together or not at all."""
+
+    def __init__(self, number: int):
+        self.number = number
+        self.line: Line | None = None
+        self.status = "open"
+
+    def record(self, line: Line, status: str = "open") -> None:
+        """Set the step's line; `status` is `open`, or why the episode is over."""
+        self.line, self.status = line, status
+
+
+class Sandbox:
+    """One pipeline's world, open in this process. Not to be shared by threads without its own lock, which acts take."""
+
+    def __init__(self, root: Path, vault: Vault):
+        self.root = root
+        self.info = SandboxInfo.load(root)
+        self.task: Task = task(self.info.task)
+        self.instance = open_instance(root / DAGSTER_HOME)
+        self.world: World = world_at(root)
+        self.vault = vault
+        self._journal = Journal(root, self.instance)
+        self._failures = FailureLog(self.instance)
+        self._lock = threading.RLock()
+        self._signals: tuple[tuple[Any, ...], Signals] | None = None
+        self._grade: tuple[tuple[Any, ...], Grade] | None = None
+        self._lines: list[Line] = []
+
+    # --- coming and going ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        task_reference: object = "temporal",
+        *,
+        profile: str | None = None,
+        split: str = "train",
+        seed: int = 0,
+        scale: int = 1,
+        feedback: str | None = None,
+        id: str | None = None,
+        home: Home | None = None,
+    ) -> Sandbox:
+        """A new sandbox, in the state in which someone is called at night.
+
+        The incident is lived through once (about a second) and kept as a template; from then on it is cloned.
+
+        Args:
+            profile: a family of incidents; None lets the seed draw one from the split.
+            feedback: `truth` or `checks`; None is `truth` in train and `checks` in eval.
+
+        Raises:
+            UnknownName: no such task, profile, split or feedback.
+            InvalidId, SandboxExists: the id cannot be one, or is taken.
+        """
+        home = home or Home.default()
+        recipe = Recipe.of(task_reference, profile=profile, split=split, seed=seed, scale=scale)
+        info = instantiate(home, recipe, id=id, feedback=feedback)
+        return cls(home.sandbox(info.id), Vault(home.vault(info.id)))
+
+    @classmethod
+    def open(cls, id: str, home: Home | None = None) -> Sandbox:
+        """A sandbox that is there, where its last completed step left it.
+
+        Raises:
+            InvalidId, UnknownName: there is none of that id.
+        """
+        home = home or Home.default()
+        sandbox = cls(home.require(id), Vault(home.vault(id)))
+        sandbox._recover()
+        return sandbox
+
+    def clone(self, new_id: str, home: Home | None = None) -> Sandbox:
+        """A copy of this sandbox as it stands, journal and all, under another id."""
+        home = home or Home(self.root.parent)
+        with self._lock, self.instance.database.transaction():
+            clone_folder(self.root, self.vault.root, home, replace(self.info, id=new_id))
+        return Sandbox(home.sandbox(new_id), Vault(home.vault(new_id)))
+
+    def close(self) -> None:
+        """Let go of files, connections and caches. The sandbox stays on disk."""
+        with self._lock:
+            self.world.close()
+            close_instance(self.instance)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def id(self) -> str:
+        return self.info.id
+
+    @property
+    def split(self) -> str:
+        return self.info.split
+
+    @property
+    def seed(self) -> int:
+        return self.info.seed
+
+    @property
+    def scale(self) -> int:
+        return self.info.scale
+
+    @property
+    def feedback(self) -> str:
+        return self.info.feedback
+
+    @property
+    def profile(self) -> str:
+        """The family of the incident, from the vault: not for a player before the episode is done."""
+        return self.vault.profile
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table as stored. The frame is shared: never change it in place."""
+        return self.world.lake.read(table_name(self.task, self.task.table(name).name)).frame
+
+    def signals(self) -> Signals:
+        """What a player may know; computed anew only when the instance, a table or the landing zone has changed."""
+        with self._lock:
+            mark = self._mark()
+            if self._signals is None or self._signals[0] != mark:
+                graph = definitions.asset_graph()
+                found = read_signals(self.world, self.instance, self.task, graph, self._failures)
+                self._signals = (mark, found)
+            return self._signals[1]
+
+    def grade(self) -> Grade:
+        """The true score now. Not for a player where feedback is `checks`."""
+        with self._lock:
+            mark = self._mark()
+            if self._grade is None or self._grade[0] != mark:
+                self._grade = (mark, grade_world(self.world, self.instance, self.task, self.vault))
+            return self._grade[1]
+
+    def health(self) -> float:
+        """0 to 1, from checks alone."""
+        return self.signals().health
+
+    def run_errors(self, limit: int = 5) -> tuple[str, ...]:
+        """The newest failed checks and runs, in words."""
+        with self._lock:
+            self._failures.update()
+            return self._failures.newest(limit)
+
+    def release(self) -> Release | None:
+        """What consumers of the published tables see."""
+        return newest_release(self.world, self.task)
+
+    # --- acting -------------------------------------------------------------------------------------------------------
+
+    def repair(self, table: str, repair: Repair, tags: Tags = {}) -> Result:  # noqa: B006 - never changed
+        """Materialize one table with one repair.
+
+        Raises:
+            InvalidRepair: it does not fit the table; no run was made.
+        """
+        contract = self.task.table(table)
+        before = self.table(table)
+        check_repair(repair, before, contract)
+        op = f"{self.task.slug}__{table}"
+        result = self._run(f"repair_{table}", tags, {"ops": {op: {"config": repair.to_dict()}}})
+        if not result.success:
+            return self._failed(result, f"{repair.action} on {table} failed")
+        after = self.table(table)
+        rows = f"{len(before)} -> {len(after)} rows" if len(before) != len(after) else f"{len(after)} rows"
+        return self._done(result, f"{repair.action} on {table}: {rows}")
+
+    def replay(self, tags: Tags = {}) -> Result:  # noqa: B006
+        """Load the oldest pending batch, then its table; with too few workers the run fails.
+
+        Raises:
+            InvalidAction: the task has no batches, or none is left to load.
+        """
+        table = self.task.batched_table
+        if table is None:
+            raise InvalidAction(f"task '{self.task.slug}' has no batches to replay")
+        state = backlog(self.world, self.instance, self.task)
+        if state.pending:
+            batch = state.pending[0].batch
+            result = self._run("replay", {**tags, "dagster/partition": batch})
+        else:
+            held = self.world.lake.note(table_name(self.task, table.name)).loaded
+            waiting = [each.batch for each in state.loaded if each.batch not in held]
+            if not waiting:
+                raise InvalidAction("no batch is pending: all that landed is loaded")
+            batch = ", ".join(waiting)
+            result = self._run(f"repair_{table.name}", tags)
+        if not result.success:
+            return self._failed(result, f"replay of {batch} failed")
+        left = len(backlog(self.world, self.instance, self.task).pending)
+        return self._done(result, f"loaded {batch} into {table.name}: {left} pending")
+
+    def refresh(self, tags: Tags = {}) -> Result:  # noqa: B006
+        """Compute the derived tables again.
+
+        Raises:
+            InvalidAction: the task has none.
+        """
+        if not self.task.derived_tables:
+            raise InvalidAction(f"task '{self.task.slug}' has no derived tables to refresh")
+        names = ", ".join(table.name for table in self.task.derived_tables)
+        result = self._run("refresh", tags)
+        return self._done(result, f"refreshed {names}") if result.success else self._failed(result, f"refresh of {names} failed")
+
+    def validate(self, table: str, tags: Tags = {}) -> Result:  # noqa: B006
+        """Judge one table by its gates and its audit; nothing is written but the verdicts."""
+        name = self.task.table(table).name
+        result = self._run(f"validate_{name}", tags)
+        failed = failed_checks(result)
+        if result.success and not failed:
+            return Result(True, f"{name} passes every check", result.run_id)
+        return Result(False, f"{name} fails {', '.join(failed) or 'to be judged'}", result.run_id, failed, _error(result))
+
+    def commit(self, tags: Tags = {}) -> Result:  # noqa: B006
+        """Judge and audit every table, then publish all of them or none."""
+        result = self._run("commit", tags)
+        failed = tuple(name for name in failed_checks(result) if name != "grade")
+        if result.success:
+            return Result(True, f"published {', '.join(self.task.table_names)}", result.run_id)
+        return Result(False, f"not published: {', '.join(failed) or _error(result)}", result.run_id, failed, _error(result))
+
+    def set_workers(self, level: int) -> int:
+        """Give the recovery pool this many slots, 1 to 3; returns what the pool then has.
+
+        Raises:
+            InvalidAction: the task has no pool, or the level is out of range.
+        """
+        if self.task.pool is None:
+            raise InvalidAction(f"task '{self.task.slug}' has no recovery workers")
+        if not MIN_WORKERS <= level <= MAX_WORKERS:
+            raise InvalidAction(f"the pool takes {MIN_WORKERS} to {MAX_WORKERS} workers, not {level}")
+        self.instance.event_log_storage.set_concurrency_slots(self.task.pool, level)
+        return pool_slots(self.instance, self.task.pool)
+
+    def workers(self) -> int:
+        """Slots of the recovery pool now; 0 for a task without one."""
+        return pool_slots(self.instance, self.task.pool) if self.task.pool else 0
+
+    # --- the journal --------------------------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> Sequence[Line]:
+        """The journal's lines so far, oldest first; line 0 tells how the episode began."""
+        with self._lock:
+            if self._journal.count() != len(self._lines):
+                self._lines = self._journal.lines()
+            return tuple(self._lines)
+
+    @contextmanager
+    def step(self) -> Iterator[StepTransaction]:
+        """Everything done inside, and the line recorded, becomes durable together at the end, or is undone.
+
+        Another process that wants to act on the same sandbox waits meanwhile.
+        """
+        with self._lock:
+            try:
+                with self.instance.database.transaction():
+                    step = StepTransaction(self._journal.count())
+                    yield step
+                    if step.line is None:
+                        raise RuntimeError("a step must record its line")
+                    self._journal.record(step.line)
+            except BaseException:
+                self._recover()
+                raise
+            self._journal.publish(step.line)
+            self._lines = [*self.steps[: step.number], step.line]
+            self.info = replace(self.info, steps=step.number, status=step.status)
+            self.info.save(self.root)
+
+    def _recover(self) -> None:
+        """Take back what a step that died had already written to the lake, and mend the trajectory file."""
+        with self._lock, self.instance.database.transaction():
+            for lake in (self.world.lake, self.world.published):
+                roll_back_orphans(lake, self.instance)
+            self._journal.mend()
+            self._signals = self._grade = None
+
+    # --- helpers ------------------------------------------------------------------------------------------------------
+
+    def _run(self, job: str, tags: Tags, config: Mapping[str, Any] | None = None) -> RunResult:
+        with self._lock:
+            return run_job(
+                self.instance, definitions.job(f"{self.task.slug}_{job}"), tags=dict(tags), run_config=config
+            )
+
+    def _mark(self) -> tuple[Any, ...]:
+        """Changes with anything that signals or grades are computed from."""
+        names = [table_name(self.task, name) for name in self.task.table_names]
+        versions = tuple(self.world.lake.version(name) for name in names)
+        return (fingerprint(self.instance), versions, self.world.landing.stamp())
+
+    def _done(self, result: RunResult, message: str) -> Result:
+        failed = failed_checks(result)
+        verdict = f"failing: {', '.join(failed)}" if failed else "every fact holds"
+        return Result(True, f"{message}; {verdict}", result.run_id, failed)
+
+    def _failed(self, result: RunResult, message: str) -> Result:
+        return Result(False, f"{message}: {_error(result)}", result.run_id, failed_checks(result), _error(result))
+
+
+def failed_checks(result: RunResult) -> tuple[str, ...]:
+    """Names of the checks that a run evaluated and that failed, sorted."""
+    return tuple(sorted(name for (_, name), passed in result.checks.items() if not passed))
+
+
+def _error(result: RunResult) -> str | None:
+    texts = [text.split(": ", 1)[-1].replace("\n", " ") for _, text in sorted(result.errors.items())]
+    return "; ".join(texts) or None

@@ -1,0 +1,88 @@
+"""Where the truth of an episode is kept: the twin's tables, the ledger, the gold repairs. Never served, never in the UI.
+
+In: a compiled incident and the twin. Out: the same, for the grader. A folder of its own beside the sandboxes, mode 0700.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mario_dagster.assets.lake import Lake, Note
+from mario_dagster.assets.landing import replace_file
+from mario_dagster.incidents.compiler import Incident
+from mario_dagster.incidents.ledger import Ledger
+
+TRUTH_FILE = "incident.json"
+
+
+class Vault:
+    """One episode's truth, read once and kept."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._lake = Lake(root / "twin")
+
+    def seal(self, incident: Incident, twin: Mapping[str, pd.DataFrame]) -> None:
+        """Write the truth of an incident. Readable by this user only."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.chmod(self.root, 0o700)
+        for name, frame in twin.items():
+            self._lake.write(name, frame, Note())
+        body = {
+            "profile": incident.profile,
+            "held_out": incident.held_out,
+            "pending": list(incident.pending),
+            "gold": [step.to_dict() for step in incident.gold],
+            "ledger": incident.ledger.to_json(),
+        }
+        replace_file(self.root / TRUTH_FILE, json.dumps(body, sort_keys=True).encode())
+
+    def exists(self) -> bool:
+        return (self.root / TRUTH_FILE).exists()
+
+    def twin(self, table: str) -> pd.DataFrame:
+        """A table as it would be had nothing gone wrong."""
+        return self._lake.read(table).frame
+
+    @property
+    def profile(self) -> str:
+        return str(self._truth["profile"])
+
+    @property
+    def held_out(self) -> bool:
+        return bool(self._truth["held_out"])
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Batches that had not been loaded when the incident struck."""
+        return tuple(self._truth["pending"])
+
+    @property
+    def gold(self) -> tuple[Mapping[str, Any], ...]:
+        """The actions that undo the incident, as dictionaries of `MarioAction` fields."""
+        return tuple(self._truth["gold"])
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger.from_json(self._truth["ledger"])
+
+    @cached_property
+    def lost(self) -> Mapping[str, frozenset[tuple[str, str]]]:
+        """Table -> (key as text, column) of cells whose value is nowhere any more."""
+        found: dict[str, set[tuple[str, str]]] = {}
+        cells = self.ledger.cells
+        for cell in cells[cells["lost"].astype(bool)].itertuples():
+            found.setdefault(cell.table, set()).add((cell.key, cell.column))
+        return {table: frozenset(cells) for table, cells in found.items()}
+
+    @cached_property
+    def _truth(self) -> Mapping[str, Any]:
+        return json.loads((self.root / TRUTH_FILE).read_text())
+
