@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from mario_dagster.catalog import Column, Table
+from mario_dagster.catalog import Table
 
 from .checks import BATCH, Evidence, Outcome, lacking
-from .contract import Breach, cells_of
+from .contract import Breach, cells
 
-# One context, one audit at a time: a context hands one thread's batch to another, and audits are bound by the GIL anyway.
+# One context, one audit at a time: a context hands one thread's batch to another, and the GIL binds audits anyway.
 _LOCK = threading.Lock()
 # Sums of cents differ by float noise, never by this much.
 CENT = 0.01
@@ -74,7 +73,7 @@ def audit(evidence: Evidence, table: Table) -> Outcome:
     A table that lacks a column, or has it in the wrong type, fails before the suite: there is nothing to add up.
     """
     read = [table, *(evidence.task.table(name) for name in _others(table))]
-    unfit = [breach for each in read for breach in lacking(evidence, each, *each.column_names, typed=True)]
+    unfit = [breach for each in read for breach in lacking(evidence, each, each.column_names, typed=True)]
     if unfit:
         return Outcome.of(unfit)
     with _LOCK:
@@ -131,7 +130,7 @@ def _sets(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
             yield gxe.ExpectColumnDistinctValuesToBeInSet(column=column.name, value_set=list(column.categories))
         if column.references:
             other, _, key = column.references.partition(".")
-            known = cells_of(evidence.tables[other], key).dropna().unique().tolist()
+            known = _known(evidence, other, key)
             yield gxe.ExpectColumnDistinctValuesToBeInSet(column=column.name, value_set=known)
     if table.batched:
         yield gxe.ExpectColumnDistinctValuesToEqualSet(column=BATCH, value_set=sorted(evidence.landed))
@@ -145,7 +144,7 @@ def _rollup(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
     source = evidence.task.table(table.upstream[0])
     rows = _plain(evidence.tables[source.name], source)
     other, _, key = str(source.column(rollup.via).references).partition(".")
-    rows = rows[rows[rollup.via].isin(cells_of(evidence.tables[other], key).dropna().unique())]
+    rows = rows[rows[rollup.via].isin(_known(evidence, other, key))]
     moments = rows[rollup.moment].dt.floor(rollup.every)
     revenue, first, last, keys = float(rows[rollup.amount].sum()), moments.min(), moments.max(), moments.nunique()
     yield gxe.ExpectColumnUniqueValueCountToBeBetween(column=table.key, min_value=keys, max_value=keys)
@@ -153,6 +152,11 @@ def _rollup(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
     yield gxe.ExpectColumnSumToBeBetween(column=rollup.total, min_value=revenue - CENT, max_value=revenue + CENT)
     yield gxe.ExpectColumnMinToBeBetween(column=table.key, min_value=first, max_value=first)
     yield gxe.ExpectColumnMaxToBeBetween(column=table.key, min_value=last, max_value=last)
+
+
+def _known(evidence: Evidence, table: str, key: str) -> list[Any]:
+    """The distinct values of a column of another table."""
+    return [value for value in cells(evidence.tables[table], key).unique().to_pylist() if value is not None]
 
 
 def _gaps(evidence: Evidence, table: Table, frame: pd.DataFrame, product: Product) -> pd.Series:
@@ -166,16 +170,7 @@ def _gaps(evidence: Evidence, table: Table, frame: pd.DataFrame, product: Produc
 def _plain(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """The contract's columns, in the frame's order, in numpy types; Great Expectations knows no others."""
     names = [name for name in frame.columns if name in table.column_names]
-    return pd.DataFrame({name: _numpy(cells_of(frame, name), table.column(name)) for name in names})
-
-
-def _numpy(series: pd.Series, column: Column) -> np.ndarray:
-    if column.is_number:
-        whole = column.type == "int64" and not series.hasnans
-        return series.to_numpy(np.int64) if whole else series.to_numpy(np.float64, na_value=np.nan)
-    if column.type == "timestamp":
-        return series.dt.tz_localize(None).to_numpy("datetime64[ns]")
-    return series.to_numpy(object, na_value=None)
+    return pd.DataFrame({name: cells(frame, name).to_pandas() for name in names})
 
 
 def _breach(table: Table, result: Any) -> Breach:

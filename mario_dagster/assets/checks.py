@@ -1,9 +1,9 @@
-"""What must be true of a task's tables, as named facts; each says whether it holds and, if not, which rows deny it.
+"""What must be true of a task's tables, as named facts; each says if it holds and, if not, which rows deny it.
 
-In: `Evidence`: stored tables, the landing manifest's numbers, what Dagster calls pending or stale. Never the vault. Out:
-`checks_for(task)`: contract, quality and audit checks, built from the catalogue, which the assets wrap as Dagster asset
-checks and the signals evaluate directly. An `evaluate` is pure and never raises: a table or column that is not there, is
-empty or of the wrong type fails the facts about it, so that nothing is passed by taking the evidence away.
+In: `Evidence`: stored tables, the landing manifest's numbers, what Dagster calls pending or stale. Never the vault.
+Out: `checks_for(task)`: contract, quality and audit checks, built from the catalogue, which the assets wrap as Dagster
+asset checks and the signals evaluate directly. An `evaluate` is pure and never raises: a table or column that is gone,
+empty or of the wrong type fails every fact about it, so nothing is passed by taking the evidence away.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from mario_dagster.catalog import Column, Table, Task
 
 from . import transforms
 from .contract import (
+    SHOWN_CASES,
     Breach,
     Case,
     ContractReport,
     amounts,
     case,
     cells,
-    cells_of,
     contract_report,
     first_cases,
     tally,
+    type_of,
 )
-from .frames import column_type
 
 Severity = Literal["error", "warn"]
 Kind = Literal["contract", "quality", "audit"]
@@ -62,8 +62,7 @@ class Outcome:
     def of(cls, breaches: Iterable[Breach]) -> Outcome:
         """Passed when nothing is breached."""
         found = tuple(breaches)
-        counts = tally(found)
-        return cls(not found, counts, first_cases(found), _in_words(found) if found else "")
+        return cls(not found, tally(found), first_cases(found), _in_words(found))
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,11 @@ class Evidence:
     """Everything that checks may look at: never the vault.
 
     Args:
-        tables: as stored; a table that was never written is absent.
+        tables: as stored; a table that was never written is absent. Frames are never changed in place.
         landed: batch -> rows its producer declared, for the batches that are materialized.
         pending: batches of the manifest that are not materialized, oldest first.
         stale: derived tables that Dagster calls stale.
         declared: feed without batches -> rows its producer declared.
-        reports: contract reports by table, made when first asked for; a caller that has them may hand them in.
     """
 
     task: Task
@@ -85,17 +83,23 @@ class Evidence:
     pending: tuple[str, ...]
     stale: frozenset[str]
     declared: Mapping[str, int]
-    reports: dict[str, ContractReport] = field(default_factory=dict, repr=False, compare=False)
+    _reports: dict[str, tuple[pd.DataFrame, ContractReport]] = field(default_factory=dict, repr=False, compare=False)
 
     def report(self, table: str) -> ContractReport:
-        if table not in self.reports:
-            self.reports[table] = contract_report(self.tables[table], self.task.table(table))
-        return self.reports[table]
+        """The contract report of a stored table, made once for the frame that is there."""
+        frame = self.tables[table]
+        made = self._reports.get(table)
+        if made is None or made[0] is not frame:
+            made = self._reports[table] = (frame, contract_report(frame, self.task.table(table)))
+        return made[1]
+
+
+Find = Callable[[Evidence, Table], "Iterable[Breach] | Outcome"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One fact about a table, or about how tables and feeds fit together (`scope` pipeline)."""
+    """One fact about a table (`scope` table), or about how tables and feeds fit together (`scope` pipeline)."""
 
     name: str
     table: str
@@ -107,60 +111,80 @@ class Check:
     evaluate: Callable[[Evidence], Outcome]
 
 
-@dataclass(frozen=True)
-class Facts:
-    """How the facts about one table are called; by default after the table."""
-
-    rows: str
-    moments: str
-    amounts: str
-    reconciles: str
-
-
-_FACTS: Mapping[tuple[str, str], Facts] = {
-    ("temporal", "source_orders"): Facts("orders", "event_times", "amounts", ""),
-    ("temporal", "catalog"): Facts("products", "catalog_times", "prices", ""),
-    ("temporal", "hourly_rollup"): Facts("hours", "hours", "revenues", "rollup_reconciles_with_source"),
+# What a table's rows, times, amounts and recomputation are called in the names of facts; by default after the table.
+_NAMES: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("temporal", "source_orders"): {"rows": "orders", "times": "event_times", "amounts": "amounts"},
+    ("temporal", "catalog"): {"rows": "products", "amounts": "prices"},
+    ("temporal", "hourly_rollup"): {"whole": "rollup"},
 }
 # What a derived table is recomputed with, from its upstream tables in order.
 _TRANSFORMS: Mapping[str, Callable[..., pd.DataFrame]] = {"hourly_rollup": transforms.hourly_rollup}
 
 
 def checks_for(task: Task) -> tuple[Check, ...]:
-    """Every check of a task, in a stable order: by table contract and quality, then the pipeline's, then the audits."""
-    found: list[Check] = []
-    for table in task.tables:
-        found.append(_check(f"{table.name}_meets_its_contract", table, "contract", "table", _contract,
-                            f"{table.name} has its contract's columns, order, types, keys, ranges and categories."))  # fmt: skip
-        found.extend(_table_facts(task, table))
-    found.extend(_pipeline_facts(task))
-    for table in task.tables:
-        found.append(_check(f"{table.name}_pass_audit", table, "audit", "pipeline", _audit,
-                            f"{table.name} passes its Great Expectations suite: counts, sums and cross-table sanity."))  # fmt: skip
-    return tuple(found)
-
-
-def facts_of(task: Task, table: Table) -> Facts:
-    name = table.name
-    return _FACTS.get((task.slug, name)) or Facts(
-        name, f"{name}_times", f"{name}_amounts", f"{name}_reconciles_with_source"
+    """Every check of a task in a stable order: each table's contract and facts, the pipeline's facts, the audits."""
+    return (
+        *(check for table in task.tables for check in _table_checks(task, table)),
+        *_pipeline_checks(task),
+        *(
+            _check(
+                f"{table.name}_pass_audit", table, "audit", _audit, "Counts, sums and edges fit the tables beside it."
+            )
+            for table in task.tables
+        ),
     )
 
 
-def _check(
-    name: str,
-    table: Table,
-    kind: Kind,
-    scope: Scope,
-    find: Callable[[Evidence, Table], Iterable[Breach] | Outcome],
-    description: str,
-) -> Check:
+def _table_checks(task: Task, table: Table) -> Iterable[Check]:
+    names = _names(task, table)
+    contract = "Columns, order, types, keys, ranges, patterns and categories are as the contract has them."
+    yield _check(f"{table.name}_meets_its_contract", table, "contract", _contract, contract)
+    if table.derived:  # what it is computed from says all else there is to say
+        return
+    yield _check(f"{names['rows']}_have_no_missing_values", table, "quality", _complete, "No cell is null.")
+    yield _check(f"{table.key}s_are_unique", table, "quality", _unique, f"No {table.key} stands in the table twice.")
+    if any(column.is_moment for column in table.columns):
+        stored = "Dates and times are stored as such, in UTC, not as text."
+        yield _check(f"{names['times']}_are_canonical", table, "quality", _canonical, stored)
+    if amounts(table):
+        sane = "Amounts are numbers, in range, and none is absurdly far from the rest."
+        yield _check(f"{names['amounts']}_are_plausible", table, "quality", _plausible, sane)
+
+
+def _pipeline_checks(task: Task) -> Iterable[Check]:
+    wide = partial(_check, kind="quality", scope="pipeline")
+    for table in task.tables:
+        for column in table.columns:
+            if column.references:
+                name, find = f"every_{column.name.removesuffix('_id')}_exists", partial(_exists, column=column)
+                yield wide(name, table, find=find, description=f"Every {column.name} stands in {column.references}.")
+    fed = next((table for table in task.tables if not table.derived), None)
+    if fed is not None:
+        same = "The tables hold the rows that the producers declared: none is lost, none invented."
+        yield wide("no_landed_row_is_lost", fed, find=_kept, description=same)
+    if task.batched_table is not None:
+        landed = "Every batch that has landed is loaded."
+        yield wide("every_batch_is_loaded", task.batched_table, find=_loaded, description=landed)
+    for table in task.derived_tables:
+        if table.name in _TRANSFORMS:
+            name, total = f"{_names(task, table)['whole']}_reconciles_with_source", " and ".join(table.upstream)
+            yield wide(name, table, find=_reconciles, description=f"{table.name} is what {total} add up to.")
+    if task.derived_tables:
+        newer = "No derived table is older than what it is computed from."
+        yield wide("derived_tables_are_fresh", task.derived_tables[0], find=_fresh, description=newer)
+
+
+def _names(task: Task, table: Table) -> Mapping[str, str]:
+    default = {"rows": table.name, "times": f"{table.name}_times", "amounts": f"{table.name}_amounts"}
+    return {**default, "whole": table.name, **_NAMES.get((task.slug, table.name), {})}
+
+
+def _check(name: str, table: Table, kind: Kind, find: Find, description: str, scope: Scope | None = None) -> Check:
+    scope = scope or ("pipeline" if kind == "audit" else "table")
     return Check(name, table.name, "error", True, kind, scope, description, partial(_evaluate, find, table))
 
 
-def _evaluate(
-    find: Callable[[Evidence, Table], Iterable[Breach] | Outcome], table: Table, evidence: Evidence
-) -> Outcome:
+def _evaluate(find: Find, table: Table, evidence: Evidence) -> Outcome:
     try:
         found = find(evidence, table)
         return found if isinstance(found, Outcome) else Outcome.of(found)
@@ -168,89 +192,48 @@ def _evaluate(
         return Outcome.of([Breach.whole(table.name, "check_error", f"{type(error).__name__}: {error}")])
 
 
-def _table_facts(task: Task, table: Table) -> Iterable[Check]:
-    if table.derived:  # what it is computed from says all there is to say
-        return
-    facts, check = facts_of(task, table), partial(_check, table=table, kind="quality", scope="table")
-    yield check(f"{facts.rows}_have_no_missing_values", find=_complete, description=f"No cell of {table.name} is null.")
-    yield check(f"{table.key}s_are_unique", find=_unique, description=f"No {table.key} stands in {table.name} twice.")
-    if any(column.is_moment for column in table.columns):
-        yield check(f"{facts.moments}_are_canonical", find=_canonical,
-                    description="Dates and times are stored as such, in UTC, not as text.")  # fmt: skip
-    if amounts(table):
-        yield check(f"{facts.amounts}_are_plausible", find=_plausible,
-                    description="Amounts are numbers, in range, and none is absurdly far from the rest.")  # fmt: skip
-
-
-def _pipeline_facts(task: Task) -> Iterable[Check]:
-    for table in task.tables:
-        for column in table.columns:
-            if column.references:
-                noun = column.name.removesuffix("_id")
-                yield _check(f"every_{noun}_exists", table, "quality", "pipeline", partial(_exists, column=column),
-                             f"Every {column.name} of {table.name} stands in {column.references}.")  # fmt: skip
-    fed = next((table for table in task.tables if not table.derived), None)
-    if fed is not None:
-        yield _check("no_landed_row_is_lost", fed, "quality", "pipeline", _kept,
-                     "The tables hold the rows that the producers declared: none lost, none invented.")  # fmt: skip
-    if task.batched_table is not None:
-        yield _check("every_batch_is_loaded", task.batched_table, "quality", "pipeline", _loaded,
-                     "Every batch that has landed is loaded.")  # fmt: skip
-    for table in task.derived_tables:
-        if table.name in _TRANSFORMS:
-            yield _check(facts_of(task, table).reconciles, table, "quality", "pipeline", _reconciles,
-                         f"{table.name} is what {' and '.join(table.upstream)} add up to.")  # fmt: skip
-    if task.derived_tables:
-        yield _check("derived_tables_are_fresh", task.derived_tables[0], "quality", "pipeline", _fresh,
-                     "No derived table is older than what it is computed from.")  # fmt: skip
-
-
 # --- facts about one table --------------------------------------------------------------------------------------------
 
 
-def lacking(evidence: Evidence, table: Table, *columns: str, typed: bool = False) -> list[Breach]:
-    """Why a fact about these columns cannot hold: the table or a column is missing, empty or (`typed`) of another type."""
+def lacking(evidence: Evidence, table: Table, columns: Iterable[str] = (), typed: bool = False) -> list[Breach]:
+    """Why no fact about these columns can hold: the table or a column is gone, empty or (`typed`) of another type."""
     frame = evidence.tables.get(table.name)
     if frame is None:
-        return [Breach.whole(table.name, "missing_table", None)]
-    found = [Breach.whole(name, "missing_column", None) for name in columns if name not in frame.columns]
-    if not len(frame):
-        found.append(Breach.whole(table.name, "no_rows", None))
-    for name in columns if typed else ():
-        if name in frame.columns and (actual := column_type(cells_of(frame, name))) != table.column(name).type:
+        return [Breach.whole(table.name, "missing_table")]
+    found = [] if len(frame) else [Breach.whole(table.name, "no_rows")]
+    for name in columns:
+        if name not in frame.columns:
+            found.append(Breach.whole(name, "missing_column"))
+        elif typed and (actual := type_of(frame, name)) != table.column(name).type:
             found.append(Breach.whole(name, "wrong_type", f"{actual}, not {table.column(name).type}"))
     return found
 
 
 def _contract(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    return lacking(evidence, table)[:1] if table.name not in evidence.tables else evidence.report(table.name).breaches
+    return evidence.report(table.name).breaches if table.name in evidence.tables else lacking(evidence, table)
 
 
 def _complete(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    return lacking(evidence, table, *table.column_names) + _reported(evidence, table, "missing_value")
+    return lacking(evidence, table, table.column_names) + _reported(evidence, table, "missing_value")
 
 
 def _unique(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    return lacking(evidence, table, table.key) + _reported(evidence, table, "duplicate_key")
+    return lacking(evidence, table, [table.key]) + _reported(evidence, table, "duplicate_key")
 
 
 def _canonical(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    moments = [column for column in table.columns if column.is_moment]
-    return lacking(evidence, table, *(each.name for each in moments)) + _as_text(
-        evidence, table, moments, "not_canonical"
-    )
+    return _stored_as(evidence, table, [column for column in table.columns if column.is_moment], "not_canonical")
 
 
 def _plausible(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    columns = amounts(table)
-    names = {column.name for column in columns}
-    found = lacking(evidence, table, *names) + _as_text(evidence, table, columns, "not_a_number")
+    """An outlier is mostly one by range; what is out of range and no outlier (an infinity) counts as well."""
+    found = _stored_as(evidence, table, amounts(table), "not_a_number")
     if table.name in evidence.tables:
-        # The outliers of a column include what is out of its range, but for infinities.
-        far = [breach for breach in evidence.report(table.name).outliers if breach.column in names]
-        seen = {breach.column for breach in far}
+        outliers = evidence.report(table.name).outliers
+        told = {breach.column for breach in outliers}
+        candidates = {column.name for column in amounts(table)} - told
         ranged = _reported(evidence, table, "out_of_range")
-        found += far + [breach for breach in ranged if breach.column in names - seen]
+        found += [*outliers, *(breach for breach in ranged if breach.column in candidates)]
     return found
 
 
@@ -260,22 +243,16 @@ def _reported(evidence: Evidence, table: Table, reason: str) -> list[Breach]:
     return [breach for breach in evidence.report(table.name).breaches if breach.reason == reason]
 
 
-def _as_text(evidence: Evidence, table: Table, columns: Iterable[Column], reason: str) -> list[Breach]:
-    """The cells of columns that are stored in another type than their contract's."""
-    found, frame = [], evidence.tables.get(table.name)
+def _stored_as(evidence: Evidence, table: Table, columns: Iterable[Column], reason: str) -> list[Breach]:
+    """Columns that lack, or hold cells in another type than their contract's."""
+    columns = list(columns)
+    found, frame = lacking(evidence, table, [column.name for column in columns]), evidence.tables.get(table.name)
     for column in columns:
-        if (
-            frame is None
-            or column.name not in frame.columns
-            or column_type(cells_of(frame, column.name)) == column.type
-        ):
+        if frame is None or column.name not in frame.columns or type_of(frame, column.name) == column.type:
             continue
         values = cells(frame, column.name)
-        found.append(Breach.rows(column.name, reason, pc.is_valid(values).to_numpy(), values))
-        if not found[-1].count:
-            found[-1] = Breach.whole(
-                column.name, "wrong_type", f"{column_type(cells_of(frame, column.name))}, all null"
-            )
+        texts = Breach.rows(column.name, reason, pc.is_valid(values).to_numpy(), values)
+        found.append(texts if texts.count else Breach.whole(column.name, "wrong_type", type_of(frame, column.name)))
     return found
 
 
@@ -283,82 +260,76 @@ def _as_text(evidence: Evidence, table: Table, columns: Iterable[Column], reason
 
 
 def _exists(evidence: Evidence, table: Table, column: Column) -> Iterable[Breach]:
-    parent_name, _, parent_column = str(column.references).partition(".")
-    parent = evidence.task.table(parent_name)
-    found = lacking(evidence, table, column.name, typed=True) + lacking(evidence, parent, parent_column, typed=True)
+    other, _, key = str(column.references).partition(".")
+    found = lacking(evidence, table, [column.name], typed=True)
+    found += lacking(evidence, evidence.task.table(other), [key], typed=True)
     if found:
         return found
-    values = cells(evidence.tables[table.name], column.name)
-    known = pc.unique(cells(evidence.tables[parent_name], parent_column))
-    orphans = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, value_set=known, skip_nulls=True))).to_numpy()
+    values, known = cells(evidence.tables[table.name], column.name), pc.unique(cells(evidence.tables[other], key))
+    orphans = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, value_set=known))).to_numpy()
     return [Breach.rows(column.name, "unknown_reference", orphans, values)] if orphans.any() else []
 
 
 def _kept(evidence: Evidence, _: Table) -> Iterable[Breach]:
-    """Deleting rows is no repair, nor is making them up: distinct keys a batch (or feed) against the declared rows."""
-    found: list[Breach] = []
+    """Deleting rows is no repair, nor is making them up: distinct keys against the rows declared, feed by feed."""
     for table in evidence.task.tables:
-        if table.batched:
-            found += _batches_kept(evidence, table)
-        elif not table.derived:
-            found += _feed_kept(evidence, table)
-    return found
+        if table.derived:
+            continue
+        found = lacking(evidence, table, [table.key, BATCH] if table.batched else [table.key])
+        if found:
+            yield from found
+        elif table.batched:
+            yield from _batches_kept(evidence, table)
+        elif table.feed is None or table.feed not in evidence.declared:
+            yield Breach.whole(table.name, "undeclared_feed", table.feed)
+        else:
+            held = pc.count_distinct(cells(evidence.tables[table.name], table.key), mode="only_valid").as_py()
+            yield from _compared(table.key, {table.name: (held, evidence.declared[table.feed])})
 
 
 def _batches_kept(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    found = lacking(evidence, table, table.key, BATCH)
-    if found:
-        return found
     frame = evidence.tables[table.name]
     rows = pyarrow.table({"key": cells(frame, table.key), "batch": cells(frame, BATCH)})
     groups = rows.group_by("batch", use_threads=False).aggregate([("key", "count_distinct"), ([], "count_all")])
-    names, keys, sizes = (groups[name].to_pylist() for name in ("batch", "key_count_distinct", "count_all"))
-    held = dict(zip(names, keys, strict=True))
-    for batch, declared in sorted(evidence.landed.items()):
-        found += _against(batch, held.get(batch, 0), declared)
-    for batch, size in sorted(zip(names, sizes, strict=True), key=lambda pair: str(pair[0])):
-        if batch is None:
-            found.append(Breach.whole(BATCH, "row_of_no_batch", f"{size} rows", size))
-        elif batch not in evidence.landed:
-            found.append(Breach.whole(BATCH, "row_of_unlanded_batch", f"{batch}: {size} rows", size))
-    return found
+    found = {each["batch"]: each for each in groups.to_pylist()}
+    strays = {batch: group["count_all"] for batch, group in found.items() if batch not in evidence.landed}
+    for batch, size in sorted(strays.items(), key=lambda pair: str(pair[0])):
+        reason = "row_of_no_batch" if batch is None else "row_of_unlanded_batch"
+        yield Breach.whole(BATCH, reason, f"{batch}: {size} rows", size)
+    held = {batch: found[batch]["key_count_distinct"] if batch in found else 0 for batch in sorted(evidence.landed)}
+    yield from _compared(table.key, {batch: (number, evidence.landed[batch]) for batch, number in held.items()})
 
 
-def _feed_kept(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    found = lacking(evidence, table, table.key)
-    if found:
-        return found
-    if table.feed not in evidence.declared:
-        return [Breach.whole(table.name, "undeclared_feed", table.feed)]
-    held = pc.count_distinct(cells(evidence.tables[table.name], table.key), mode="only_valid").as_py()
-    return _against(table.name, held, evidence.declared[table.feed])
-
-
-def _against(name: str, held: int, declared: int) -> list[Breach]:
-    if held == declared:
-        return []
-    reason = "lost_row" if held < declared else "invented_row"
-    return [Breach.whole(name, reason, f"{held} of {declared} declared rows", abs(held - declared))]
+def _compared(key: str, numbers: Mapping[str, tuple[int, int]]) -> Iterable[Breach]:
+    """Held against declared rows, by batch or table."""
+    for reason, sign in (("lost_row", 1), ("invented_row", -1)):
+        off = {name: pair for name, pair in numbers.items() if sign * (pair[1] - pair[0]) > 0}
+        cases = [
+            case(key, reason, None, f"{name}: {held} of {told} declared rows") for name, (held, told) in off.items()
+        ]
+        if off:
+            yield Breach(key, reason, sum(abs(told - held) for held, told in off.values()), tuple(cases[:SHOWN_CASES]))
 
 
 def _loaded(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    found = [Breach.whole(BATCH, "pending_batch", batch) for batch in evidence.pending]
-    if not evidence.landed and not found:
-        found.append(Breach.whole(table.name, "no_batch", None))
-    return found
+    waiting = [case(BATCH, "pending_batch", None, batch) for batch in evidence.pending]
+    if waiting:
+        yield Breach(BATCH, "pending_batch", len(waiting), tuple(waiting[:SHOWN_CASES]))
+    elif not evidence.landed:
+        yield Breach.whole(table.name, "no_batch")
 
 
 def _fresh(evidence: Evidence, _: Table) -> Iterable[Breach]:
     for table in evidence.task.derived_tables:
         if table.name not in evidence.tables:
-            yield Breach.whole(table.name, "missing_table", None)
+            yield Breach.whole(table.name, "missing_table")
         elif table.name in evidence.stale:
-            yield Breach.whole(table.name, "stale", None)
+            yield Breach.whole(table.name, "stale")
 
 
 def _reconciles(evidence: Evidence, table: Table) -> Iterable[Breach]:
     """The stored rows against what the upstream tables add up to now, key by key."""
-    found = lacking(evidence, table, *table.column_names, typed=True)
+    found = lacking(evidence, table, table.column_names, typed=True)
     found += [each for name in table.upstream for each in lacking(evidence, evidence.task.table(name))]
     if found:
         return found
@@ -370,36 +341,41 @@ def _reconciles(evidence: Evidence, table: Table) -> Iterable[Breach]:
 
 
 def _differences(stored: pd.DataFrame, right: pd.DataFrame, table: Table) -> Iterable[Breach]:
-    others = [column for column in table.columns if column.name != table.key]
-    expected = {record[0]: record[1:] for record in _records(right, table.key, others)}
+    names = [table.key, *(name for name in table.column_names if name != table.key)]
+    expected = {record[0]: record for record in _records(right, names)}
     cases: dict[tuple[str, str], list[Case]] = {}
 
     def note(column: str, reason: str, index: int | None, value: object) -> None:
         cases.setdefault((column, reason), []).append(case(column, reason, index, value))
 
     seen: set[object] = set()
-    for index, (key, *values) in enumerate(_records(stored, table.key, others)):
+    for index, record in enumerate(_records(stored, names)):
+        key = record[0]
         if key in seen or key not in expected:
             note(table.key, "repeated_row" if key in seen else "unfounded_row", index, key)
             continue
         seen.add(key)
-        for column, value, wanted in zip(others, values, expected[key], strict=True):
+        for name, value, wanted in zip(names, record, expected[key], strict=True):
             if not _agree(value, wanted):
-                note(column.name, "wrong_value", index, f"{value}, not {wanted}")
-    for key in expected.keys() - seen:
-        note(table.key, "missing_row", None, key)
-    return [Breach(column, reason, len(found), tuple(found[:20])) for (column, reason), found in sorted(cases.items())]
+                note(name, "wrong_value", index, f"{_shown(value)}, not {_shown(wanted)}")
+    for key in expected:
+        if key not in seen:
+            note(table.key, "missing_row", None, key)
+    return [Breach(*kind, len(found), tuple(found[:SHOWN_CASES])) for kind, found in sorted(cases.items())]
 
 
-def _records(frame: pd.DataFrame, key: str, others: Iterable[Column]) -> list[tuple[object, ...]]:
-    names = [key, *(column.name for column in others)]
+def _records(frame: pd.DataFrame, names: Iterable[str]) -> list[tuple[object, ...]]:
     return list(zip(*(cells(frame, name).to_pylist() for name in names), strict=True))
 
 
 def _agree(value: object, wanted: object) -> bool:
-    if isinstance(value, float) and isinstance(wanted, int | float):
+    if isinstance(value, float) and isinstance(wanted, float):
         return abs(value - wanted) < CENT
     return value == wanted
+
+
+def _shown(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 # --- audit, words -----------------------------------------------------------------------------------------------------
@@ -411,15 +387,7 @@ def _audit(evidence: Evidence, table: Table) -> Outcome:
     return audit(evidence, table)
 
 
-_WORDS = {"no_rows": "has no rows", "missing_table": "does not exist", "stale": "is older than its inputs"}
-
-
 def _in_words(breaches: Iterable[Breach]) -> str:
-    """`quantity: 4 missing_value; event_ts: 1 wrong_type`, the first few."""
-    parts = [
-        f"{each.column} {_WORDS[each.reason]}"
-        if each.reason in _WORDS
-        else f"{each.column}: {each.count} {each.reason}"
-        for each in breaches
-    ]
+    """`quantity: 4 missing_value; event_ts: wrong_type`, the first few."""
+    parts = [f"{each.column}: {f'{each.count} ' if each.count > 1 else ''}{each.reason}" for each in breaches]
     return "; ".join(parts[:5]) + (f"; and {len(parts) - 5} more" if len(parts) > 5 else "")

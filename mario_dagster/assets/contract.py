@@ -4,9 +4,9 @@ In: a stored frame and its `Table`. Out: a `ContractReport`: failures by reason,
 row and value, and the rates and counts that signals are made of. Pure, never raises on a frame, and fast: it runs with
 every materialization and for every observation.
 
-Why the rules are frame-level pandera checks, one a reason, that answer yes or no: pandera explains a failed column check
-by copying the failing cells three times, and a wrong dtype by coercing cell by cell (8 ms a column at 150 rows, seconds
-at 150,000). Here pandera decides which reasons fail; rows are then looked up for those alone, as Arrow masks.
+Why the rules are frame-level pandera checks, one a reason, that answer yes or no: pandera explains a failed column
+check by copying the failing cells three times, and a wrong dtype by coercing cell by cell (8 ms a column at 150 rows,
+seconds at 150,000). Here pandera decides which reasons fail; rows are then looked up for those alone, as Arrow masks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, cached_property, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -36,8 +36,9 @@ SHOWN_CASES = 20
 SHOWN_CHARACTERS = 80
 WHOLE = "*"
 
-Case = Mapping[str, Any]
-Values = pyarrow.ChunkedArray
+Case: TypeAlias = Mapping[str, Any]
+Values: TypeAlias = pyarrow.ChunkedArray
+Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Breach:
         return cls(column, reason, count, (case(column, reason, None, value),))
 
     @classmethod
-    def rows(cls, column: str, reason: str, mask: np.ndarray, values: Values) -> Breach:
+    def rows(cls, column: str, reason: str, mask: Mask, values: Values) -> Breach:
         """A breach by the rows that `mask` marks."""
         at = np.flatnonzero(mask)
         cases = tuple(case(column, reason, int(index), values[int(index)].as_py()) for index in at[:SHOWN_CASES])
@@ -166,7 +167,7 @@ class Rule:
     reason: str
     column: Column
     holds: Callable[[Values], bool]
-    mask: Callable[[Values], np.ndarray]
+    mask: Callable[[Values], Mask]
     typed: bool = True
 
     def denied_by(self, frame: pd.DataFrame) -> bool:
@@ -271,8 +272,9 @@ def _holds(stated: tuple[Rule, ...], frame: pd.DataFrame) -> bool:
 
 def cells_of(frame: pd.DataFrame, name: str) -> pd.Series:
     """The column; the first of them where a name occurs twice."""
-    column = frame[name]
-    return column.iloc[:, 0] if isinstance(column, pd.DataFrame) else column
+    if frame.columns.is_unique:
+        return frame[name]
+    return frame.iloc[:, list(frame.columns).index(name)]
 
 
 def type_of(frame: pd.DataFrame, name: str) -> str:
@@ -291,12 +293,12 @@ def cells(frame: pd.DataFrame, name: str) -> Values:
     return array if isinstance(array, pyarrow.ChunkedArray) else pyarrow.chunked_array([array])
 
 
-def absent(values: Values) -> np.ndarray:
+def absent(values: Values) -> Mask:
     """Which cells hold nothing: null, and NaN should one ever get in."""
-    return pc.is_null(values, nan_is_null=True).to_numpy()
+    return np.asarray(pc.is_null(values, nan_is_null=True))
 
 
-def repeated(values: Values) -> np.ndarray:
+def repeated(values: Values) -> Mask:
     """Which cells hold a value that stands in an earlier row; nulls are nobody's duplicates."""
     codes = values.combine_chunks().dictionary_encode().indices.fill_null(-1)
     series = pd.Series(codes.to_numpy(zero_copy_only=False))
@@ -308,7 +310,7 @@ def _all_present(values: Values) -> bool:
 
 
 def _all_distinct(values: Values) -> bool:
-    return pc.count_distinct(values, mode="only_valid").as_py() == len(values) - values.null_count
+    return bool(pc.count_distinct(values, mode="only_valid").as_py() == len(values) - values.null_count)
 
 
 def _bounds(column: Column) -> tuple[float, float]:
@@ -323,9 +325,9 @@ def _all_within(values: Values, low: float, high: float) -> bool:
     return least is None or not (least < low or most > high)
 
 
-def _beyond(values: Values, low: float, high: float) -> np.ndarray:
+def _beyond(values: Values, low: float, high: float) -> Mask:
     numbers = values.cast(pyarrow.float64(), safe=False)
-    return pc.fill_null(pc.or_(pc.less(numbers, low), pc.greater(numbers, high)), False).to_numpy()
+    return np.asarray(pc.fill_null(pc.or_(pc.less(numbers, low), pc.greater(numbers, high)), False))
 
 
 def _misfits(values: Values, matcher: re.Pattern[str]) -> list[str]:
@@ -337,8 +339,8 @@ def _strangers(values: Values, known: frozenset[str]) -> list[str]:
     return [text for text in pc.unique(values).to_pylist() if text is not None and text not in known]
 
 
-def _among(values: Values, chosen: list[str]) -> np.ndarray:
-    return pc.is_in(values, value_set=pyarrow.array(chosen, pyarrow.string())).to_numpy()
+def _among(values: Values, chosen: list[str]) -> Mask:
+    return np.asarray(pc.is_in(values, value_set=pyarrow.array(chosen, pyarrow.string())))
 
 
 # --- measures ---------------------------------------------------------------------------------------------------------
@@ -375,7 +377,7 @@ def _duplicate_rate(values: Mapping[str, Values], table: Table, breaches: Iterab
         return round(sum(each.count for each in breaches if each.reason == "duplicate_key") / rows, 6)
     whole = pyarrow.table(list(values.values()), [str(index) for index in range(len(values))])
     distinct = whole.group_by(whole.column_names, use_threads=False).aggregate([]).num_rows
-    return round(1 - distinct / rows, 6)
+    return round(1 - int(distinct) / rows, 6)
 
 
 def _format_issues(
@@ -383,7 +385,7 @@ def _format_issues(
 ) -> int:
     misfits = sum(breach.count for breach in breaches if breach.reason in ("bad_pattern", "bad_category"))
     texts = (each.name for each in table.columns if each.type != "string" and actual[each.name] in ("string", "other"))
-    return misfits + sum(len(values[name]) - values[name].null_count for name in texts)
+    return misfits + sum(int(pc.count(values[name]).as_py()) for name in texts)
 
 
 # --- cases ------------------------------------------------------------------------------------------------------------

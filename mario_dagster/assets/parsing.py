@@ -8,7 +8,7 @@ checks and alias hints call it on whole tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -275,7 +275,8 @@ _BYTE_OF = {ord(bytes([byte]).decode("cp1252", errors="ignore") or chr(byte)): b
 _BYTE_OF |= {byte: byte for byte in range(256)}
 _FOLLOWING = "".join(chr(char) for char, byte in _BYTE_OF.items() if 0x80 <= byte <= 0xBF)
 _MANGLED = f"[\u00c2-\u00f4][{_FOLLOWING}]"  # the first two bytes of a UTF-8 character, each read as a character
-_IS_MANGLED = re.compile(_MANGLED)
+# Phonetic signs, as which `PRÊT` and a quote would be misread; not the two that 1252 itself has.
+_UNLIKELY = re.compile("[\u0250-\u02c5\u02c7-\u02db\u02dd-\u02ff]")
 _UNTIDY = r"^[\s\p{Z}]|[\s\p{Z}]$|[\s\p{Z}]{2}|[\t-\r\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{3000}]"
 
 
@@ -292,29 +293,39 @@ def read_text(text: pa.Array, column: Column | None = None) -> pa.Array:
 
 
 def _tidy(words: pa.Array) -> pa.Array:
-    """Every word after as many rounds as it takes: text can be mangled twice, or padded before it was mangled."""
     while True:
-        untidy = pc.match_substring_regex(words, f"{_UNTIDY}|{_MANGLED}")
-        found = words.filter(untidy).to_pylist()
-        # Blanks come second: a no-break space may be half a letter.
-        tidy = [" ".join(demojibake(word).split()) for word in found]
-        if tidy == found:
+        # Blanks come second, since a no-break space may be half a letter; what they hid is looked at once more.
+        legible = _mend(words, _MANGLED, demojibake)
+        words = _mend(legible, _UNTIDY, lambda word: " ".join(word.split()))
+        if words.equals(legible):
             return words
-        words = pc.replace_with_mask(words, untidy, pa.array(tidy, pa.string()))
+
+
+def _mend(words: pa.Array, faulty: str, mend: Callable[[str], str]) -> pa.Array:
+    """Mends the words that match a pattern, as often as it takes: text can be mangled twice over."""
+    while True:
+        found = pc.match_substring_regex(words, faulty)
+        before = words.filter(found).to_pylist()
+        after = [mend(word) for word in before]
+        if after == before:
+            return words
+        words = pc.replace_with_mask(words, found, pa.array(after, pa.string()))
 
 
 def demojibake(word: str) -> str:
     """`CafÃ©` as `Café`: undoes UTF-8 that was read as Windows-1252 or Latin-1. Any other text is returned as it is."""
     try:
-        return word.encode("cp1252").decode("utf-8")  # covers most, and is much the faster
+        read = _bytes_of(word).decode("utf-8")
     except UnicodeError:
-        pass
-    if _IS_MANGLED.search(word):
-        try:
-            return word.translate(_BYTE_OF).encode("latin-1").decode("utf-8")
-        except UnicodeError:
-            pass
-    return word
+        return word
+    return word if _UNLIKELY.search(read) else read
+
+
+def _bytes_of(word: str) -> bytes:
+    try:
+        return word.encode("cp1252")  # covers most, and is much the faster
+    except UnicodeError:
+        return word.translate(_BYTE_OF).encode("latin-1")
 
 
 def _categories(words: pa.Array, categories: tuple[str, ...]) -> pa.Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -71,6 +71,7 @@ OUTLIER_K = 8.0
 _MAD_TO_SIGMA = 1.4826  # MAD of a normal distribution to its standard deviation
 _LOG_SPREAD = float(np.log(1.5))  # a skewed column spreads at least this far about its median: a tighter sample is luck
 _EXACT_INTEGERS = 2.0**53  # beyond it a float64 skips integers
+_NOTHING = "every value of '{}' is missing, so there is nothing to fill from"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -100,32 +101,28 @@ class Repair:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON or YAML, fields that are None left out."""
-        order = list(self.column_order) if self.column_order is not None else None
-        fields = {
-            "action": self.action,
-            "target_column": self.target_column,
-            "new_name": self.new_name,
-            "column_order": order,
-        }
-        return {name: value for name, value in fields.items() if value is not None}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        if self.column_order is not None:
+            values["column_order"] = list(self.column_order)
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Repair:
-        """The repair that `to_dict` wrote. Raises `InvalidRepair` for an unknown action or field."""
-        unknown = sorted(set(mapping) - {"action", "target_column", "new_name", "column_order"})
+        """The repair that `to_dict` wrote. Raises `InvalidRepair` for what no repair has."""
+        names = [each.name for each in fields(cls)]
+        unknown = sorted(set(map(str, mapping)) - set(names))
         if unknown:
-            raise InvalidRepair(
-                f"a repair has no field '{unknown[0]}'; it has action, target_column, new_name, column_order"
-            )
-        action, order = mapping.get("action"), mapping.get("column_order")
-        if action not in REPAIR_ACTIONS:
-            raise InvalidRepair(_unknown("repair", str(action), REPAIR_ACTIONS))
-        return cls(
-            action=action,
-            target_column=mapping.get("target_column"),
-            new_name=mapping.get("new_name"),
-            column_order=tuple(order) if order is not None else None,
-        )
+            raise InvalidRepair(f"a repair has no field '{unknown[0]}'; it has {', '.join(names)}")
+        if mapping.get("action") not in REPAIR_ACTIONS:
+            raise InvalidRepair(_unknown("repair", mapping.get("action"), REPAIR_ACTIONS))
+        texts = {name: mapping.get(name) for name in ("target_column", "new_name")}
+        order = mapping.get("column_order")
+        wrong = [name for name, value in texts.items() if not isinstance(value, str | None)]
+        if not (order is None or (isinstance(order, list | tuple) and all(isinstance(name, str) for name in order))):
+            wrong.append("column_order")
+        if wrong:
+            raise InvalidRepair(f"a repair's {wrong[0]} is {'a list of names' if 'order' in wrong[0] else 'a name'}")
+        return cls(mapping["action"], **texts, column_order=None if order is None else tuple(order))
 
 
 def apply(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -216,9 +213,7 @@ def _fill_number(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFr
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     known = values[np.isfinite(values)]
     if not len(known) and len(values):
-        raise InvalidRepair(
-            f"{repair.action}: every value of '{series.name}' is missing, so there is nothing to fill from"
-        )
+        raise InvalidRepair(f"{repair.action}: {_NOTHING.format(series.name)}")
     if len(known) == len(values):
         return frame.copy()
     centre = float(np.mean(known) if repair.action == "fill_mean" else np.median(known))
@@ -230,9 +225,7 @@ def _fill_forward(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataF
     series = _column(repair, frame)
     array = to_array(series)
     if len(array) and array.null_count == len(array):
-        raise InvalidRepair(
-            f"{repair.action}: every value of '{series.name}' is missing, so there is nothing to fill from"
-        )
+        raise InvalidRepair(f"{repair.action}: {_NOTHING.format(series.name)}")
     return _with(frame, series.name, to_series(pc.fill_null_backward(pc.fill_null_forward(array)), series))
 
 
@@ -414,8 +407,8 @@ def _names(frame: pd.DataFrame) -> str:
     return ", ".join(map(str, frame.columns))
 
 
-def _unknown(noun: str, name: str, choices: Iterable[str]) -> str:
-    choices = tuple(choices)
-    close = difflib.get_close_matches(name[:80], choices, n=1, cutoff=0.5)
+def _unknown(noun: str, name: object, choices: Iterable[str]) -> str:
+    choices, shown = tuple(choices), str(name)[:80]
+    close = difflib.get_close_matches(shown, choices, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"no {noun} '{name[:80]}'; {hint}choose one of: {', '.join(choices) or 'none'}"
+    return f"no {noun} '{shown}'; {hint}choose one of: {', '.join(choices) or 'none'}"

@@ -54,7 +54,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -72,7 +74,9 @@ def demo(
     """Play one held-out incident, live, over a WebSocket, on real Dagster."""
     from .demo import run_demo
 
-    raise typer.Exit(run_demo(task=task, profile=profile, split=split, seed=seed, policy=policy, url=url, as_json=as_json))
+    raise typer.Exit(
+        run_demo(task=task, profile=profile, split=split, seed=seed, policy=policy, url=url, as_json=as_json)
+    )
 
 
 @app.command()
@@ -126,7 +130,9 @@ def sandboxes_show(sandbox: SandboxId = "latest", as_json: AsJson = False) -> No
 @sandboxes.command("prune")
 def sandboxes_prune(
     keep: Annotated[int | None, typer.Option(help="Keep the newest N.", min=0)] = None,
-    older_than: Annotated[float | None, typer.Option(help="Delete only those older than this many hours.", min=0)] = None,
+    older_than: Annotated[
+        float | None, typer.Option(help="Delete only those older than this many hours.", min=0)
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -33,11 +33,11 @@ def run_demo(
     """Play it; status 0 when it was published at or above the threshold."""
     from mario_dagster.catalog import SPLITS, UnknownName
     from mario_dagster.catalog import task as find_task
-    from mario_dagster.policies import policy as find_policy
+    from mario_dagster.env.players import player as find_player
 
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
-    player, chosen = find_policy(policy), find_task(task)
+    player, chosen = find_player(policy), find_task(task)
     options: dict[str, Any] = {
         "task": chosen.slug,
         "split": split,
@@ -110,7 +110,13 @@ class LiveTable:
         action = "the incident strikes" if turn.move is None else describe(turn.move)
         result = " ".join(str(seen["action_result"]).split())
         self._row(
-            (str(turn.number), action, f"{seen['current_score']:.3f}", f"{failing} red {checks - failing} green", result),
+            (
+                str(turn.number),
+                action,
+                f"{seen['current_score']:.3f}",
+                f"{failing} red {checks - failing} green",
+                result,
+            ),
             style="red" if result.startswith(("invalid:", "failed:")) else None,
         )
         if self._status:

@@ -27,11 +27,9 @@ def run_server(host: str, port: int, log_level: str) -> None:
     if not is_free(host, port):
         raise CommandError(f"{host}:{port} cannot be listened on; is it taken? --port 0 finds a free one")
     with working("Loading Dagster and OpenEnv"):
-        import uvicorn
-
-        from mario_dagster.env.server import app
+        from mario_dagster.env import server
     err().print(f"Mario listens on http://{host}:{port} (docs at /docs, WebSocket at /ws)", markup=False)
-    uvicorn.run(app, host=host, port=port, log_level=log_level)
+    server.main(host, port, log_level=log_level)
 
 
 @contextmanager

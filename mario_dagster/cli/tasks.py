@@ -32,7 +32,15 @@ def show_tasks(as_json: bool) -> None:
     print_table(
         ("id", "task", "difficulty", "threshold", "steps", "tables", "what breaks"),
         (
-            (t.id, t.slug, t.difficulty, f"{t.threshold:.2f}", t.max_steps, ", ".join(t.table_names), t.card.incident_type)
+            (
+                t.id,
+                t.slug,
+                t.difficulty,
+                f"{t.threshold:.2f}",
+                t.max_steps,
+                ", ".join(t.table_names),
+                t.card.incident_type,
+            )
             for t in tasks()
         ),
         right=("id", "threshold", "steps"),

@@ -1,7 +1,8 @@
 """The twenty actions: what each is called, what it needs, how long it takes on call, and what it does to a sandbox.
 
-In: a `Move`, the sandbox it is played in and the table that is active. Out: an `Outcome`: the text that the player reads
-and whether anything was done. A move that cannot be done changes nothing and says what would be right; it never raises.
+In: a `Move`, the sandbox it is played in and the table that is active. Out: an `Outcome`: the text that the player
+reads and whether anything was done. A move that cannot be done changes nothing and says what would be right; it never
+raises.
 """
 
 from __future__ import annotations
@@ -51,16 +52,16 @@ class Action:
 
 _COLUMN: tuple[Need, ...] = ("target_column",)
 ACTIONS: tuple[Action, ...] = (
-    Action(0, "inspect_schema", "schema of the active table against its contract; target_column=<table> makes it active", 1),
+    Action(0, "inspect_schema", "schema of the active table against its contract; target_column=<table> switches", 1),
     Action(1, "view_error_log", "newest failed checks and runs", 1),
     Action(2, "sample_data", "first five rows of the active table, as JSON", 1),
     Action(3, "fill_mean", "fill a numeric column's nulls with its mean", 3, _COLUMN),
     Action(4, "fill_median", "fill a numeric column's nulls with its median", 3, _COLUMN),
     Action(5, "fill_forward", "fill a column's nulls from the row before, then from the row after", 3, _COLUMN),
     Action(6, "drop_nulls", "drop the rows whose column is null", 3, _COLUMN),
-    Action(7, "cast_to_int", "read a column as whole numbers: marks stripped, cents converted, sentinels null", 4, _COLUMN),
-    Action(8, "cast_to_float", "read a column as numbers: marks stripped, cents converted, sentinels null", 4, _COLUMN),
-    Action(9, "cast_to_string", "normalise a column: blanks, encoding, case of categories, spellings of moments", 4, _COLUMN),
+    Action(7, "cast_to_int", "read a column as whole numbers: marks off, cents converted, sentinels null", 4, _COLUMN),
+    Action(8, "cast_to_float", "read a column as numbers: marks off, cents converted, sentinels null", 4, _COLUMN),
+    Action(9, "cast_to_string", "normalise a column: blanks, encoding, categories, spellings of moments", 4, _COLUMN),
     Action(10, "remove_duplicates", "keep the first row of each key", 3),
     Action(11, "drop_outliers", "drop the rows whose number is not of this world", 3, _COLUMN),
     Action(12, "rename_column", "rename a column", 2, ("target_column", "new_name")),
@@ -116,7 +117,7 @@ class Outcome:
 
     Args:
         text: for the player; the same for equal histories.
-        status: `done`; `failed` when Dagster ran it and the run or its checks failed; `invalid` when it could not be run.
+        status: `done`; `failed` when the Dagster run or its checks failed; `invalid` when it could not be run.
         active_table: the table that is active from here on.
     """
 
@@ -150,7 +151,7 @@ def _require(move: Move, task: Task, sandbox: Sandbox, active_table: str) -> Non
     action = move.action
     if not action.applies_to(task):
         lacks = "batches to load" if action.scope == "batches" else "derived tables"
-        raise _Invalid(f"{action.name} needs {lacks}, and task '{task.slug}' has none; its actions are {available(task)}")
+        raise _Invalid(f"{action.name} needs {lacks}; task '{task.slug}' has none, its actions are {available(task)}")
     for need in action.needs:
         if not getattr(move, need):
             columns = ", ".join(map(str, sandbox.table(active_table).columns))

@@ -24,7 +24,9 @@ MESSAGE_TIMEOUT_SECONDS = 300.0
 class MarioEnv(EnvClient[MarioAction, MarioObservation, MarioState]):
     """An OpenEnv client of this environment; `.sync()` gives the blocking one."""
 
-    def __init__(self, base_url: str | None = None, *, message_timeout_s: float = MESSAGE_TIMEOUT_SECONDS, **options: Any):
+    def __init__(
+        self, base_url: str | None = None, *, message_timeout_s: float = MESSAGE_TIMEOUT_SECONDS, **options: Any
+    ):
         super().__init__(base_url, message_timeout_s=message_timeout_s, **options)
 
     def _step_payload(self, action: MarioAction) -> dict[str, Any]:

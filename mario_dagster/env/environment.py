@@ -1,8 +1,8 @@
 """The OpenEnv environment: one session's `reset`, `step` and `state` over an `Episode`.
 
-In: what OpenEnv's server or a caller in process passes. Out: `MarioObservation` and `MarioState`. Both calls block (they
-run Dagster); OpenEnv gives each `/ws` session a thread of its own for them. Nothing is set up before the first reset:
-OpenEnv constructs environments for every request that asks about one.
+In: what OpenEnv's server or a caller in process passes. Out: `MarioObservation` and `MarioState`. Both calls block
+(they run Dagster); OpenEnv gives each `/ws` session a thread of its own for them. Nothing is set up before the first
+reset: OpenEnv constructs environments for every request that asks about one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .options import reset_options, task_specs
 
 NAME = "mario_dagster"
 DESCRIPTION = (
-    "Data-pipeline incidents on real Dagster asset graphs: diagnose, repair tables, replay late batches, refresh what is "
-    "downstream, and decide when it is safe to publish."
+    "Data-pipeline incidents on real Dagster asset graphs: diagnose, repair tables, replay late batches, refresh what "
+    "is downstream, and decide when it is safe to publish."
 )
 
 
@@ -43,7 +43,7 @@ class MarioEnvironment(Environment[MarioAction, MarioObservation, MarioState]):
         Args:
             seed: 0 to 2**31 - 1; drawn at random when None.
             episode_id: the id to play under; made up when None.
-            options: `task` or `task_id`, `split`, `profile`, `scale`, `feedback`; or `split` and `index` of the task API.
+            options: `task` or `task_id`, `split`, `profile`, `scale`, `feedback`; or `split` and `index` (task API).
 
         Raises:
             PlayError: an option is unknown or not valid, or the id is taken. The session stays where it was.

@@ -1,29 +1,31 @@
 """One sandbox being played: start it, step it, leave it, pick it up again in any process.
 
-In: a sandbox and moves. Out: `Reply`: an observation's fields with reward and done. An episode keeps nothing in memory that
-matters: how it stands is folded from the lines its sandbox recorded, how the world looks is read from the world, so that
-a reply after a restart is the reply before it, byte for byte. A step and its line are one transaction.
+In: a sandbox and moves. Out: `Reply`: an observation's fields with reward and done. An episode keeps nothing in memory
+that matters: how it stands is folded from the lines its sandbox recorded, how the world looks is read from the world, so
+that a reply after a restart is the reply before it, byte for byte. A step and its line are one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from mario_dagster.catalog import Task
+from mario_dagster.catalog import Task, UnknownName
 
 from . import reward
 from .actions import COMMIT, Move, Outcome, perform
 from .errors import BadRequest, EpisodeExists, NoEpisode
 from .observation import View, observe, state_fields
 from .options import ResetOptions, episode_id
+from .standing import DoneReason, Standing, standing
 
 if TYPE_CHECKING:
-    from mario_dagster.sandbox.sandbox import Grade, Sandbox
+    from mario_dagster.sandbox.grader import Grade
+    from mario_dagster.sandbox.home import Home
+    from mario_dagster.sandbox.sandbox import Sandbox
+    from mario_dagster.sandbox.signals import Signals
 
-DoneReason = Literal["", "commit_success", "commit_failure", "quality_collapse", "step_budget_exhausted"]
 ACTOR = "agent"
 
 
@@ -43,114 +45,6 @@ class Reply:
         return bool(self.observation["done"])
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How an episode stands: everything that its recorded lines add up to.
-
-    Args:
-        score, initial_score, best_score: raw, in the episode's own feedback; the true score once it is done.
-        streak: how many times in a row the newest action was played, with the same arguments.
-        parts: the newest step's reward by name.
-        grade: parts of the true score by name; empty until the episode is done.
-        minutes: modelled time since the first action.
-        exposure: rows at fault times minutes that they stood there, summed over the steps.
-    """
-
-    episode_id: str
-    seed: int
-    split: str
-    scale: int
-    feedback: str
-    via: str
-    started_at: str
-    active_table: str
-    score: float
-    initial_score: float
-    best_score: float
-    steps: int = 0
-    reward: float | None = None
-    total_reward: float = 0.0
-    parts: Mapping[str, float] = field(default_factory=dict)
-    result: str = ""
-    last_action: Mapping[str, Any] | None = None
-    streak: int = 0
-    done: bool = False
-    truncated: bool = False
-    success: bool | None = None
-    done_reason: str = ""
-    grade: Mapping[str, float] = field(default_factory=dict)
-    table_scores: Mapping[str, float] = field(default_factory=dict)
-    minutes: float = 0.0
-    exposure: float = 0.0
-
-    @property
-    def last_action_id(self) -> int | None:
-        return None if self.last_action is None else int(self.last_action["action_id"])
-
-    @property
-    def discloses(self) -> bool:
-        """Whether labels of the incident may be shown: always in train, else when it is over."""
-        return self.split == "train" or self.done
-
-    def streak_of(self, move: Move) -> int:
-        return self.streak + 1 if self.last_action == move.to_dict() else 1
-
-
-def standing(lines: Iterable[Mapping[str, Any]]) -> Standing:
-    """Fold an episode's recorded lines, the reset's first."""
-    first, *steps = lines
-    now = _begun(first)
-    for line in steps:
-        now = _after(now, line)
-    return now
-
-
-def _begun(line: Mapping[str, Any]) -> Standing:
-    score = float(line["score"])
-    return Standing(
-        episode_id=line["episode_id"],
-        seed=line["seed"],
-        split=line["split"],
-        scale=line["scale"],
-        feedback=line["feedback"],
-        via=line["via"],
-        started_at=line["started_at"],
-        active_table=line["active_table"],
-        score=score,
-        initial_score=score,
-        best_score=score,
-        result=line["result"],
-    )
-
-
-def _after(before: Standing, line: Mapping[str, Any]) -> Standing:
-    same = before.last_action == line["action"]
-    return Standing(
-        **{name: getattr(before, name) for name in _FIXED},
-        active_table=line["active_table"],
-        score=line["score"],
-        best_score=max(before.best_score, line["score"]),
-        steps=line["step"],
-        reward=line["reward"],
-        total_reward=before.total_reward + line["reward"],
-        parts=line["parts"],
-        result=line["result"],
-        last_action=line["action"],
-        streak=before.streak + 1 if same else 1,
-        done=line["done"],
-        truncated=line["truncated"],
-        success=line["success"],
-        done_reason=line["done_reason"],
-        grade=line.get("grade", {}),
-        table_scores=line.get("table_scores", {}),
-        minutes=before.minutes + line["minutes"],
-        exposure=before.exposure + line["minutes"] * line["rows_at_fault"],
-    )
-
-
-_FIXED = ("episode_id", "seed", "split", "scale", "feedback", "via", "started_at", "initial_score")
-
-
 class Episode:
     """A sandbox as a game: moves in, observations out."""
 
@@ -158,7 +52,7 @@ class Episode:
         self.sandbox = sandbox
 
     @classmethod
-    def start(cls, options: ResetOptions, *, via: str = "local", home: Path | None = None) -> Episode:
+    def start(cls, options: ResetOptions, *, via: str = "local", home: Home | None = None) -> Episode:
         """Break a fresh sandbox's pipeline and stand at its first observation.
 
         Args:
@@ -166,13 +60,71 @@ class Episode:
 
         Raises:
             EpisodeExists: the id has been played, or is being played.
-            BadRequest: the profile does not exist, or not in this task and split.
+            BadRequest: no such profile in this task and split.
         """
-        raise NotImplementedError
+        from mario_dagster.sandbox.home import SandboxExists
+        from mario_dagster.sandbox.sandbox import Sandbox
+
+        try:
+            sandbox = Sandbox.create(
+                options.task,
+                profile=options.profile,
+                split=options.split,
+                seed=options.seed,
+                scale=options.scale,
+                feedback=options.feedback,
+                id=options.episode_id,
+                home=home,
+            )
+        except SandboxExists:
+            raise EpisodeExists(f"episode '{options.episode_id}' exists; choose another episode_id, or none") from None
+        except UnknownName as error:
+            raise BadRequest(str(error)) from None
+        return cls._at_first_line(sandbox, via)
+
+    @classmethod
+    def resume(cls, id: str, home: Home | None = None) -> Episode:
+        """An episode where its last completed step left it, in this process or another.
+
+        Raises:
+            NoEpisode: there is none of that id.
+        """
+        from mario_dagster.sandbox.home import Home
+        from mario_dagster.sandbox.sandbox import Sandbox
+
+        home = home or Home.default()
+        # Asked here, since the sandbox's own refusal names other sandboxes, which are other players'.
+        if not home.exists(episode_id(id)):
+            raise NoEpisode(f"no episode '{id}'; POST /reset starts one")
+        return cls._at_first_line(Sandbox.open(id, home), "local")
+
+    @classmethod
+    def _at_first_line(cls, sandbox: Sandbox, via: str) -> Episode:
+        """The episode, begun now where its sandbox was never played."""
+        episode = cls(sandbox)
+        try:
+            if not sandbox.steps:
+                with sandbox.step() as step:
+                    step.record(episode._first_line(via))
+        except BaseException:
+            sandbox.close()
+            raise
+        return episode
+
+    @property
+    def id(self) -> str:
+        return self.sandbox.id
 
     @property
     def task(self) -> Task:
         return self.sandbox.task
+
+    @property
+    def exists(self) -> bool:
+        """Whether the sandbox is still on disk: another process may have pruned it."""
+        from mario_dagster.assets.world import SANDBOX_FILE
+
+        return (self.sandbox.root / SANDBOX_FILE).exists()
 
     def standing(self) -> Standing:
         """How the episode stands by its recorded lines."""
@@ -185,3 +137,180 @@ class Episode:
     def state(self) -> dict[str, Any]:
         """The fields of the episode's state."""
         return state_fields(self._view(self.standing()))
+
+    def step(self, move: Move) -> Reply:
+        """Play one move. Once the episode is done, nothing happens, nothing is recorded and the reward is 0."""
+        before = self.standing()
+        if not before.done:
+            try:
+                with self.sandbox.step() as step:
+                    before = self.standing()
+                    # Another process may have ended it while this one waited for its turn.
+                    if before.done:
+                        raise _Over
+                    line = self._play(move, before)
+                    step.record(line, status=line["done_reason"] or "open")
+                return self.reply()
+            except _Over:
+                pass
+        over = f"invalid: the episode is over ({before.done_reason}); reset to start another"
+        unpaid = {name: 0.0 for name in before.parts}
+        return Reply(observe(self._view(replace(before, reward=0.0, parts=unpaid, result=over))))
+
+    def summary(self) -> dict[str, Any]:
+        """What a grader may say: the true score once done, before that what the player sees."""
+        now = self.standing()
+        return {
+            "episode_id": now.episode_id,
+            "task_id": self.task.id,
+            "task": self.task.slug,
+            "split": now.split,
+            "seed": now.seed,
+            "score": reward.shown(now.score),
+            "reward": reward.shown(now.score),
+            "return": round(now.total_reward, 6),
+            "finished": now.done,
+            "feedback": "truth" if now.done else now.feedback,
+            "success": now.success,
+            "threshold": self.task.threshold,
+            "steps": now.steps,
+            "truncated": now.truncated,
+            "done_reason": now.done_reason,
+            "initial_score": reward.shown(now.initial_score),
+            "best_score": reward.shown(now.best_score),
+            "parts": {name: round(value, 6) for name, value in self._objectives(now).items()},
+            "table_scores": {name: round(value, 6) for name, value in now.table_scores.items()},
+            "minutes_to_recover": round(now.minutes, 1),
+            "exposed_row_minutes": round(now.exposure, 1),
+        }
+
+    def close(self) -> None:
+        """Let go of the sandbox, which stays on disk."""
+        self.sandbox.close()
+
+    # --- one step -----------------------------------------------------------------------------------------------------
+
+    def _first_line(self, via: str) -> dict[str, Any]:
+        sandbox = self.sandbox
+        return {
+            "kind": "reset",
+            "episode_id": sandbox.id,
+            "task": self.task.slug,
+            "seed": sandbox.seed,
+            "split": sandbox.split,
+            "scale": sandbox.scale,
+            "feedback": sandbox.feedback,
+            "via": via,
+            "started_at": sandbox.world.landing.manifest().now.isoformat(),
+            "active_table": self.task.main_table.name,
+            "score": self._score(),
+            "result": f"incident open: {self.task.card.incident_summary}",
+            "failing_checks": list(sandbox.signals().blocking_failures),
+        }
+
+    def _play(self, move: Move, now: Standing) -> dict[str, Any]:
+        """Do a move and write down what came of it."""
+        number, score = now.steps + 1, self._score()
+        exposed = rows_at_fault(self.sandbox.signals())
+        tags = {
+            "mario/episode": self.id,
+            "mario/step": str(number),
+            "mario/action": move.action.name,
+            "mario/actor": ACTOR,
+        }
+        outcome = perform(self.sandbox, move, now.active_table, tags)
+        after = self._score()
+        reason = self._verdict(move, outcome, score, after, number)
+        return {
+            "kind": "step",
+            "step": number,
+            "action": move.to_dict(),
+            "name": move.action.name,
+            "table": now.active_table,
+            "active_table": outcome.active_table,
+            "status": outcome.status,
+            "result": outcome.text,
+            "minutes": move.action.minutes,
+            "rows_at_fault": exposed,
+            "failing_checks": list(self.sandbox.signals().blocking_failures),
+            **self._paid(move, outcome, now, score, after, reason),
+        }
+
+    def _verdict(self, move: Move, outcome: Outcome, before: float, after: float, number: int) -> DoneReason:
+        """Why the episode is over after this step; empty when it goes on."""
+        if move.action_id == COMMIT and outcome.status != "invalid":
+            won = outcome.status == "done" and self._truth().score >= self.task.threshold
+            return "commit_success" if won else "commit_failure"
+        if reward.collapsed(before, after):
+            return "quality_collapse"
+        return "step_budget_exhausted" if number >= self.task.max_steps else ""
+
+    def _paid(
+        self, move: Move, outcome: Outcome, now: Standing, before: float, after: float, reason: DoneReason
+    ) -> dict[str, Any]:
+        """The reward and the score of a step, and with the last one the truth."""
+        ended, success = bool(reason), reason == "commit_success"
+        grade = self._truth() if ended else None
+        terms = reward.parts(
+            reward.Step(
+                before=before,
+                after=after,
+                invalid=outcome.status == "invalid",
+                premature_commit=reason == "commit_failure" and grade is not None and grade.score < self.task.threshold,
+                streak=now.streak_of(move),
+                ended=ended,
+                success=success,
+            )
+        )
+        paid: dict[str, Any] = {
+            "reward": reward.total(terms),
+            "parts": terms,
+            "score": grade.score if grade else after,
+            "done": ended,
+            "truncated": reason == "step_budget_exhausted",
+            "success": success if ended else None,
+            "done_reason": reason,
+        }
+        if grade:
+            paid |= {"grade": dict(grade.parts), "table_scores": dict(grade.tables)}
+        return paid
+
+    # --- scores -------------------------------------------------------------------------------------------------------
+
+    def _truth(self) -> Grade:
+        return self.sandbox.grade()
+
+    def _score(self) -> float:
+        """The score that shapes the reward: the truth, or where that must stay unknown, health by the checks."""
+        return self._truth().score if self.sandbox.feedback == "truth" else self.sandbox.health()
+
+    def _objectives(self, now: Standing) -> Mapping[str, float]:
+        """Parts of the score that may be seen now."""
+        if now.done:
+            return now.grade
+        return self._truth().parts if now.feedback == "truth" else {"health": self.sandbox.health()}
+
+    def _view(self, now: Standing) -> View:
+        from mario_dagster.incidents.profiles import profile
+
+        sandbox = self.sandbox
+        return View(self.task, sandbox.signals(), now, profile(sandbox.profile), self._objectives(now))
+
+
+class _Over(Exception):
+    """The episode ended while a step waited for its turn."""
+
+
+def rows_at_fault(signals: Signals) -> int:
+    """Rows that consumers would be wrong to use, or that they lack: those at fault in each table, and those not loaded.
+
+    Of a table whose schema broke, every row is at fault.
+    """
+    found = signals.backlog_rows
+    for report in signals.reports.values():
+        worst = max((report.rows if breach.reason in _WHOLE else breach.count for breach in report.breaches), default=0)
+        found += min(report.rows, worst)
+    return int(found)
+
+
+_WHOLE = ("missing_column", "wrong_type")

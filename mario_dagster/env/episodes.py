@@ -1,7 +1,7 @@
 """Episodes by id, for requests that come one at a time: any process can answer the next one.
 
-In: an id, or none. Out: the episode it names, open for one caller at a time. The sandboxes on disk are the registry; what
-is kept here is only which of them this process has open, so that a step need not open one again.
+In: an id, or none. Out: the episode it names, open for one caller at a time. The sandboxes on disk are the registry;
+what is kept here is only which of them this process has open, so that a step need not open one again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class Episodes:
         Raises:
             Ambiguous: there is none, or more than one.
         """
-        live = [info.id for info in _home().sandboxes() if info.status == "open" and _came_over_http(info.id)]
+        live: list[str] = [
+            info.id for info in _home().sandboxes() if info.status == "open" and _came_over_http(info.id)
+        ]
         if len(live) == 1:
             return live[0]
         found = "no episode is" if not live else f"{len(live)} episodes are"

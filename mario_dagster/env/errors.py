@@ -1,7 +1,7 @@
 """What can be wrong with a request to play: one flat class each, with the HTTP status it is answered with.
 
-In: nothing. Out: exceptions whose message names what was wrong and what would be right. Over `/ws` the same message comes
-back as an error reply and the session goes on.
+In: nothing. Out: exceptions whose message names what was wrong and what would be right. Over `/ws` the same message
+comes back as an error reply and the session goes on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The wire: what an action, an observation and a state are, as OpenEnv models.
 
-In: JSON. Out: typed values. Fields and bounds only: a validator that raises would cost an OpenEnv client its session, so
-whatever needs the pipeline to be judged is judged in the step and comes back as an observation. Importing this imports
-OpenEnv, which takes seconds; the engine and `Episode` do without.
+In: JSON. Out: typed values. Fields and bounds only: a validator that raises would cost an OpenEnv client its session,
+so whatever needs the pipeline to be judged is judged in the step and comes back as an observation. Importing this
+imports OpenEnv, which takes seconds; the engine and `Episode` do without.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class MarioAction(Action):
 
 
 class MarioObservation(Observation):
-    """What the person on call can see: signals from checks, tables and the Dagster instance, and how the episode stands."""
+    """What the person on call can see: signals from checks, tables and the instance, and how the episode stands."""
 
     # the incident's card
     incident_type: str = Field(default="", description="Kind of incident the task is about.")
@@ -58,7 +58,7 @@ class MarioObservation(Observation):
     )
     schema_drift_count: int = Field(default=0, ge=0, description="How many columns differ.")
     observed_columns: list[str] = Field(default_factory=list, description="Columns as stored, in order.")
-    missing_expected_columns: list[str] = Field(default_factory=list, description="Contract columns that are not there.")
+    missing_expected_columns: list[str] = Field(default_factory=list, description="Contract columns that it lacks.")
     column_alias_hints: dict[str, str] = Field(
         default_factory=dict, description="Stored column -> the contract column it looks like, by name and values."
     )
@@ -68,7 +68,7 @@ class MarioObservation(Observation):
     stage: str = Field(default="", description="The active table.")
     table_health: dict[str, float] = Field(default_factory=dict, description="Table -> health by its checks, 0 to 1.")
     dependency_alerts: list[str] = Field(default_factory=list, description="Facts across tables that fail.")
-    dependency_health_summary: dict[str, str] = Field(default_factory=dict, description="Table -> how its lineage fares.")
+    dependency_health_summary: dict[str, str] = Field(default_factory=dict, description="Table -> its lineage.")
     commit_ready: bool = Field(default=False, description="Every blocking check would pass now.")
     failing_checks: list[str] = Field(default_factory=list, description="Blocking checks that would fail now.")
     check_count: int = Field(default=0, ge=0, description="Checks that were evaluated.")
@@ -84,7 +84,7 @@ class MarioObservation(Observation):
     pending_batches: int = Field(default=0, ge=0, description="Batches that have landed and are not loaded.")
     downstream_stale: bool = Field(default=False, description="Dagster calls a derived table stale.")
     orchestration_alerts: list[str] = Field(default_factory=list, description="The same in words.")
-    recent_failure_counters: dict[str, int] = Field(default_factory=dict, description="Failed runs and checks, by name.")
+    recent_failure_counters: dict[str, int] = Field(default_factory=dict, description="Failures by name.")
     drift_markers: list[str] = Field(default_factory=list, description="Traces of schema drift.")
 
     # scenario
@@ -96,19 +96,19 @@ class MarioObservation(Observation):
     synthetic_data_notes: list[str] = Field(default_factory=list, description="Where the data come from.")
 
     # the episode
-    current_score: float = Field(default=0.01, ge=0, le=1, description="In the episode's feedback; the true one at the end.")
+    current_score: float = Field(default=0.01, ge=0, le=1, description="By the feedback; true at the end.")
     steps_taken: int = Field(default=0, ge=0)
     repeated_action_streak: int = Field(default=0, ge=0, description="The newest action, how often in a row.")
     repeated_action_tripwire: bool = Field(default=False, description="More often than is free.")
     available_actions: list[int] = Field(default_factory=list, description="Action ids that the task has.")
-    action_result: str = Field(default="", description="What the newest action came to; `invalid:` when nothing was done.")
+    action_result: str = Field(default="", description="What came of the newest action; `invalid:` if nothing.")
     time_budget_remaining: int = Field(default=0, ge=0, description="Steps left.")
     time_budget_ratio: float = Field(default=0.0, ge=0, le=1, description="Steps left, as a share.")
     truncated: bool = Field(default=False, description="The step budget ran out.")
     done_reason: str = Field(default="", description="Why it ended; empty while it goes on.")
 
     # structured reward
-    reward_breakdown: dict[str, float] = Field(default_factory=dict, description="The reward's parts; they add up to it.")
+    reward_breakdown: dict[str, float] = Field(default_factory=dict, description="The reward's parts, adding up to it.")
     objective_breakdown: dict[str, float] = Field(default_factory=dict, description="The score's parts, 0 to 1 each.")
     tradeoff_weights: dict[str, float] = Field(default_factory=dict, description="How the score weighs its parts.")
     subgoal_progress: dict[str, bool] = Field(default_factory=dict, description="Subgoal -> whether it holds now.")

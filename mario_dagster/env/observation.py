@@ -1,8 +1,8 @@
 """What a player sees: signals, card and standing as the fields of one observation.
 
-In: a `View` (the task, its signals, how the episode stands, what the last step came to). Out: a flat mapping of JSON-able
-fields, the same bytes for equal inputs. This is the one boundary where numbers become plain and finite and text becomes
-sendable; nothing here reads a clock, a run id or the vault.
+In: a `View` (the task, its signals, how the episode stands, what the last step came to). Out: a flat mapping of
+JSON-able fields, the same bytes for equal inputs. This is the one boundary where numbers become plain and finite and
+text becomes sendable; nothing here reads a clock, a run id or the vault.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .subgoals import Progress, progress
 if TYPE_CHECKING:
     from mario_dagster.sandbox.signals import Signals
 
-    from .episode import Standing
+    from .standing import Standing
 
 UNDISCLOSED = "undisclosed"
 Severity = Literal["none", "elevated", "high", "critical"]
@@ -286,7 +286,7 @@ def _orchestration_alerts(task: Task, signals: Signals) -> list[str]:
     alerts = []
     pending, level, required = signals.pending_batches, signals.resource_level, signals.required_resource_level
     if pending:
-        alerts.append(f"{len(pending)} batches ({signals.backlog_rows} rows) are not loaded; the oldest is {pending[0]}")
+        alerts.append(f"{len(pending)} batches ({signals.backlog_rows} rows) are not loaded, the first {pending[0]}")
     if task.pool and level < required:
         alerts.append(f"loading a batch takes {required} recovery workers; the pool has {level}")
     if task.pool and level > required:

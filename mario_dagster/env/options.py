@@ -5,6 +5,7 @@ In: keywords as a client sent them. Out: `ResetOptions`, or a `BadRequest` that 
 
 from __future__ import annotations
 
+import difflib
 import operator
 import re
 import secrets
@@ -53,7 +54,7 @@ def reset_options(keywords: Mapping[str, Any]) -> ResetOptions:
     """
     for name in keywords:
         if name not in KEYWORDS:
-            raise BadRequest(str(UnknownName("keyword of reset", name, KEYWORDS)))
+            raise BadRequest(_unknown("keyword of reset", name, KEYWORDS))
     given = {name: value for name, value in keywords.items() if value is not None}
     split = _choice(given, "split", SPLITS, "train")
     chosen, seed = _task_and_seed(given, cast(Split, split))
@@ -76,7 +77,7 @@ def episode_id(value: object) -> str:
     """
     if not isinstance(value, str) or not EPISODE_ID.fullmatch(value):
         raise BadRequest(
-            f"episode_id {_quoted(value)} is no id: 1 to 64 letters, digits, '-' and '_', beginning with a letter or digit"
+            f"episode_id {_quoted(value)} is no id: 1 to 64 letters, digits, '-' and '_', a letter or digit first"
         )
     return value
 
@@ -88,7 +89,8 @@ def task_named(value: object) -> Task:
         BadRequest: there is none, or it is no name at all.
     """
     if isinstance(value, bool) or not (isinstance(value, str) or (isinstance(value, int) and 0 <= value <= MAX_SEED)):
-        raise BadRequest(f"task {_quoted(value)} is no task's name; choose one of: {', '.join(t.slug for t in tasks())}")
+        choices = ", ".join(each.slug for each in tasks())
+        raise BadRequest(f"task {_quoted(value)} is no task's name; choose one of: {choices}")
     try:
         return task(value)
     except UnknownName as error:
@@ -133,8 +135,15 @@ def _whole(value: object, name: str, low: int, high: int) -> int:
 def _choice(given: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str | None) -> str | None:
     value = given.get(name, default)
     if value is not None and (not isinstance(value, str) or value not in choices):
-        raise BadRequest(str(UnknownName(name, value, choices)))
+        raise BadRequest(_unknown(name, value, choices))
     return value
+
+
+def _unknown(noun: str, value: object, choices: tuple[str, ...]) -> str:
+    """A refusal with every choice, the likeliest pointed out."""
+    close = difflib.get_close_matches(_quoted(value).strip("'"), choices, n=1, cutoff=0.5)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return f"no {noun} {_quoted(value)}: choose one of {', '.join(choices)}{hint}"
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:

@@ -1,7 +1,7 @@
 """The reward of a step: arithmetic on what was before and after, as named parts.
 
-In: scores, counts and flags. Out: named parts and their sum. No I/O and no Dagster: whoever reads the parts can add them
-up themselves. Every term is DESIGN's, section "Score".
+In: scores, counts and flags. Out: named parts and their sum. No I/O and no Dagster: whoever reads the parts can add
+them up themselves.
 """
 
 from __future__ import annotations

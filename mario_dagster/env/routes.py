@@ -1,8 +1,9 @@
 """The HTTP routes: play by `episode_id`, grade what was played, read the cards.
 
-In: requests. Out: JSON. OpenEnv's own `/reset` and `/step` make a fresh environment a call, so that no second step could
-find the first one's episode; these find it on disk, in whichever process answers. An episode is named in the body, in the
-query or by the cookie that `/reset` set; a request that names none is served only where it can mean one alone.
+In: requests. Out: JSON. OpenEnv's own `/reset` and `/step` make a fresh environment a call, so that no second step
+could find the first one's episode; these find it on disk, in whichever process answers. An episode is named in the
+body, in the query or by the cookie that `/reset` set; a request that names none is served only where it can mean one
+alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -37,12 +38,15 @@ Payload = dict[str, Any]
 
 
 async def payload(request: Request) -> Payload:
-    """The request's arguments: the body's object, then what only the query has. Any content type; nothing is an empty one."""
+    """The request's arguments: the body's object, and what only the query has. No body is an empty one."""
     raw = await request.body()
     body = parse_json(raw) if raw.strip() else {}
     if not isinstance(body, dict):
         raise BadRequest(f"the body must be a JSON object, not {type(body).__name__}")
     return {**request.query_params, **body}
+
+
+Arguments = Annotated[Payload, Depends(payload)]
 
 
 def _body(schema: Mapping[str, Any], required: bool = False) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def _keys(*names: str) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {} for name in names}, "additionalProperties": False}
 
 
-RESET_SCHEMA = {
+RESET_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
@@ -81,14 +85,14 @@ def play_routes(episodes: Episodes) -> APIRouter:
     router = APIRouter(tags=["Environment Control"])
 
     @router.post("/reset", summary="Start an incident", openapi_extra=_body(RESET_SCHEMA))
-    def reset(response: Response, arguments: Payload = Depends(payload)) -> Payload:
+    def reset(response: Response, arguments: Arguments) -> Payload:
         """Break a fresh sandbox's pipeline. The answer's `episode_id` names the episode in every later request."""
         id, reply = episodes.start(reset_options(_numbers(arguments, "seed", "scale", "index")))
         response.set_cookie(COOKIE, id, httponly=True, samesite="lax")
         return _reply(id, reply)
 
     @router.post("/step", summary="Play one action", openapi_extra=_body(STEP_SCHEMA, required=True))
-    def step(request: Request, arguments: Payload = Depends(payload)) -> Payload:
+    def step(request: Request, arguments: Arguments) -> Payload:
         """Play `{"action": {...}}`, or the action's own fields, in the episode that is named."""
         action, rest = _action(arguments)
         id = _named(request, rest, episodes)
@@ -97,7 +101,7 @@ def play_routes(episodes: Episodes) -> APIRouter:
             return _reply(id, episode.step(move(action)))
 
     @router.get("/state", summary="Where an episode stands", response_model=MarioState)
-    def state(request: Request, arguments: Payload = Depends(payload)) -> MarioState:
+    def state(request: Request, arguments: Arguments) -> MarioState:
         _only(arguments, "episode_id", "task", "task_id")
         with episodes.use(_named(request, arguments, episodes)) as episode:
             _same_task(arguments, episode.task.id)
@@ -107,7 +111,7 @@ def play_routes(episodes: Episodes) -> APIRouter:
 
 
 def grade_routes(episodes: Episodes) -> APIRouter:
-    """`/grader`, `/grade/{task}` and their debugging twins: the score of an episode that was played, and of no other."""
+    """`/grader`, `/grade/{task}` and their debugging twins: scores of episodes that were played, and of no other."""
     router = APIRouter(tags=["Grading"])
 
     def grade(request: Request, arguments: Payload) -> Payload:
@@ -123,26 +127,26 @@ def grade_routes(episodes: Episodes) -> APIRouter:
         return {name: graded[name] for name in names}
 
     @router.api_route("/grader", methods=["GET", "POST"], openapi_extra=_body(_keys(*GRADE_KEYS)))
-    def grader(request: Request, arguments: Payload = Depends(payload)) -> Payload:
+    def grader(request: Request, arguments: Arguments) -> Payload:
         """The score of an episode. An unfinished one's is the present one, as its player sees it, marked unfinished."""
         return brief(grade(request, arguments))
 
     @router.api_route("/grade/{task}", methods=["GET", "POST"], openapi_extra=_body(_keys(*GRADE_KEYS)))
-    def grade_task(task: str, request: Request, arguments: Payload = Depends(payload)) -> Payload:
+    def grade_task(task: str, request: Request, arguments: Arguments) -> Payload:
         """The same, for an episode of this task only."""
         return brief(grade(request, {**arguments, "task": _task_in_path(task)}))
 
     @router.api_route("/grader/debug", methods=["GET", "POST"])
-    def grader_debug(request: Request, arguments: Payload = Depends(payload)) -> Payload:
+    def grader_debug(request: Request, arguments: Arguments) -> Payload:
         """The same with everything that is known of the episode."""
         return grade(request, arguments)
 
     @router.api_route("/grade-debug/{task}", methods=["GET", "POST"])
-    def grade_debug(task: str, request: Request, arguments: Payload = Depends(payload)) -> Payload:
+    def grade_debug(task: str, request: Request, arguments: Arguments) -> Payload:
         return grade(request, {**arguments, "task": _task_in_path(task)})
 
     @router.post("/baseline", openapi_extra=_body(_keys(*BASELINE_KEYS)))
-    def baseline(arguments: Payload = Depends(payload)) -> Payload:
+    def baseline(arguments: Arguments) -> Payload:
         """Let an installed policy play every task here, and say how it went."""
         _only(arguments, *BASELINE_KEYS)
         policy = str(arguments.get("policy_mode", "heuristic"))
@@ -306,11 +310,13 @@ def _bench_folder() -> Path:
 def _self_check(request: Request) -> Payload:
     paths = request.app.openapi()["paths"]
     checks = {
-        "routes": all(path in paths for path in ("/reset", "/step", "/state", "/grader", "/tasks", "/health", "/schema")),
+        "routes": all(
+            f"/{name}" in paths for name in ("reset", "step", "state", "grader", "tasks", "health", "schema")
+        ),
         "typed_models": all(model.model_json_schema() for model in (MarioAction, MarioObservation, MarioState)),
         "tasks": bool(tasks()),
         "graders": all(task.objective_weights for task in tasks()),
         "shaped_reward": all(task.card.dense_shaping_notes for task in tasks()),
-        "reset_keywords": set(KEYWORDS) == set(RESET_SCHEMA["properties"]),  # type: ignore[arg-type]
+        "reset_keywords": set(KEYWORDS) == set(RESET_SCHEMA["properties"]),
     }
     return {"valid": all(checks.values()), "checks": checks}

@@ -1,8 +1,8 @@
 """The server: OpenEnv's app with episodes that a second request can find, and nothing that ends in a 500.
 
 In: environment variables (`MARIO_HOME`, `MARIO_MAX_SESSIONS`, `ENABLE_WEB_INTERFACE`). Out: `app`, for
-`uvicorn mario_dagster.env.server:app` or `mario serve`. `/ws` is OpenEnv's own, one environment and one thread a socket;
-`/reset`, `/step` and `/state` are ours. Importing this imports OpenEnv, which takes seconds.
+`uvicorn mario_dagster.env.server:app` or `mario serve`. `/ws` is OpenEnv's own, one environment and one thread a
+socket; `/reset`, `/step` and `/state` are ours. Importing this imports OpenEnv, which takes seconds.
 """
 
 from __future__ import annotations

@@ -53,9 +53,8 @@ def _published(task: Task, signals: Signals) -> bool:
 
 
 def _schema_reconciled(task: Task, signals: Signals) -> bool:
-    return all(
-        table.name in signals.reports and not signals.reports[table.name].missing_expected_columns for table in task.tables
-    )
+    reports = [signals.reports.get(table.name) for table in task.tables]
+    return all(report is not None and not report.missing_expected_columns for report in reports)
 
 
 def _clean(names: Iterable[str]) -> Predicate:

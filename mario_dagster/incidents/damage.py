@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.assets.frames import from_arrow, to_arrow
-from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.assets.shop import CleanWorld, split_rows
 from mario_dagster.catalog import Column, Table, Task, UnknownName
 
 from .deploy import Deploy
@@ -46,7 +46,7 @@ class Feed:
 
     def __init__(self, table: Table, batches: Sequence[str], frames: Sequence[pd.DataFrame]):
         self.table, self.batches = table, tuple(batches)
-        clean = pa.concat_tables([to_arrow(frame) for frame in frames]).combine_chunks()
+        clean = to_arrow(pd.concat(frames, ignore_index=True))
         self.clean: dict[str, pa.Array] = {name: _flat(clean.column(name)) for name in clean.column_names}
         self.columns = dict(self.clean)
         sizes = [len(frame) for frame in frames]
@@ -76,10 +76,14 @@ class Feed:
     def is_text(self, name: str) -> bool:
         return bool(pa.types.is_string(self.columns[name].type))
 
+    def typed(self, name: str, fault: str) -> pa.Array:
+        """A column's values in contract type, to be respelt. Raises `FaultError` where another fault has done so."""
+        if self.column(name).type != "string" and self.faults.get(name):
+            raise FaultError(f"{fault} cannot respell {self.table.name}.{name}: {self.faults[name][0]} has already")
+        return self.columns[name]
+
     def rewrite(self, name: str, values: pa.Array, fault: str) -> None:
         """Replace a whole column: the feed spells, or types, it otherwise now."""
-        if self.column(name).type != "string" and self.is_text(name):
-            raise FaultError(f"{fault} cannot respell {self.table.name}.{name}: {self.faults[name][0]} has already")
         self.columns[name] = values
         self._wrote(name, np.ones(self.size, dtype=bool), fault)
 
@@ -146,11 +150,8 @@ class Feed:
         table = pa.table(
             [self.columns[name].take(rows) for name in self.order], names=[self.names[n] for n in self.order]
         )
-        bounds = np.searchsorted(self.batch[order], np.arange(len(self.batches) + 1))
-        return {
-            batch: from_arrow(table.slice(bounds[index], bounds[index + 1] - bounds[index]))
-            for index, batch in enumerate(self.batches)
-        }
+        sizes = np.bincount(self.batch, minlength=len(self.batches))
+        return dict(zip(self.batches, split_rows(from_arrow(table), [int(size) for size in sizes]), strict=True))
 
     def _wrote(self, name: str, mask: np.ndarray, fault: str) -> None:
         faults = self.faults.setdefault(name, [])

@@ -1,24 +1,5 @@
-"""Players. `policy("heuristic")` makes one; each module is loaded when its player is first asked for."""
+"""Players: whatever turns observations into moves. `mario_dagster.env.players.player("heuristic")` makes one.
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
-
-from mario_dagster.catalog import UnknownName
-
-if TYPE_CHECKING:
-    from .base import Policy
-
-POLICIES = {
-    "heuristic": "mario_dagster.policies.heuristic:HeuristicPolicy",
-    "random": "mario_dagster.policies.chance:RandomPolicy",
-}
-
-
-def policy(name: str) -> Policy:
-    """A new player of that name. Raises `UnknownName` for one that does not exist."""
-    if name not in POLICIES:
-        raise UnknownName("policy", name, POLICIES)
-    module, _, kind = POLICIES[name].partition(":")
-    return cast("Policy", getattr(import_module(module), kind)())
+They are found by the entry points of the group `mario_dagster.policies`, this package's own too, so that a policy of
+another package is played just the same.
+"""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from dagster import AssetKey, EventLogEntry
 from dagster._serdes import deserialize_value
 
-from .instance import SandboxInstance, innermost_message
+from .instance import SandboxInstance, plain_error
 
 _NEW_STEPS = sa.text(
     "SELECT id, event FROM event_logs WHERE id > :after AND dagster_event_type = 'STEP_FAILURE' ORDER BY id"
@@ -73,7 +73,7 @@ class FailureLog:
             return
         error = event.step_failure_data.error
         # A gate that stopped a run is told by its checks; the step's own message adds which job it stopped.
-        text = innermost_message(error).split(": ", 1)[-1].replace("\n", " ")
+        text = plain_error(error)
         self._runs.append(Failure(place, str(entry.job_name), "", f"run {entry.job_name} failed at {entry.step_key}: {text}"))
         self._counts[f"run:{entry.job_name}"] += 1
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from mario_dagster.assets.frames import column_type
+from mario_dagster.assets.frames import ARROW, column_type, to_arrow
 from mario_dagster.catalog import Column, Table, Task
 
 TABLE_WEIGHTS: Mapping[str, float] = {"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30}
 # Money is kept in cents: two amounts closer than half a cent are the same amount.
 CENT = 0.005
 LOST_IQRS = 1.5
+# (key as text, column) of cells whose value is nowhere any more.
+LostCells = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Truth:
     """What the grader holds against the tables: the twin, and the cells whose value is nowhere."""
 
     tables: Mapping[str, pd.DataFrame]
-    lost: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    lost: Mapping[str, LostCells] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,14 @@ def grade(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth, state: P
 # --- one table --------------------------------------------------------------------------------------------------------
 
 
-def table_score(
-    table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame, lost: frozenset[tuple[str, str]] = frozenset()
-) -> float:
+def table_score(table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame, lost: LostCells = frozenset()) -> float:
     """One table's score, 0 to 1: weighted completeness, validity, consistency and accuracy."""
-    return sum(TABLE_WEIGHTS[name] * value for name, value in table_parts(table, frame, twin, lost).items())
+    parts = table_parts(table, frame, twin, lost)
+    return sum(TABLE_WEIGHTS[name] * value for name, value in parts.items())
 
 
 def table_parts(
-    table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame, lost: frozenset[tuple[str, str]] = frozenset()
+    table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame, lost: LostCells = frozenset()
 ) -> dict[str, float]:
     """The four parts of a table's score, 0 to 1 each.
 
@@ -100,89 +102,118 @@ def table_parts(
     """
     if frame is None or frame.empty or len(frame.columns) == 0:
         return dict.fromkeys(TABLE_WEIGHTS, 0.0)
+    held, true = to_arrow(frame), to_arrow(twin)
     rows = max(len(frame), len(twin))
-    cells = rows * len(table.columns)
     present = valid = 0
     for column in table.columns:
-        if column.name in frame.columns:
-            series = frame[column.name]
-            present += int(series.notna().sum())
-            valid += int(valid_cells(series, column).sum())
-    keys = _keys(frame, table)
-    truth_keys = pd.Index(twin[table.key])
-    matched = truth_keys.isin(keys).sum() if keys is not None else 0
+        if column.name in held.column_names:
+            present += rows_of(held) - held.column(column.name).null_count
+            valid += count(valid_cells(held.column(column.name), column))
+    pairs = align(table, held, true)
+    cells = rows * len(table.columns)
     return {
         "completeness": present / cells,
         "validity": valid / cells,
-        "consistency": float(matched) / rows,
-        "accuracy": _accuracy(table, frame, twin, lost),
+        "consistency": pairs.matched / rows if pairs else 0.0,
+        "accuracy": _accuracy(table, pairs, true, lost) if pairs else 0.0,
     }
 
 
-def valid_cells(series: pd.Series, column: Column) -> np.ndarray:
-    """Which cells have the contract's type and lie in its range, pattern or categories."""
-    if column_type(series) != column.type:
-        return np.zeros(len(series), dtype=bool)
-    good = series.notna().to_numpy(dtype=bool)
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of a stored table and of the twin that have the same key, side by side.
+
+    Args:
+        union: keys that are in either table.
+    """
+
+    held: pa.Table
+    true: pa.Table
+    union: int
+
+    @property
+    def matched(self) -> int:
+        return rows_of(self.true)
+
+
+def align(table: Table, held: pa.Table, true: pa.Table) -> Pairs | None:
+    """Stored rows beside the twin's of the same key; of a key that occurs twice, the first counts.
+
+    None when the key column is missing or in another type: rows that cannot be told apart match nothing.
+    """
+    if not has_type(held, table.column(table.key)):
+        return None
+    keys = held.column(table.key).combine_chunks()
+    place = pc.index_in(true.column(table.key), value_set=keys, skip_nulls=True)
+    found = pc.is_valid(place)
+    distinct = pc.count_distinct(keys, mode="only_valid").as_py()
+    matched = count(found)
+    return Pairs(held.take(place.filter(found)), true.filter(found), true.num_rows + distinct - matched)
+
+
+def has_type(held: pa.Table, column: Column) -> bool:
+    """The column is there, in its contract's type."""
+    return column.name in held.column_names and held.schema.field(column.name).type.equals(ARROW[column.type].pyarrow_dtype)
+
+
+def valid_cells(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Which cells have the contract's type and lie in its range, pattern or categories; null is not valid."""
+    if not values.type.equals(ARROW[column.type].pyarrow_dtype):
+        return pa.chunked_array([pa.nulls(len(values), pa.bool_()).fill_null(False)])
+    good = pc.is_valid(values)
     if column.minimum is not None:
-        good &= (series >= column.minimum).fillna(False).to_numpy(dtype=bool)
+        good = pc.and_(good, pc.greater_equal(values, column.minimum).fill_null(False))
     if column.maximum is not None:
-        good &= (series <= column.maximum).fillna(False).to_numpy(dtype=bool)
+        good = pc.and_(good, pc.less_equal(values, column.maximum).fill_null(False))
     if column.categories:
-        good &= series.isin(column.categories).to_numpy(dtype=bool)
+        good = pc.and_(good, pc.is_in(values, value_set=pa.array(column.categories)))
     if column.pattern:
-        good &= series.str.fullmatch(column.pattern).fillna(False).to_numpy(dtype=bool)
+        good = pc.and_(good, pc.match_substring_regex(values, f"^(?:{column.pattern})$").fill_null(False))
     return good
 
 
-def _keys(frame: pd.DataFrame, table: Table) -> pd.Index | None:
-    """The table's keys when they have the contract's type, else None: rows that cannot be told apart match nothing."""
-    if table.key not in frame.columns or column_type(frame[table.key]) != table.column(table.key).type:
-        return None
-    return pd.Index(frame[table.key].dropna())
+def right_cells(pairs: Pairs, column: Column) -> pa.ChunkedArray:
+    """Which cells of aligned rows hold the truth."""
+    if not has_type(pairs.held, column):
+        return pa.chunked_array([pa.nulls(pairs.matched, pa.bool_()).fill_null(False)])
+    here, there = pairs.held.column(column.name), pairs.true.column(column.name)
+    if column.type == "float64":
+        return pc.less(pc.abs(pc.subtract(here, there)), CENT).fill_null(False)
+    return pc.equal(here, there).fill_null(False)
 
 
-def _accuracy(table: Table, frame: pd.DataFrame, twin: pd.DataFrame, lost: frozenset[tuple[str, str]]) -> float:
-    """Share of right cells over the union of keys; of a key that occurs twice, the first row counts."""
-    keys = _keys(frame, table)
-    if keys is None:
-        return 0.0
-    first = frame[frame[table.key].notna() & ~frame[table.key].duplicated()]
-    position = pd.Index(first[table.key]).get_indexer(pd.Index(twin[table.key]))
-    found = position >= 0
-    union = len(twin) + len(first) - int(found.sum())
-    here, there = first.iloc[position[found]].reset_index(drop=True), twin[found].reset_index(drop=True)
+def plausible_cells(values: pa.ChunkedArray, clean: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """What a lost value may be replaced by: in the clean column's median ± 1.5 IQR, or a valid category."""
+    good = valid_cells(values, column)
+    if not column.is_number or not values.type.equals(ARROW[column.type].pyarrow_dtype):
+        return good
+    low, middle, high = pc.quantile(clean, q=[0.25, 0.5, 0.75]).to_pylist()
+    reach = LOST_IQRS * (high - low)
+    near = pc.and_(pc.greater_equal(values, middle - reach), pc.less_equal(values, middle + reach)).fill_null(False)
+    return pc.and_(good, near)
+
+
+def _accuracy(table: Table, pairs: Pairs, true: pa.Table, lost: LostCells) -> float:
+    """Share of right cells over the union of keys."""
     right = 0
     for column in table.columns:
-        if column.name not in frame.columns:
-            continue
-        good = right_cells(here[column.name], there[column.name], column)
+        good = right_cells(pairs, column)
         gone = [key for key, name in lost if name == column.name]
-        if gone and not good.all():
-            is_lost = there[table.key].astype(str).isin(gone).to_numpy(dtype=bool)
-            good |= is_lost & plausible_cells(here[column.name], twin[column.name], column)
-        right += int(good.sum())
-    return right / (union * len(table.columns))
+        if gone and column.name in pairs.held.column_names:
+            keys = pc.cast(pairs.true.column(table.key), pa.string())
+            allowed = plausible_cells(pairs.held.column(column.name), true.column(column.name), column)
+            good = pc.or_(good, pc.and_(pc.is_in(keys, value_set=pa.array(gone)), allowed))
+        right += count(good)
+    return right / (pairs.union * len(table.columns)) if pairs.union else 0.0
 
 
-def right_cells(here: pd.Series, there: pd.Series, column: Column) -> np.ndarray:
-    """Which cells of aligned columns hold the truth."""
-    if column_type(here) != column.type:
-        return np.zeros(len(here), dtype=bool)
-    if column.type == "float64":
-        return ((here - there).abs() < CENT).fillna(False).to_numpy(dtype=bool)
-    return (here == there).fillna(False).to_numpy(dtype=bool)
+def count(mask: pa.ChunkedArray | pa.Array) -> int:
+    """How many are true."""
+    return int(pc.sum(mask).as_py() or 0)
 
 
-def plausible_cells(series: pd.Series, clean: pd.Series, column: Column) -> np.ndarray:
-    """What a lost value may be replaced by: in the clean column's median ± 1.5 IQR, or a valid category."""
-    good = valid_cells(series, column)
-    if not column.is_number:
-        return good
-    low, middle, high = (float(clean.quantile(q)) for q in (0.25, 0.5, 0.75))
-    reach = LOST_IQRS * (high - low)
-    near = ((series >= middle - reach) & (series <= middle + reach)).fillna(False).to_numpy(dtype=bool)
-    return good & near
+def rows_of(table: pa.Table) -> int:
+    return int(table.num_rows)
 
 
 # --- a task's objectives ----------------------------------------------------------------------------------------------
@@ -197,7 +228,7 @@ def temporal_objectives(
 ) -> dict[str, float]:
     """Task 5's parts of the score, each 0 to 1."""
     return {
-        "schema_alignment": float(np.mean([alignment(table, tables.get(table.name)) for table in task.tables])),
+        "schema_alignment": sum(alignment(table, tables.get(table.name)) for table in task.tables) / len(task.tables),
         "temporal_backfill": backfill(state),
         "rollup_consistency": same_rows(task.table("hourly_rollup"), tables.get("hourly_rollup"), truth.tables["hourly_rollup"]),
         "temporal_closure": _closure(task, tables, truth, state),
@@ -226,35 +257,38 @@ def backfill(state: PipelineState) -> float:
 
 def same_rows(table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame) -> float:
     """Share of rows, over the union of keys, that are the twin's in every column."""
-    keys = None if frame is None else _keys(frame, table)
-    if frame is None or keys is None or set(table.column_names) - set(frame.columns):
+    pairs = None if frame is None else align(table, to_arrow(frame), to_arrow(twin))
+    if pairs is None or not pairs.union:
         return 0.0
-    first = frame[frame[table.key].notna() & ~frame[table.key].duplicated()]
-    position = pd.Index(first[table.key]).get_indexer(pd.Index(twin[table.key]))
-    found = position >= 0
-    union = len(twin) + len(first) - int(found.sum())
-    here, there = first.iloc[position[found]].reset_index(drop=True), twin[found].reset_index(drop=True)
-    right = np.ones(int(found.sum()), dtype=bool)
-    for column in table.columns:
-        same = column_type(here[column.name]) == column.type
-        right &= right_cells(here[column.name], there[column.name], column) if same else False
-    return float(right.sum()) / union if union else 1.0
+    right = right_cells(pairs, table.columns[0])
+    for column in table.columns[1:]:
+        right = pc.and_(right, right_cells(pairs, column))
+    return count(right) / pairs.union
 
 
 def _closure(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth, state: PipelineState) -> float:
     """Mean of: late orders present, watermark reached, hours of late orders present in the rollup."""
-    orders, twin = tables.get("source_orders"), truth.tables["source_orders"]
-    late = twin[twin["batch_id"].isin(state.late)]
-    keys = _keys(orders, task.table("source_orders")) if orders is not None else None
-    arrived = float(pd.Index(late["order_id"]).isin(keys).mean()) if keys is not None and len(late) else float(late.empty)
-    reached = 0.0
-    if orders is not None and "event_ts" in orders and column_type(orders["event_ts"]) == "timestamp" and len(orders):
-        reached = float(orders["event_ts"].max() >= twin["event_ts"].max())
-    rollup = tables.get("hourly_rollup")
-    buckets = _keys(rollup, task.table("hourly_rollup")) if rollup is not None else None
-    hours = pd.Index(late["event_ts"].dt.floor("h").unique())
-    covered = float(hours.isin(buckets).mean()) if buckets is not None and len(hours) else float(hours.empty)
+    orders, rollup = task.table("source_orders"), task.table("hourly_rollup")
+    twin = to_arrow(truth.tables[orders.name])
+    late = twin.filter(pc.is_in(twin.column("batch_id"), value_set=pa.array(state.late, pa.string())))
+    hours = pc.unique(pc.floor_temporal(late.column("event_ts"), unit="hour"))
+    held = to_arrow(tables.get(orders.name, pd.DataFrame()))
+    reached = False
+    if has_type(held, orders.column("event_ts")) and held.num_rows:
+        newest = pc.max(held.column("event_ts")).as_py()
+        reached = newest is not None and newest >= pc.max(twin.column("event_ts")).as_py()
+    arrived = _present(late.column(orders.key), held, orders)
+    covered = _present(hours, to_arrow(tables.get(rollup.name, pd.DataFrame())), rollup)
     return (arrived + reached + covered) / 3
+
+
+def _present(keys: pa.ChunkedArray | pa.Array, held: pa.Table, table: Table) -> float:
+    """Share of keys that a stored table has."""
+    if not len(keys):
+        return 1.0
+    if not has_type(held, table.column(table.key)):
+        return 0.0
+    return count(pc.is_in(keys, value_set=held.column(table.key).combine_chunks())) / len(keys)
 
 
 Objectives = Callable[[Task, Mapping[str, pd.DataFrame], Truth, PipelineState, Mapping[str, float]], dict[str, float]]

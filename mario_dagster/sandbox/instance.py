@@ -9,19 +9,19 @@ cannot share. Every private name of Dagster that running needs is used here and 
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dagster import DagsterEvent, DagsterInstance, DagsterRun, JobDefinition
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.events import DagsterEventType
 from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan, job_execution_iterator
 from dagster._core.execution.context_creation_job import (
     PlanOrchestrationContextManager,
@@ -34,12 +34,11 @@ from dagster._core.instance.runs.run_domain import RunDomain
 from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
 from dagster._core.run_coordinator import DefaultRunCoordinator
 from dagster._core.snap import ExecutionPlanSnapshot, JobSnap, snapshot_from_execution_plan
-from dagster._core.snap.execution_plan_snapshot import create_execution_plan_snapshot_id
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
-from mario_dagster.sandbox.storage import DATABASE, Database, SandboxStorage, create_database
+from mario_dagster.sandbox.storage import DATABASE, Database, SandboxEventLogStorage, SandboxStorage, create_database
 
 DAGSTER_YAML = """\
 # Written when the sandbox was made. Any Dagster tool with DAGSTER_HOME set to this folder works on it.
@@ -60,6 +59,19 @@ telemetry:
 """
 SETTINGS: Mapping[str, Any] = {"telemetry": {"enabled": False}}
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+# What Dagster wraps around an exception that user code raised.
+DAGSTER_WRAPPERS = frozenset(
+    {
+        "DagsterExecutionStepExecutionError",
+        "DagsterExecutionLoadInputError",
+        "DagsterExecutionHandleOutputError",
+        "DagsterResourceFunctionError",
+        "DagsterTypeCheckError",
+    }
+)
+POOL_WAIT_SECONDS = 10.0
+POOL_POLL_SECONDS = 0.05
 
 # Dagster's in-process runs touch process-wide state (warning filters, signal handlers, logging). They hold the GIL
 # nearly all the time, so one lock costs nothing. Always taken after the database's write lock, never before it.
@@ -87,6 +99,10 @@ class SandboxInstance(DagsterInstance):
         )
 
     @property
+    def event_log_storage(self) -> SandboxEventLogStorage:
+        return self._event_storage  # type: ignore[return-value]
+
+    @property
     def storage_id(self) -> str:
         """The database file: the same for every instance open on this home."""
         return self.database.path
@@ -103,45 +119,46 @@ class SandboxInstance(DagsterInstance):
 class SandboxRunDomain(RunDomain):
     """Stock run creation that remembers the ids of execution plan snapshots, which are hashes of a long text."""
 
+    _known: ClassVar[dict[str, list[tuple[ExecutionPlanSnapshot, str]]]] = {}
+
     def ensure_persisted_execution_plan_snapshot(
         self,
         execution_plan_snapshot: ExecutionPlanSnapshot,
         job_snapshot_id: str,
         step_keys_to_execute: Sequence[str] | None,
     ) -> str:
-        snapshot_id = _plan_snapshot_id(execution_plan_snapshot)
-        if self._instance.run_storage.has_execution_plan_snapshot(snapshot_id):
+        known = self._known.setdefault(job_snapshot_id, [])
+        snapshot_id = next((known_id for snapshot, known_id in known if snapshot == execution_plan_snapshot), None)
+        if snapshot_id is not None and self._instance.run_storage.has_execution_plan_snapshot(snapshot_id):
             return snapshot_id
-        return super().ensure_persisted_execution_plan_snapshot(
+        stored_id = super().ensure_persisted_execution_plan_snapshot(
             execution_plan_snapshot, job_snapshot_id, step_keys_to_execute
         )
-
-
-_PLAN_IDS: dict[int, tuple[ExecutionPlanSnapshot, str]] = {}
-
-
-def _plan_snapshot_id(snapshot: ExecutionPlanSnapshot) -> str:
-    return create_execution_plan_snapshot_id(snapshot)
+        if snapshot_id is None:
+            known.append((execution_plan_snapshot, stored_id))
+        return stored_id
 
 
 def create_home(home: Path) -> None:
     """Makes `home` a Dagster home: a `dagster.yaml` and an empty, migrated database."""
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_template(), home / DATABASE)
+    (home / DATABASE).write_bytes(_empty_database())
     (home / "dagster.yaml").write_text(DAGSTER_YAML)
 
 
-@lru_cache(maxsize=1)
-def _template_directory() -> tempfile.TemporaryDirectory[str]:
-    directory = tempfile.TemporaryDirectory(prefix="mario-template-")
-    create_database(os.path.join(directory.name, DATABASE))
-    return directory
-
-
-def _template() -> str:
-    """Path of a database made once a process: migrating costs 200 ms, copying under one."""
+def _empty_database() -> bytes:
+    # The lock, so that threads that start together do not each migrate one.
     with _TEMPLATE_LOCK:
-        return os.path.join(_template_directory().name, DATABASE)
+        return _migrated_database()
+
+
+@lru_cache(maxsize=1)
+def _migrated_database() -> bytes:
+    """A database made once a process: migrating costs 150 ms, writing half a megabyte under one."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, DATABASE)
+        create_database(str(path))
+        return path.read_bytes()
 
 
 def open_instance(home: Path) -> SandboxInstance:
@@ -152,7 +169,6 @@ def open_instance(home: Path) -> SandboxInstance:
 def close_instance(instance: SandboxInstance) -> None:
     """Closes every connection and stops every thread the instance has opened."""
     instance.dispose()
-    instance.database.dispose()
 
 
 class PreparedJob:
@@ -164,14 +180,19 @@ class PreparedJob:
         self.job = InMemoryJob(definition)
         self.snapshot: JobSnap = definition.get_job_snapshot()
         self.parent_snapshot: JobSnap | None = definition.get_parent_job_snapshot()
+        self.default_config: Mapping[str, Any] = {**QUIET, **(definition.run_config or {})}
         self._plans: dict[str, tuple[ExecutionPlan, ExecutionPlanSnapshot]] = {}
 
     def plan(self, run_config: Mapping[str, Any]) -> tuple[ExecutionPlan, ExecutionPlanSnapshot]:
+        """The execution plan under a run config, and its snapshot. Raises DagsterInvalidConfigError."""
         shape = _shape(run_config)
-        if shape not in self._plans:
-            plan = create_execution_plan(self.job, run_config=run_config)
-            self._plans[shape] = plan, snapshot_from_execution_plan(plan, self.snapshot.snapshot_id)
-        return self._plans[shape]
+        if shape in self._plans:
+            return self._plans[shape]
+        plan = create_execution_plan(self.job, run_config=run_config)
+        planned = plan, snapshot_from_execution_plan(plan, self.snapshot.snapshot_id)
+        if not plan.resolvable_map:  # a plan with dynamic outputs is written to while it runs
+            self._plans[shape] = planned
+        return planned
 
 
 def _shape(run_config: Mapping[str, Any]) -> str:
@@ -187,9 +208,12 @@ def prepared(job_def: JobDefinition) -> PreparedJob:
     while root.asset_selection_data is not None:
         root = root.asset_selection_data.parent_job_def
     definition = root.as_ephemeral_job(resource_defs={}, input_values={})
-    if job_def.asset_selection or job_def.asset_check_selection is not None:
+    assets, checks = job_def.asset_selection, job_def.asset_check_selection
+    if assets or checks is not None:
+        # Frozen, as in stock runs: which kind of set it is goes into the snapshot's id.
         definition = definition.get_subset(
-            asset_selection=job_def.asset_selection or None, asset_check_selection=job_def.asset_check_selection
+            asset_selection=frozenset(assets) if assets else None,
+            asset_check_selection=None if checks is None else frozenset(checks),
         )
     return PreparedJob(job_def, definition)
 
@@ -199,7 +223,7 @@ class RunResult:
     """What a run came to.
 
     Attributes:
-        errors: innermost message of each step that failed, by step key; "" is the run itself.
+        errors: what each failed step raised ("ValueError: no such column"), by step key; "" is the run itself.
         checks: whether each asset check that was evaluated passed, by (asset key as "a/b", check name).
     """
 
@@ -219,10 +243,17 @@ def run_job(
 ) -> RunResult:
     """Runs a job to its end, in this thread, as one transaction (the open one, if there is one).
 
-    A step that fails is no exception: it is in the result, and in the event log.
+    Nothing is visible to other processes before that transaction ends. A step that fails is no exception: it is in
+    the result, and in the event log. A pool that other processes' runs keep full is waited for, up to
+    `POOL_WAIT_SECONDS`; in an open transaction, which keeps them from ending, or after that time, the run fails.
+
+    Raises:
+        DagsterInvalidConfigError: `run_config` does not fit the job; no run was made.
+        DagsterUnknownPartitionError: there is no partition `partition_key`; no run was made.
     """
     job = prepared(job_def)
-    with _ambient_transaction(instance.database), _RUNNING:
+    config = {**job.default_config, **(run_config or {})}
+    with _transaction(instance, job, config), _RUNNING:
         all_tags = merge_run_tags(
             job_def=job.source,
             partition_key=partition_key,
@@ -231,9 +262,24 @@ def run_job(
             instance=instance,
             run_config=run_config,
         )
-        config = {**QUIET, **(run_config or {})}
         run, events = _execute(instance, job, config, all_tags)
     return _result(run, events)
+
+
+@contextmanager
+def _transaction(instance: SandboxInstance, job: PreparedJob, run_config: Mapping[str, Any]) -> Iterator[None]:
+    """The thread's open transaction, or a new one, begun when the job's pools have a free slot."""
+    if instance.database.in_transaction:
+        yield
+        return
+    pools = {step.pool for step in job.plan(run_config)[0].steps if step.pool}
+    deadline = time.monotonic() + POOL_WAIT_SECONDS
+    while True:
+        with instance.database.transaction():
+            if time.monotonic() > deadline or all(map(instance.event_log_storage.has_room, pools)):
+                yield
+                return
+        time.sleep(POOL_POLL_SECONDS)
 
 
 def _execute(
@@ -247,7 +293,7 @@ def _execute(
         run_id=None,
         run_config=run_config,
         status=None,
-        tags={**definition.run_tags, **tags},
+        tags=tags,
         root_run_id=None,
         parent_run_id=None,
         step_keys_to_execute=plan.step_keys_to_execute,
@@ -280,50 +326,38 @@ def _execute(
     return run, list(events)
 
 
-@contextmanager
-def _ambient_transaction(database: Database) -> Iterator[None]:
-    if database.in_transaction:
-        yield
-    else:
-        with database.transaction():
-            yield
-
-
-def _result(run: DagsterRun, events: list[DagsterEvent]) -> RunResult:
+def _result(run: DagsterRun, events: Sequence[DagsterEvent]) -> RunResult:
     errors: dict[str, str] = {}
     checks: dict[tuple[str, str], bool] = {}
     for event in events:
         if event.is_step_failure:
-            errors[event.step_key or ""] = innermost_message(event.step_failure_data.error)
+            errors[event.step_key or ""] = plain_error(event.step_failure_data.error) or event.message or ""
         elif event.is_run_failure and not errors:
-            errors[""] = innermost_message(event.job_failure_data.error) if event.job_failure_data.error else (
-                event.message or ""
-            )
-        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            errors[""] = plain_error(event.job_failure_data.error) or event.message or ""
+        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             checks[(evaluation.asset_key.to_user_string(), evaluation.check_name)] = evaluation.passed
-    success = any(event.is_job_success for event in events)
-    return RunResult(run.run_id, success, errors, checks)
+    return RunResult(run.run_id, any(event.is_job_success for event in events), errors, checks)
 
 
-def innermost_message(error: SerializableErrorInfo | None) -> str:
-    """The message of the exception that began the chain, without its traceback."""
+def plain_error(error: SerializableErrorInfo | None) -> str:
+    """What user code raised, as "ValueError: no such column": no wrapper of Dagster's, no module, no traceback."""
     if error is None:
         return ""
-    while error.cause is not None:
+    while error.cause is not None and error.cls_name in DAGSTER_WRAPPERS:
         error = error.cause
-    return error.message.strip()
+    name, colon, text = error.message.strip().partition(": ")
+    return f"{error.cls_name}{colon}{text}" if name.rpartition(".")[2] == error.cls_name else error.message.strip()
 
 
+# A deleted run takes its events along, and its ids may be given out again: hence the count and the time.
 _FINGERPRINT = """\
-SELECT (SELECT max(id) FROM event_logs),
+SELECT (SELECT count(*) FROM event_logs), (SELECT id || ' ' || timestamp FROM event_logs ORDER BY id DESC LIMIT 1),
        (SELECT group_concat(concurrency_key || '=' || "limit") FROM concurrency_limits),
-       (SELECT count(*) || '/' || coalesce(max(id), 0) FROM dynamic_partitions),
-       (SELECT max(wipe_timestamp) FROM asset_keys)
-"""
+       (SELECT count(*) || ' ' || max(id) FROM dynamic_partitions), (SELECT max(wipe_timestamp) FROM asset_keys)"""
 
 
 def fingerprint(instance: SandboxInstance) -> tuple[Any, ...]:
     """Changes whenever any process records an event, wipes an asset, or changes a pool or a dynamic partition."""
-    with instance.database.connect() as connection:
-        return tuple(connection.exec_driver_sql(_FINGERPRINT).one())
+    with instance.database.driver() as driver:
+        return tuple(driver.execute(_FINGERPRINT).fetchone())

@@ -17,31 +17,40 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from dagster import AssetKey, DagsterInvariantViolationError, DagsterRun, EventLogEntry, RunsFilter, StringSource
+from dagster import (
+    AssetKey,
+    DagsterInvariantViolationError,
+    DagsterRun,
+    EventLogEntry,
+    EventLogRecord,
+    RunRecord,
+    RunsFilter,
+    StringSource,
+)
+from dagster._core.assets import AssetDetails
+from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, DagsterEventType
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
+from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
 from dagster._core.storage.event_log.schema import (
-    AssetCheckExecutionsTable,
-    AssetEventTagsTable,
     AssetKeyTable,
     SqlEventLogStorageMetadata,
-    SqlEventLogStorageTable,
 )
 from dagster._core.storage.event_log.sqlite import consolidated_sqlite_event_log
 from dagster._core.storage.runs import SqliteRunStorage
-from dagster._core.storage.runs.schema import RunStorageSqlMetadata, RunsTable, SnapshotsTable
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import get_alembic_config, stamp_alembic_rev
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, pack_value
-from sqlalchemy.dialects import sqlite as sqlite_dialect
+from dagster._utils.concurrency import ConcurrencyClaimStatus, ConcurrencyKeyInfo, ConcurrencySlotStatus
 from sqlalchemy.engine import Connection
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -107,65 +116,98 @@ class Database:
 
 
 def _configure(dbapi_connection: Any, _record: Any) -> None:
-    # SQLAlchemy, not pysqlite, decides where a transaction begins.
-    dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    # A killed process loses nothing with OFF, only a machine that loses power; a sandbox is not worth an fsync an event.
+    # With OFF a killed process loses nothing, only a machine that loses power: not worth an fsync an event.
     cursor.execute("PRAGMA synchronous=OFF")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once: a transaction that reads first could otherwise fail at its first write.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get("write") else "BEGIN")
+    # Outside `transaction()` the driver begins at the first write, as in stock Dagster: begun at a read, a transaction
+    # could not wait for another process's write, it would fail. IMMEDIATE takes the write lock at once instead.
+    if connection.info.get("write"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _sql(statement: Any) -> str:
-    """A statement on Dagster's own tables as text with `:name` parameters: a renamed column fails on import."""
-    return str(statement.compile(dialect=sqlite_dialect.dialect(paramstyle="named")))
-
-
-def _insert(table: sa.Table, *columns: str) -> str:
-    return _sql(sa.insert(table).values({table.c[name]: sa.bindparam(name) for name in columns}))
+# Dagster's own statements on its own tables, ready made: building and compiling them with SQLAlchemy was half of a
+# run's time. A test explains each on a new database, so that an upgrade that moves a column fails there.
+def _insert(table: str, *columns: str) -> str:
+    names, values = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+    return f"INSERT INTO {table} ({names}) VALUES ({values})"
 
 
 def _upsert_asset(*columns: str) -> str:
-    statement = sqlite_dialect.insert(AssetKeyTable).values({name: sa.bindparam(name) for name in ("asset_key", *columns)})
-    return _sql(
-        statement.on_conflict_do_update(
-            index_elements=["asset_key"], set_={name: statement.excluded[name] for name in columns}
-        )
-    )
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    return f"{_insert('asset_keys', 'asset_key', *columns)} ON CONFLICT (asset_key) DO UPDATE SET {changes}"
 
 
-_EVENTS, _CHECKS, _RUNS, _SNAPSHOTS = SqlEventLogStorageTable, AssetCheckExecutionsTable, RunsTable, SnapshotsTable
 _CHECK_COLUMNS = (
     "execution_status",
     "evaluation_event",
     "evaluation_event_timestamp",
     "evaluation_event_storage_id",
     "materialization_event_storage_id",
-    "partition",
 )
-INSERT_EVENT = _insert(_EVENTS, "run_id", "event", "dagster_event_type", "timestamp", "step_key", "asset_key", "partition")
-INSERT_EVENT_TAG = _insert(AssetEventTagsTable, "event_id", "asset_key", "key", "value", "event_timestamp")
+_ASSET_COLUMNS = ("id", "asset_key", "last_materialization", "last_run_id", "asset_details", "cached_status_data")
+_OF_STEP = "run_id = :run_id AND step_key = :step_key"
+_OF_POOL = "concurrency_key = :concurrency_key"
+# Lists go in as one JSON parameter, so that a statement's text never changes.
+_OF_KEYS = "IN (SELECT value FROM json_each(:keys))"
+
+INSERT_RUN = _insert(
+    "runs",
+    "run_id",
+    "pipeline_name",
+    "status",
+    "run_body",
+    "snapshot_id",
+    "partition",
+    "partition_set",
+    "backfill_id",
+    "create_timestamp",
+)
+INSERT_RUN_TAG = _insert("run_tags", "run_id", "key", "value")
+SELECT_RUN = "SELECT run_body, status FROM runs WHERE run_id = :run_id"
+SELECT_RUN_RECORD = """\
+SELECT id, run_body, status, create_timestamp, update_timestamp, start_time, end_time
+FROM runs WHERE run_id = :run_id"""
+SELECT_SNAPSHOT = "SELECT id FROM snapshots WHERE snapshot_id = :snapshot_id"
+
+INSERT_EVENT = _insert(
+    "event_logs", "run_id", "event", "dagster_event_type", "timestamp", "step_key", "asset_key", "partition"
+)
+INSERT_EVENT_TAG = _insert("asset_event_tags", "event_id", "asset_key", "key", "value", "event_timestamp")
 UPSERT_MATERIALIZED = _upsert_asset("last_materialization", "last_run_id", "last_materialization_timestamp")
 UPSERT_PLANNED = _upsert_asset("last_run_id", "last_materialization_timestamp")
 UPSERT_OBSERVED = _upsert_asset("last_materialization_timestamp")
-INSERT_CHECK = _insert(_CHECKS, "asset_key", "check_name", "run_id", *_CHECK_COLUMNS)
-UPDATE_CHECK = _sql(
-    sa.update(_CHECKS)
-    .where(
-        _CHECKS.c.asset_key == sa.bindparam("asset_key"),
-        _CHECKS.c.check_name == sa.bindparam("check_name"),
-        _CHECKS.c.run_id == sa.bindparam("run_id"),
-        _CHECKS.c.partition.is_(sa.bindparam("partition")),
-    )
-    .values({_CHECKS.c[name]: sa.bindparam(name) for name in _CHECK_COLUMNS if name != "partition"})
-)
-SELECT_RUN = _sql(sa.select(_RUNS.c.run_body, _RUNS.c.status).where(_RUNS.c.run_id == sa.bindparam("run_id")))
-SELECT_SNAPSHOT = _sql(sa.select(_SNAPSHOTS.c.id).where(_SNAPSHOTS.c.snapshot_id == sa.bindparam("snapshot_id")))
+SELECT_ASSETS = f"""\
+SELECT {", ".join(_ASSET_COLUMNS)} FROM asset_keys WHERE asset_key {_OF_KEYS}
+AND (wipe_timestamp IS NULL OR last_materialization_timestamp > wipe_timestamp) ORDER BY asset_key"""
+SELECT_ASSET_DETAILS = f"SELECT asset_key, asset_details FROM asset_keys WHERE asset_key {_OF_KEYS}"
+SELECT_TAGS_BY_PARTITION = f"""\
+SELECT latest.partition, tags.value FROM asset_event_tags AS tags JOIN (
+    SELECT partition, max(id) AS id FROM event_logs
+    WHERE asset_key = :asset_key AND dagster_event_type = :event_type AND partition {_OF_KEYS} GROUP BY partition
+) AS latest ON tags.event_id = latest.id WHERE tags.key = :tag"""
+SELECT_PARTITION = "SELECT id FROM dynamic_partitions WHERE partitions_def_name = :name AND partition = :key"
+
+INSERT_CHECK = _insert("asset_check_executions", "asset_key", "check_name", "run_id", "partition", *_CHECK_COLUMNS)
+UPDATE_CHECK = f"""\
+UPDATE asset_check_executions SET {", ".join(f"{name} = :{name}" for name in _CHECK_COLUMNS)}
+WHERE asset_key = :asset_key AND check_name = :check_name AND run_id = :run_id AND partition IS :partition"""
+
+SELECT_LIMIT = f"SELECT id FROM concurrency_limits WHERE {_OF_POOL}"
+COUNT_PENDING = f"SELECT count(*) FROM pending_steps WHERE {_OF_POOL}"
+INSERT_ASSIGNED = """\
+INSERT INTO pending_steps (concurrency_key, run_id, step_key, priority, assigned_timestamp)
+VALUES (:concurrency_key, :run_id, :step_key, :priority, CURRENT_TIMESTAMP)"""
+SELECT_ASSIGNED = f"SELECT concurrency_key FROM pending_steps WHERE {_OF_STEP} AND assigned_timestamp IS NOT NULL"
+DELETE_PENDING = f"DELETE FROM pending_steps WHERE {_OF_STEP}"
+SELECT_FREE_SLOT = f"SELECT id FROM concurrency_slots WHERE {_OF_POOL} AND step_key IS NULL AND NOT deleted"
+TAKE_SLOT = "UPDATE concurrency_slots SET run_id = :run_id, step_key = :step_key WHERE id = :slot"
+DELETE_DELETED_SLOT = f"DELETE FROM concurrency_slots WHERE {_OF_STEP} AND deleted"
+FREE_SLOT = f"UPDATE concurrency_slots SET run_id = NULL, step_key = NULL WHERE {_OF_STEP}"
 
 _encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -182,13 +224,36 @@ def _record_text(event_id: int, event_text: str) -> str:
 
 def _sql_time(timestamp: float) -> str:
     """A moment as SQLAlchemy writes it into SQLite: UTC, without its offset, always with microseconds."""
-    return datetime.fromtimestamp(timestamp, timezone.utc).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _from_sql_time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=256)
+def _event_record_from(text: str) -> Any:
+    """A stored `EventLogRecord`: an asset's newest materialization is read far more often than it changes."""
+    return deserialize_value(text)
 
 
 @lru_cache(maxsize=32)
 def _run_from(body: str, status: str) -> DagsterRun:
     """A stored run; a run is read several times while it runs, and its text changes but twice."""
     return SqliteRunStorage._row_to_run(None, {"run_body": body, "status": status})  # type: ignore[arg-type]
+
+
+def _key_texts(asset_keys: Sequence[AssetKey]) -> str:
+    return json.dumps([key.to_string() for key in asset_keys])
+
+
+class PoolBusy(RuntimeError):
+    """A step needs a slot of a concurrency pool, and all are held by runs of other processes (or there are none)."""
+
+    def __init__(self, pool: ConcurrencyKeyInfo):
+        holders = sorted({slot.run_id for slot in pool.claimed_slots})
+        held = f"held by run {', '.join(holders)}" if holders else "none is free"
+        super().__init__(f"pool {pool.concurrency_key!r} has {pool.slot_count} slots: {held}")
 
 
 class SandboxRunStorage(SqliteRunStorage):
@@ -216,6 +281,16 @@ class SandboxRunStorage(SqliteRunStorage):
             self._columns[name] = ask()
         return self._columns[name]
 
+    def _core_add_run(self, col_values: dict[str, Any], tags: Mapping[str, str]) -> None:
+        created = col_values["create_timestamp"].replace(tzinfo=None).isoformat(" ", "microseconds")
+        with self._database.driver() as driver:
+            try:
+                driver.execute(INSERT_RUN, {**col_values, "create_timestamp": created})
+            except sqlite3.IntegrityError as error:
+                raise DagsterRunAlreadyExists from error
+            rows = [{"run_id": col_values["run_id"], "key": key, "value": value} for key, value in tags.items()]
+            driver.executemany(INSERT_RUN_TAG, rows)
+
     def _row_to_run(self, row: Any) -> DagsterRun:
         return _run_from(row["run_body"], row["status"])
 
@@ -223,6 +298,22 @@ class SandboxRunStorage(SqliteRunStorage):
         with self._database.driver() as driver:
             row = driver.execute(SELECT_RUN, {"run_id": run_id}).fetchone()
         return _run_from(*row) if row else None
+
+    def get_run_records(self, filters: RunsFilter | None = None, *args: Any, **kwargs: Any) -> Sequence[RunRecord]:
+        if (
+            filters is None
+            or not filters.run_ids
+            or len(filters.run_ids) != 1
+            or filters != RunsFilter(filters.run_ids)
+        ):
+            return super().get_run_records(filters, *args, **kwargs)
+        with self._database.driver() as driver:
+            row = driver.execute(SELECT_RUN_RECORD, {"run_id": filters.run_ids[0]}).fetchone()
+        if row is None:
+            return []
+        storage_id, body, status, created, updated, start, end = row
+        run = _run_from(body, status)
+        return [RunRecord(storage_id, run, _from_sql_time(created), _from_sql_time(updated), start, end)]
 
     def _has_snapshot_id(self, snapshot_id: str) -> bool:
         with self._database.driver() as driver:
@@ -256,8 +347,56 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
         if not self._asset_columns:
-            self._asset_columns = frozenset(column["name"] for column in sa.inspect(conn).get_columns(AssetKeyTable.name))
+            self._asset_columns = frozenset(
+                column["name"] for column in sa.inspect(conn).get_columns(AssetKeyTable.name)
+            )
         return column_name in self._asset_columns
+
+    def _fetch_raw_asset_rows(self, asset_keys: Any = None, **filters: Any) -> Any:
+        if asset_keys is None or any(filters.values()) or not self.has_secondary_index(ASSET_KEY_INDEX_COLS):  # type: ignore[no-untyped-call]
+            return super()._fetch_raw_asset_rows(asset_keys, **filters)
+        with self._database.driver() as driver:
+            rows = driver.execute(SELECT_ASSETS, {"keys": _key_texts(asset_keys)}).fetchall()
+        return [dict(zip(_ASSET_COLUMNS, row, strict=True)) for row in rows], False, None
+
+    def _get_latest_materialization_records(self, raw_asset_rows: Any) -> Mapping[AssetKey, Any]:
+        records = {}
+        for row in raw_asset_rows:
+            record = _event_record_from(row["last_materialization"]) if row["last_materialization"] else None
+            if row["asset_details"] or not isinstance(record, EventLogRecord):
+                # Wiped, never materialized, or written by an old Dagster.
+                return super()._get_latest_materialization_records(raw_asset_rows)
+            records[AssetKey.from_db_string(row["asset_key"])] = record
+        return records  # type: ignore[return-value]
+
+    def _get_assets_details(self, asset_keys: Sequence[AssetKey]) -> Sequence[AssetDetails | None]:
+        with self._database.driver() as driver:
+            details = dict(driver.execute(SELECT_ASSET_DETAILS, {"keys": _key_texts(asset_keys)}).fetchall())
+        return [AssetDetails.from_db_string(details.get(key.to_string())) for key in asset_keys]  # type: ignore[no-untyped-call]
+
+    def get_latest_tags_by_partition(
+        self,
+        asset_key: AssetKey,
+        event_type: DagsterEventType,
+        tag_keys: Sequence[str],
+        asset_partitions: Sequence[str] | None = None,
+        before_cursor: int | None = None,
+        after_cursor: int | None = None,
+    ) -> Mapping[str, Mapping[str, str]]:
+        cursors = before_cursor is not None or after_cursor is not None
+        if cursors or asset_partitions is None or len(tag_keys) != 1 or self._get_assets_details([asset_key]) != [None]:
+            return super().get_latest_tags_by_partition(
+                asset_key, event_type, tag_keys, asset_partitions, before_cursor, after_cursor
+            )
+        values = {
+            "asset_key": asset_key.to_string(),
+            "event_type": event_type.value,
+            "keys": json.dumps(list(asset_partitions)),
+            "tag": tag_keys[0],
+        }
+        with self._database.driver() as driver:
+            rows = driver.execute(SELECT_TAGS_BY_PARTITION, values).fetchall()
+        return {partition: {tag_keys[0]: value} for partition, value in rows}
 
     def store_event(self, event: EventLogEntry) -> None:
         """What stock `store_event` does, row for row, with ready-made statements and each event serialized once."""
@@ -283,6 +422,56 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             if body.event_type in ASSET_CHECK_EVENTS:
                 self._store_check(driver, event, event_id, text, time)
 
+    def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
+        with self._database.driver() as driver:
+            found = driver.execute(SELECT_PARTITION, {"name": partitions_def_name, "key": partition_key}).fetchone()
+        return found is not None
+
+    def claim_concurrency_slot(
+        self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
+    ) -> ConcurrencyClaimStatus:
+        """Stock, but quick when nobody waits, and an error where stock would wait for ever: inside a transaction no
+        other process can give its slot back."""
+        if not self._database.in_transaction:
+            return super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+        row = {"concurrency_key": concurrency_key, "run_id": run_id, "step_key": step_key, "priority": priority or 0}
+        with self._database.driver() as driver:
+            slot = driver.execute(SELECT_FREE_SLOT, row).fetchone()
+            if slot and driver.execute(COUNT_PENDING, row).fetchone() == (0,):
+                driver.execute(INSERT_ASSIGNED, row)
+                driver.execute(TAKE_SLOT, {**row, "slot": slot[0]})
+                return ConcurrencyClaimStatus(
+                    concurrency_key=concurrency_key, slot_status=ConcurrencySlotStatus.CLAIMED
+                )
+        status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+        if not status.is_claimed:
+            raise PoolBusy(self.get_concurrency_info(concurrency_key))
+        return status
+
+    def has_room(self, pool: str) -> bool:
+        """Whether a step in this pool could start now: a pool without a limit always has room."""
+        with self._database.driver() as driver:
+            row = {"concurrency_key": pool}
+            return bool(
+                driver.execute(SELECT_FREE_SLOT, row).fetchone() or not driver.execute(SELECT_LIMIT, row).fetchone()
+            )
+
+    def free_concurrency_slot_for_step(self, run_id: str, step_key: str) -> None:
+        row = {"run_id": run_id, "step_key": step_key}
+        with self._database.driver() as driver:
+            driver.execute(DELETE_DELETED_SLOT, row)
+            driver.execute(FREE_SLOT, row)
+            pools = [pool for (pool,) in driver.execute(SELECT_ASSIGNED, row)]
+            driver.execute(DELETE_PENDING, row)
+            waiting = [
+                pool for pool in pools if driver.execute(COUNT_PENDING, {"concurrency_key": pool}).fetchone() != (0,)
+            ]
+        self.assign_pending_steps(waiting)
+
+    def dispose(self) -> None:
+        super().dispose()  # type: ignore[no-untyped-call]
+        self._database.dispose()
+
     def _store_asset(
         self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, key: str, text: str, time: str
     ) -> None:
@@ -302,7 +491,9 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
         elif body.is_asset_observation:
             driver.execute(UPSERT_OBSERVED, values)
 
-    def _store_check(self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, text: str, time: str) -> None:
+    def _store_check(
+        self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, text: str, time: str
+    ) -> None:
         body = event.get_dagster_event()
         data: Any = body.event_specific_data
         row = {
@@ -313,6 +504,7 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             "evaluation_event_timestamp": time,
             "evaluation_event_storage_id": event_id,
             "materialization_event_storage_id": None,
+            "partition": None,
         }
         if body.event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
             row["execution_status"] = CheckStatus.PLANNED.value
@@ -361,7 +553,7 @@ class SandboxStorage(DagsterStorage, ConfigurableClass):
         self._runs = SandboxRunStorage(self.database)
         self._events = SandboxEventLogStorage(self.database)
         self._schedules = SandboxScheduleStorage(self.database)
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

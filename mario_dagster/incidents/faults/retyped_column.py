@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from mario_dagster.assets.frames import ARROW
 from mario_dagster.catalog import ColumnType
@@ -30,7 +29,7 @@ class RetypedColumn(Fault):
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         column, kind = feed.column(self.column), one(rng, self.types)
-        held: pa.Array = feed.columns[self.column]
+        held = feed.typed(self.column, self.name)
         values = plain(held, column) if kind == "string" else held.cast(ARROW[kind].pyarrow_dtype)
         feed.rewrite(self.column, values, self.name)
         damage.undo(self.name, self.table, "cast_to_int" if column.type == "int64" else "cast_to_float", self.column)

@@ -31,6 +31,6 @@ class SpelledMoments(Fault):
         feed = damage.feed(self.table)
         spellings = some(rng, self.spellings, self.least, self.most)
         choice = every_choice(rng, feed.size, len(spellings))
-        texts = spell_rows(feed.columns[self.column], feed.column(self.column), spellings, choice)
+        texts = spell_rows(feed.typed(self.column, self.name), feed.column(self.column), spellings, choice)
         feed.rewrite(self.column, texts, self.name)
         damage.undo(self.name, self.table, "cast_to_string", self.column)

@@ -32,5 +32,5 @@ class SpelledNumbers(Fault):
         column = feed.column(self.column)
         spellings = some(rng, self.spellings, self.least, self.most)
         choice = every_choice(rng, feed.size, len(spellings))
-        feed.rewrite(self.column, spell_rows(feed.columns[self.column], column, spellings, choice), self.name)
+        feed.rewrite(self.column, spell_rows(feed.typed(self.column, self.name), column, spellings, choice), self.name)
         damage.undo(self.name, self.table, "cast_to_int" if column.type == "int64" else "cast_to_float", self.column)

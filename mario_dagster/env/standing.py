@@ -1,0 +1,124 @@
+"""How an episode stands: the fold of the lines that its sandbox recorded.
+
+In: lines, the reset's first, as plain mappings. Out: a `Standing`. There is no other memory of an episode: whoever has
+the lines, in whichever process, has all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .actions import Move
+
+DoneReason = Literal["", "commit_success", "commit_failure", "quality_collapse", "step_budget_exhausted"]
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an episode stands: everything that its recorded lines add up to.
+
+    Args:
+        score, initial_score, best_score: raw, in the episode's own feedback; the true score once it is done.
+        streak: how many times in a row the newest action was played, with the same arguments.
+        parts: the newest step's reward by name.
+        grade: parts of the true score by name; empty until the episode is done.
+        minutes: modelled time since the first action.
+        exposure: rows at fault times minutes that they stood there, summed over the steps.
+    """
+
+    episode_id: str
+    seed: int
+    split: str
+    scale: int
+    feedback: str
+    via: str
+    started_at: str
+    active_table: str
+    score: float
+    initial_score: float
+    best_score: float
+    steps: int = 0
+    reward: float | None = None
+    total_reward: float = 0.0
+    parts: Mapping[str, float] = field(default_factory=dict)
+    result: str = ""
+    last_action: Mapping[str, Any] | None = None
+    streak: int = 0
+    done: bool = False
+    truncated: bool = False
+    success: bool | None = None
+    done_reason: str = ""
+    grade: Mapping[str, float] = field(default_factory=dict)
+    table_scores: Mapping[str, float] = field(default_factory=dict)
+    minutes: float = 0.0
+    exposure: float = 0.0
+
+    @property
+    def last_action_id(self) -> int | None:
+        return None if self.last_action is None else int(self.last_action["action_id"])
+
+    @property
+    def discloses(self) -> bool:
+        """Whether labels of the incident may be shown: always in train, else when it is over."""
+        return self.split == "train" or self.done
+
+    def streak_of(self, move: Move) -> int:
+        return self.streak + 1 if self.last_action == move.to_dict() else 1
+
+
+def standing(lines: Sequence[Line]) -> Standing:
+    """Fold an episode's recorded lines, the reset's first."""
+    first, *steps = lines
+    now = _begun(first)
+    for line in steps:
+        now = _after(now, line)
+    return now
+
+
+def _begun(line: Line) -> Standing:
+    score = float(line["score"])
+    return Standing(
+        episode_id=line["episode_id"],
+        seed=line["seed"],
+        split=line["split"],
+        scale=line["scale"],
+        feedback=line["feedback"],
+        via=line["via"],
+        started_at=line["started_at"],
+        active_table=line["active_table"],
+        score=score,
+        initial_score=score,
+        best_score=score,
+        result=line["result"],
+    )
+
+
+def _after(before: Standing, line: Line) -> Standing:
+    same = before.last_action == line["action"]
+    return Standing(
+        **{name: getattr(before, name) for name in _FIXED},
+        active_table=line["active_table"],
+        score=line["score"],
+        best_score=max(before.best_score, line["score"]),
+        steps=line["step"],
+        reward=line["reward"],
+        total_reward=before.total_reward + line["reward"],
+        parts=line["parts"],
+        result=line["result"],
+        last_action=line["action"],
+        streak=before.streak + 1 if same else 1,
+        done=line["done"],
+        truncated=line["truncated"],
+        success=line["success"],
+        done_reason=line["done_reason"],
+        grade=line.get("grade", {}),
+        table_scores=line.get("table_scores", {}),
+        minutes=before.minutes + line["minutes"],
+        exposure=before.exposure + line["minutes"] * line["rows_at_fault"],
+    )
+
+
+_FIXED = ("episode_id", "seed", "split", "scale", "feedback", "via", "started_at", "initial_score")

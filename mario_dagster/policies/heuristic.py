@@ -1,0 +1,219 @@
+"""The heuristic player: what a careful engineer's runbook would do, from the observation alone.
+
+In: observations. Out: moves, in the runbook's order: schema first, then load, then rows, then what is derived, then
+publish. It knows no alias, no profile and no truth: names come from `column_alias_hints`, types from `schema_report`,
+columns at fault from the failed checks' own words, and what no check can see (garbled letters) from a look at five rows.
+Incidents that hide more than that are lost to it, and meant to be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator
+
+from .base import Move, Observation
+
+INSPECT, VIEW_LOG, SAMPLE = 0, 1, 2
+FILL_MEDIAN, FILL_FORWARD, DROP_NULLS = 4, 5, 6
+CAST_TO_INT, CAST_TO_FLOAT, NORMALISE = 7, 8, 9
+REMOVE_DUPLICATES, DROP_OUTLIERS, RENAME, REORDER = 10, 11, 12, 13
+COMMIT, WORKERS_UP, WORKERS_DOWN, REPLAY, REFRESH = 15, 16, 17, 18, 19
+
+CASTS = {"int64": CAST_TO_INT, "float64": CAST_TO_FLOAT}
+# UTF-8 that was read as Windows-1252 or Latin-1: a lead byte's letter followed by a continuation byte's.
+GARBLED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]")
+# `quantity: 4 missing_value`, as a failed check says which column it found what in.
+CULPRIT = re.compile(r"(\w+): (?:\d+ )?(\w+)")
+ORDER = re.compile(r"^contract order: (.+)$", re.MULTILINE)
+TEXT = re.compile(r"^(\w+): string, expected string$", re.MULTILINE)
+
+# A plan yields moves, is sent what came of each, and returns the newest observation.
+Plan = Generator[Move, Observation, Observation]
+
+
+class HeuristicPolicy:
+    """Plays the runbook once, and commits while there is a step left to do it with."""
+
+    name = "heuristic"
+
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+
+    def begin(self, seed: int) -> None:
+        self._plan = None
+
+    def choose(self, observation: Observation) -> Move:
+        if observation["time_budget_remaining"] <= 1:
+            return Move(COMMIT)
+        try:
+            if self._plan is None:
+                self._plan = _recovery(observation)
+                return next(self._plan)
+            return self._plan.send(observation)
+        except StopIteration:
+            return Move(COMMIT)
+
+
+def _recovery(seen: Observation) -> Plan:
+    """The whole runbook: every table once, and those that still fail once more."""
+    main, *others = [seen["stage"], *(name for name in seen["table_health"] if name != seen["stage"])]
+    seen = yield from _shape(seen)
+    seen = yield from _load(seen)
+    seen = yield from _shape(seen)
+    seen = yield from _clean(seen)
+    for tables in (others, [main, *others]):
+        for table in tables:
+            seen = yield from _visit(seen, table)
+    seen = yield from _refresh(seen)
+    while seen["resource_level"] > seen["required_resource_level"]:
+        seen = yield Move(WORKERS_DOWN)
+    return seen
+
+
+def _visit(seen: Observation, table: str) -> Plan:
+    """Repair one table if anything is said to be wrong with it; a derived one is computed anew first."""
+    if "stale" in _ailments(seen, table):
+        seen = yield from _refresh(seen)
+    if "fails" not in _ailments(seen, table):
+        return seen
+    seen = yield Move(INSPECT, target_column=table)
+    seen = yield from _shape(seen)
+    return (yield from _clean(seen))
+
+
+def _ailments(seen: Observation, table: str) -> str:
+    return str(seen["dependency_health_summary"].get(table, ""))
+
+
+def _refresh(seen: Observation) -> Plan:
+    if seen["downstream_stale"] and REFRESH in seen["available_actions"]:
+        seen = yield Move(REFRESH)
+    return seen
+
+
+# --- one table's columns ----------------------------------------------------------------------------------------------
+
+
+def _shape(seen: Observation) -> Plan:
+    """Names, types and order of the active table's columns, and the spelling of its texts."""
+    inspected = str(seen["action_result"]) if seen["metadata"]["action_id"] == INSPECT else ""
+    seen = yield from _rename(seen)
+    for column, kinds in dict(seen["schema_report"]).items():
+        if kinds["actual"] != "missing":
+            seen = yield Move(CASTS.get(kinds["expected"], NORMALISE), target_column=column)
+    seen = yield from _normalise(seen, TEXT.findall(inspected))
+    if "unexpected_order" in {reason for _, reason in _culprits(seen)}:
+        if not inspected:
+            seen = yield Move(INSPECT, target_column=seen["stage"])
+            inspected = str(seen["action_result"])
+        order = _in_contract_order(list(seen["observed_columns"]), inspected)
+        if order != tuple(seen["observed_columns"]):
+            seen = yield Move(REORDER, column_order=order)
+    return seen
+
+
+def _rename(seen: Observation) -> Plan:
+    """Give drifted columns the names that are hinted, each once."""
+    tried: set[str] = set()
+    while names := [(old, new) for old, new in seen["column_alias_hints"].items() if old not in tried]:
+        old, new = names[0]
+        tried.add(old)
+        seen = yield Move(RENAME, target_column=old, new_name=new)
+    return seen
+
+
+def _normalise(seen: Observation, texts: list[str]) -> Plan:
+    """Normalise columns that break a pattern or a category, and of `texts` those that look garbled in a sample."""
+    if seen["format_issues"] and not _broken_texts(seen):
+        seen = yield Move(VIEW_LOG)
+    odd = _broken_texts(seen)
+    unseen = [column for column in texts if column not in odd]
+    if unseen:
+        seen = yield Move(SAMPLE)
+        odd += [column for column in unseen if _looks_garbled(str(seen["action_result"]), column)]
+    for column in odd:
+        seen = yield Move(NORMALISE, target_column=column)
+    return seen
+
+
+def _broken_texts(seen: Observation) -> list[str]:
+    odd = [column for column, reason in _culprits(seen) if reason in ("bad_pattern", "bad_category")]
+    return list(dict.fromkeys(odd))
+
+
+def _looks_garbled(sample: str, column: str) -> bool:
+    """Whether a sampled text has letters that no language writes side by side, or blanks at its ends."""
+    try:
+        texts = [str(row.get(column)) for row in json.loads(sample)]
+    except ValueError:
+        return False
+    return any(GARBLED.search(text) or text != " ".join(text.split()) for text in texts)
+
+
+def _in_contract_order(columns: list[str], inspected: str) -> tuple[str, ...]:
+    """The table's columns with the contract's first, in its order, as the inspection told it."""
+    found = ORDER.search(inspected)
+    places = {name: place for place, name in enumerate(found.group(1).split(", "))} if found else {}
+    return tuple(sorted(columns, key=lambda name: places.get(name, len(places))))
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def _load(seen: Observation) -> Plan:
+    """Enough workers, then every pending batch; stops when a load will not succeed."""
+    while seen["pending_batches"]:
+        if seen["resource_level"] < seen["required_resource_level"]:
+            seen = yield Move(WORKERS_UP)
+            continue
+        before = seen["pending_batches"]
+        seen = yield Move(REPLAY)
+        if seen["pending_batches"] >= before:
+            break
+    return seen
+
+
+# --- one table's rows -------------------------------------------------------------------------------------------------
+
+
+def _clean(seen: Observation) -> Plan:
+    """Rows of the active table: loaded twice, without a key, out of this world, or with a value lost."""
+    if seen["duplicate_rate"]:
+        seen = yield Move(REMOVE_DUPLICATES)
+    if (seen["outlier_count"] or seen["missing_rate"]) and not list(_row_faults(seen)):
+        seen = yield Move(VIEW_LOG)
+    tried: set[Move] = set()
+    while moves := [move for move in _row_faults(seen) if move not in tried]:
+        tried.add(moves[0])
+        seen = yield moves[0]
+        if moves[0].action_id == FILL_MEDIAN and str(seen["action_result"]).startswith("invalid:"):
+            seen = yield Move(FILL_FORWARD, target_column=moves[0].target_column)
+    return seen
+
+
+def _row_faults(seen: Observation) -> Iterator[Move]:
+    """What to do about the rows that the checks name: keys first, then amounts, then gaps."""
+    culprits = _culprits(seen)
+    lost = [column for column, reason in culprits if reason == "missing_value"]
+    key = seen["observed_columns"][0]
+    if seen["missing_rate"] and key in lost:
+        yield Move(DROP_NULLS, target_column=key)
+    if seen["outlier_count"]:
+        for column, reason in culprits:
+            if reason in ("outlier", "out_of_range"):
+                yield Move(DROP_OUTLIERS, target_column=column)
+    if seen["missing_rate"]:
+        for column in lost:
+            if column != key:
+                yield Move(FILL_MEDIAN, target_column=column)
+
+
+def _culprits(seen: Observation) -> list[tuple[str, str]]:
+    """Column and reason, as the newest failures of the active table say it."""
+    lines = [*seen["recent_errors"], *str(seen["action_result"]).splitlines()]
+    own = [line for line in lines if line.startswith(f"{seen['stage']}:")]
+    found: list[tuple[str, str]] = []
+    for line in own:
+        found += [pair for pair in CULPRIT.findall(line) if pair not in found and pair[0] in seen["observed_columns"]]
+    return found

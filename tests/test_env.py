@@ -1,0 +1,471 @@
+"""The game by itself: reward arithmetic, options, the fold of lines, and episodes played on real sandboxes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mario_dagster.catalog import task, tasks
+from mario_dagster.env import reward
+from mario_dagster.env.actions import ACTIONS, Move, available, sample_text
+from mario_dagster.env.episode import Episode
+from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode
+from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, severity, text
+from mario_dagster.env.options import KEYWORDS, MAX_SEED, episode_id, reset_options, task_specs
+from mario_dagster.env.standing import standing
+from mario_dagster.sandbox.home import Home
+from mario_dagster.sandbox.sandbox import Sandbox
+
+TRAIN_SEED, EVAL_SEED = 7, 11
+HELD_OUT = "heldout_temporal_rollup_contract_family"
+
+
+# --- reward -----------------------------------------------------------------------------------------------------------
+
+scores = st.one_of(st.floats(0, 1), st.floats(allow_nan=True, allow_infinity=True))
+steps = st.builds(
+    reward.Step,
+    before=scores,
+    after=scores,
+    invalid=st.booleans(),
+    premature_commit=st.booleans(),
+    streak=st.integers(0, 1000),
+    ended=st.booleans(),
+    success=st.booleans(),
+)
+
+
+@given(steps)
+def test_a_reward_is_finite_and_in_the_declared_range(step: reward.Step) -> None:
+    parts = reward.parts(step)
+    low, high = reward.REWARD_RANGE
+    assert all(math.isfinite(part) for part in parts.values())
+    assert low <= reward.total(parts) <= high
+
+
+@given(steps)
+def test_a_reward_is_the_sum_of_its_parts_with_no_clipping(step: reward.Step) -> None:
+    parts = reward.parts(step)
+    assert reward.total(parts) == pytest.approx(sum(parts.values()), abs=1e-6)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_score_change_pays_nine_tenths_and_each_step_costs(before: float, after: float) -> None:
+    parts = reward.parts(reward.Step(before, after))
+    assert parts["score_change"] == pytest.approx(0.9 * (after - before), abs=1e-6)
+    assert parts["step_cost"] == -0.004
+    assert {name for name, value in parts.items() if value} <= {"score_change", "step_cost"}
+
+
+@given(st.integers(0, 100))
+def test_repeats_are_free_up_to_three_and_capped_at_three_hundredths(streak: int) -> None:
+    expected = -0.01 * min(max(streak - 3, 0), 3)
+    assert reward.parts(reward.Step(0.5, 0.5, streak=streak))["repetition"] == pytest.approx(expected)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_success_pays_with_a_capped_gain_and_failure_costs(before: float, after: float) -> None:
+    won = reward.parts(reward.Step(before, after, ended=True, success=True))
+    lost = reward.parts(reward.Step(before, after, ended=True))
+    assert won["success"] == pytest.approx(0.18 + min(after - before, 0.10), abs=1e-6)
+    assert won["failure"] == 0 == lost["success"]
+    assert lost["failure"] == -0.45
+
+
+def test_invalid_and_premature_are_charged_as_designed() -> None:
+    parts = reward.parts(reward.Step(0.5, 0.5, invalid=True, premature_commit=True, ended=True))
+    assert (parts["invalid_action"], parts["premature_commit"]) == (-0.06, -0.25)
+
+
+@given(scores)
+def test_a_shown_score_is_clamped_and_short(score: float) -> None:
+    shown = reward.shown(score)
+    assert 0.01 <= shown <= 0.99
+    assert shown == round(shown, 4)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "falls"), [(0.5, 0.05, True), (0.10, 0.0999, True), (0.05, 0.05, False), (0.5, 0.10, False)]
+)
+def test_only_a_score_that_falls_below_the_floor_collapses(before: float, after: float, falls: bool) -> None:
+    assert reward.collapsed(before, after) is falls
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+rubbish = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYWORDS) | st.text(max_size=10), rubbish, max_size=5))
+def test_reset_takes_what_is_valid_and_refuses_the_rest_in_words(keywords: dict[str, Any]) -> None:
+    try:
+        options = reset_options(keywords)
+    except BadRequest as error:
+        assert 10 < len(str(error)) < 600
+    else:
+        assert 0 <= options.seed <= MAX_SEED
+        assert options.task in tasks()
+
+
+@pytest.mark.parametrize(
+    "seed", [-1, 2**31, pytest.param(10**5000, id="5000 digits"), 1.0, float("nan"), "7", True, [], {}]
+)
+def test_a_seed_is_a_whole_number_in_range(seed: object) -> None:
+    with pytest.raises(BadRequest, match=f"seed must be a whole number from 0 to {MAX_SEED}"):
+        reset_options({"seed": seed})
+
+
+@pytest.mark.parametrize("seed", [0, 42, MAX_SEED])
+def test_seeds_in_range_are_kept(seed: int) -> None:
+    assert reset_options({"seed": seed}).seed == seed
+
+
+@pytest.mark.parametrize(
+    ("keywords", "says"),
+    [
+        ({"sede": 1}, "did you mean 'seed'"),
+        ({"task": "temporl"}, "did you mean 'temporal'"),
+        ({"task": None, "task_id": 99}, "temporal"),
+        pytest.param({"task": 10**5000}, "choose one of", id="a task of 5000 digits"),
+        ({"split": "bogus"}, "train, eval"),
+        ({"split": ["train"]}, "train, eval"),
+        ({"feedback": "trust"}, "did you mean 'truth'"),
+        ({"scale": 0}, "scale must be a whole number from 1"),
+        ({"episode_id": "../x"}, "1 to 64 letters"),
+        ({"index": 10**6}, "index must be"),
+        ({"index": 0, "seed": 1}, "leave out seed"),
+        ({"profile": 5}, "profile must be a name"),
+    ],
+)
+def test_a_refusal_names_what_would_be_right(keywords: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadRequest) as refusal:
+        reset_options(keywords)
+    assert says in str(refusal.value)
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "../x", "a/b", "a\\b", "a\x00", "-a", ".vault", "a" * 65, "é", "a\n", 5, None])
+def test_an_id_cannot_name_anything_but_a_folder_of_its_own(bad: object) -> None:
+    with pytest.raises(BadRequest):
+        episode_id(bad)
+
+
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_every_row_of_the_task_api_is_a_reset(split: str) -> None:
+    specs = task_specs(split)
+    for place in (0, len(specs) - 1):
+        options = reset_options({"split": split, "index": place})
+        assert (options.task.slug, options.seed) == (specs[place]["task"], specs[place]["seed"])
+
+
+# --- derived words ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lag", "age", "word"),
+    [(0, 0, "none"), (1, 0, "elevated"), (0, 1, "elevated"), (90, 0, "high"), (0, 180, "high"), (180, 0, "critical"), (0, 300, "critical")],
+)  # fmt: skip
+def test_severity_follows_lag_and_age(lag: float, age: float, word: str) -> None:
+    assert severity(lag, age) == word
+
+
+@given(st.integers(0, 10**9), st.integers(0, 3))
+def test_pressure_is_a_share_that_more_workers_ease(rows: int, workers: int) -> None:
+    assert 0 <= pressure(rows, workers + 1) <= pressure(rows, workers) <= 1
+
+
+@given(st.text())
+def test_text_can_always_be_sent(value: str) -> None:
+    json.dumps(text(value), ensure_ascii=False).encode()
+    json.dumps(text(value + "\ud800"), ensure_ascii=False).encode()
+
+
+# --- the table of actions ---------------------------------------------------------------------------------------------
+
+
+def test_there_are_twenty_actions_by_place() -> None:
+    assert [action.id for action in ACTIONS] == list(range(20))
+    assert len({action.name for action in ACTIONS}) == 20
+
+
+@pytest.mark.parametrize("each", tasks(), ids=lambda each: each.slug)
+def test_a_task_without_batches_or_derived_tables_lacks_their_actions(each: Any) -> None:
+    assert available(replace(each, pool=None, tables=each.tables[:1])) == list(range(16))
+    assert set(available(each)) <= set(range(20))
+
+
+# --- episodes on real sandboxes ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+def begin(home: Home, **options: Any) -> Episode:
+    return Episode.start(reset_options({"task": "temporal", "seed": TRAIN_SEED, **options}), home=home)
+
+
+@pytest.fixture
+def episode(home: Home) -> Iterator[Episode]:
+    episode = begin(home)
+    yield episode
+    episode.close()
+
+
+def gold(episode: Episode) -> list[Move]:
+    return [Move.from_dict(step) for step in episode.sandbox.vault.gold]
+
+
+def as_bytes(fields: Any) -> bytes:
+    return json.dumps(fields, allow_nan=False).encode()
+
+
+@pytest.mark.parametrize(("split", "seed"), [("train", TRAIN_SEED), ("eval", EVAL_SEED)])
+def test_the_gold_plan_played_through_the_actions_wins(home: Home, split: str, seed: int) -> None:
+    episode = begin(home, split=split, seed=seed)
+    total, reply = 0.0, episode.reply()
+    for move in gold(episode):
+        reply = episode.step(move)
+        total += reply.reward or 0.0
+        assert not reply.observation["action_result"].startswith("invalid"), (move, reply.observation["action_result"])
+    summary = episode.summary()
+    assert (reply.done, summary["done_reason"], summary["success"]) == (True, "commit_success", True)
+    assert episode.standing().score >= 0.999
+    assert summary["return"] == pytest.approx(total, abs=1e-6)
+    assert reply.observation["subgoal_progress"] == dict.fromkeys(task("temporal").subgoals, True)
+    assert reply.observation["reward_machine_state"] == "s6/6:done"
+    assert reply.observation["failing_checks"] == []
+    assert summary["minutes_to_recover"] == sum(move.action.minutes for move in gold(episode))
+    episode.close()
+
+
+def test_an_open_incident_looks_like_one(episode: Episode) -> None:
+    seen = episode.reply().observation
+    assert seen["reward"] is None and not seen["done"]
+    assert not seen["commit_ready"] and seen["failing_checks"] and seen["recent_errors"]
+    assert seen["pending_batches"] > 0 and seen["backlog_rows"] > 0 and seen["downstream_stale"]
+    assert seen["resource_level"] < seen["required_resource_level"]
+    assert seen["sla_severity"] != "none" and 0 < seen["workload_pressure"] < 1
+    assert seen["stage"] == "source_orders" and seen["active_subgoal"]
+    assert seen["time_budget_remaining"] == 35 and seen["available_actions"] == list(range(20))
+
+
+def test_doing_nothing_and_committing_fails_and_pays_for_it(episode: Episode) -> None:
+    reply = episode.step(Move(15))
+    assert (reply.done, reply.observation["done_reason"]) == (True, "commit_failure")
+    assert reply.observation["reward_breakdown"]["failure"] == -0.45
+    assert reply.observation["reward_breakdown"]["premature_commit"] == -0.25
+    assert reply.observation["action_result"].startswith("failed: not published")
+
+
+def test_a_step_after_done_changes_nothing(episode: Episode) -> None:
+    last = episode.step(Move(15))
+    before = (episode.sandbox.signals(), episode.state(), len(episode.sandbox.steps), episode.summary())
+    for move in (Move(15), Move(18), Move(3, "quantity"), Move(0)):
+        reply = episode.step(move)
+        assert reply.done and reply.reward == 0
+        assert reply.observation["action_result"].startswith("invalid: the episode is over (commit_failure)")
+        changed = {name for name, value in reply.observation.items() if value != last.observation[name]}
+        assert changed <= {"action_result", "reward", "reward_breakdown"}
+    assert before == (episode.sandbox.signals(), episode.state(), len(episode.sandbox.steps), episode.summary())
+
+
+def test_equal_histories_give_equal_bytes(home: Home) -> None:
+    moves = [Move(0), Move(1), Move(2), Move(0, "catalog"), Move(12, "nope", "x"), Move(10), Move(16), Move(18), Move(19), Move(14)]
+    told = []
+    for _ in range(2):
+        episode = begin(home)
+        told.append([as_bytes(episode.reply().observation), *(as_bytes(episode.step(move).observation) for move in moves)])
+        episode.close()
+    assert told[0] == told[1]
+
+
+def test_an_episode_goes_on_after_a_restart_as_if_there_had_been_none(home: Home) -> None:
+    straight, broken = begin(home), begin(home)
+    id, moves = broken.id, gold(straight)
+    for number, move in enumerate(moves):
+        expected = straight.step(move)
+        broken.step(move)
+        if number % 7 == 0:
+            broken.close()
+            broken = Episode.resume(id, home)
+        assert as_bytes(broken.reply().observation) == as_bytes(expected.observation)
+    ignore = {"episode_id"}
+    states = [{k: v for k, v in each.state().items() if k not in ignore} for each in (straight, broken)]
+    assert states[0] == states[1]
+    straight.close()
+    broken.close()
+
+
+def test_the_step_budget_truncates(episode: Episode) -> None:
+    for number in range(35):
+        reply = episode.step(Move(number % 3))
+        assert reply.done is (number == 34)
+    assert reply.observation["truncated"] and reply.observation["done_reason"] == "step_budget_exhausted"
+    assert reply.observation["reward_breakdown"]["failure"] == -0.45
+    assert reply.observation["time_budget_remaining"] == 0
+
+
+def test_streaks_count_the_same_action_with_the_same_arguments(episode: Episode) -> None:
+    for streak in range(1, 6):
+        seen = episode.step(Move(1)).observation
+        assert seen["repeated_action_streak"] == streak
+        assert seen["repeated_action_tripwire"] is (streak > 3)
+        assert seen["reward_breakdown"]["repetition"] == pytest.approx(-0.01 * max(0, streak - 3))
+    assert episode.step(Move(0, "catalog")).observation["repeated_action_streak"] == 1
+    assert episode.step(Move(0, "hourly_rollup")).observation["repeated_action_streak"] == 1
+
+
+INVALID = [
+    (Move(0, "nope"), "source_orders"),
+    (Move(3), "needs target_column"),
+    (Move(3, "no_such_column"), "no_such_column"),
+    (Move(12, "order_id"), "needs new_name"),
+    (Move(12, "order_id", "batch_id"), "batch_id"),
+    (Move(12, "order_id", "../../etc"), ""),
+    (Move(13), "needs column_order"),
+    (Move(13, column_order=("order_id",)), ""),
+    (Move(13, column_order=("order_id",) * 6), ""),
+    (Move(17), "1 to 3 slots"),
+    (Move(3, "x" * 128), ""),
+    pytest.param(Move(9, "\ud800"), "", id="half a character"),
+]
+
+
+@pytest.mark.parametrize(("move", "says"), INVALID, ids=lambda each: str(each)[:40])
+def test_a_wrong_action_changes_nothing_and_says_what_would_be_right(episode: Episode, move: Move, says: str) -> None:
+    before, marks = episode.sandbox.signals(), episode.sandbox._mark()
+    seen = episode.step(move).observation
+    assert seen["action_result"].startswith("invalid: ") and says in seen["action_result"]
+    assert seen["reward_breakdown"]["invalid_action"] == -0.06
+    assert seen["steps_taken"] == 1 and not seen["done"]
+    assert (episode.sandbox.signals(), episode.sandbox._mark()) == (before, marks)
+    as_bytes(seen).decode()
+
+
+def test_replay_without_enough_workers_is_a_failed_run(episode: Episode) -> None:
+    before = episode.reply().observation
+    seen = episode.step(Move(18)).observation
+    assert seen["action_result"].startswith("failed: ")
+    assert seen["pending_batches"] == before["pending_batches"]
+    assert sum(seen["recent_failure_counters"].values()) > sum(before["recent_failure_counters"].values())
+    assert seen["reward_breakdown"]["invalid_action"] == 0
+
+
+def test_reading_makes_no_run(episode: Episode) -> None:
+    runs = episode.sandbox.instance.get_runs_count()
+    for move in (Move(0), Move(0, "catalog"), Move(1), Move(2)):
+        assert not episode.step(move).observation["action_result"].startswith(("invalid", "failed"))
+    assert episode.sandbox.instance.get_runs_count() == runs
+
+
+def test_acts_are_runs_with_the_agents_tags(episode: Episode) -> None:
+    episode.step(Move(10))
+    run = episode.sandbox.instance.get_runs(limit=1)[0]
+    wanted = {"mario/episode": episode.id, "mario/step": "1", "mario/action": "remove_duplicates", "mario/actor": "agent"}
+    assert wanted.items() <= run.tags.items()
+
+
+def test_a_sample_is_five_rows_of_json(episode: Episode) -> None:
+    rows = json.loads(episode.step(Move(2)).observation["action_result"])
+    assert len(rows) == 5
+    assert list(rows[0]) == episode.reply().observation["observed_columns"]
+    assert json.loads(sample_text(episode.sandbox.table("hourly_rollup")))
+
+
+def test_what_someone_else_does_to_the_instance_is_in_the_next_observation(episode: Episode) -> None:
+    assert episode.reply().observation["resource_level"] == 1
+    with Sandbox.open(episode.id, Home(episode.sandbox.root.parent)) as other:
+        other.instance.event_log_storage.set_concurrency_slots("recovery_workers", 3)
+        pending = len(other.signals().pending_batches)
+        assert other.replay().ok
+    seen = episode.reply().observation
+    assert (seen["resource_level"], seen["pending_batches"]) == (3, pending - 1)
+
+
+def test_labels_of_the_incident_stay_undisclosed_in_eval_until_done(home: Home) -> None:
+    labels = ("scenario_profile", "heldout_profile_family")
+    episode = begin(home, split="eval", profile=HELD_OUT, seed=EVAL_SEED)
+    seen, state = episode.step(Move(0)).observation, episode.state()
+    assert [seen[name] for name in labels] == [state[name] for name in labels] == [UNDISCLOSED] * 2
+    assert seen["open_world_patterns"] == [UNDISCLOSED]
+    assert "heldout" not in as_bytes(seen).decode().replace('"heldout_profile_family"', "")
+    assert "heldout" not in as_bytes(state).decode().replace('"heldout_profile_family"', "")
+    assert seen["objective_breakdown"].keys() == {"health"} and state["feedback"] == "checks"
+    done, state = episode.step(Move(15)).observation, episode.state()
+    assert [done[name] for name in labels] == [state[name] for name in labels] == [HELD_OUT] * 2
+    assert done["objective_breakdown"].keys() == task("temporal").objective_weights.keys()
+    assert done["current_score"] == episode.summary()["score"] == reward.shown(episode.sandbox.grade().score)
+    episode.close()
+
+
+def test_train_labels_are_shown(episode: Episode) -> None:
+    seen = episode.reply().observation
+    assert seen["scenario_profile"] == episode.sandbox.profile
+    assert seen["heldout_profile_family"] == ""
+
+
+def test_checks_feedback_never_shows_the_truth_before_the_end(home: Home) -> None:
+    episode = begin(home, feedback="checks")
+    for move in gold(episode)[:8]:
+        seen = episode.step(move).observation
+        assert seen["current_score"] == reward.shown(episode.sandbox.health())
+        assert episode.summary()["score"] == seen["current_score"] and episode.summary()["feedback"] == "checks"
+        assert not episode.summary()["table_scores"]
+    episode.close()
+
+
+def test_truth_feedback_pays_the_change_in_the_true_score(episode: Episode) -> None:
+    score = episode.sandbox.grade().score
+    for move in gold(episode)[:10]:
+        paid = episode.step(move).observation["reward_breakdown"]["score_change"]
+        now = episode.sandbox.grade().score
+        assert paid == pytest.approx(0.9 * (now - score), abs=2e-6)
+        score = now
+
+
+def test_an_id_is_played_once(home: Home) -> None:
+    begin(home, episode_id="once").close()
+    with pytest.raises(EpisodeExists, match="'once' exists"):
+        begin(home, episode_id="once")
+
+
+def test_an_unknown_episode_is_refused_without_naming_others(home: Home) -> None:
+    begin(home, episode_id="somebody-elses").close()
+    with pytest.raises(NoEpisode) as refusal:
+        Episode.resume("somebody-else", home)
+    assert "somebody-elses" not in str(refusal.value)
+
+
+def test_an_unknown_profile_is_a_bad_request(home: Home) -> None:
+    with pytest.raises(BadRequest, match="no profile"):
+        begin(home, profile="nothing_like_it")
+    with pytest.raises(BadRequest, match="no profile"):
+        begin(home, profile=HELD_OUT, split="train")
+
+
+def test_the_fold_of_the_lines_is_all_there_is(episode: Episode) -> None:
+    for move in (Move(0, "catalog"), Move(0, "catalog"), Move(3)):
+        episode.step(move)
+    now = standing(json.loads(json.dumps(episode.sandbox.steps)))
+    assert (now.steps, now.active_table, now.streak, now.last_action_id) == (3, "catalog", 1, 3)
+    assert now == episode.standing()
+    trajectory = (Path(episode.sandbox.root) / "trajectory.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in trajectory] == json.loads(json.dumps(episode.sandbox.steps))
+
+
+def test_an_observation_reads_nothing_but_its_view(episode: Episode) -> None:
+    view = episode._view(episode.standing())
+    assert as_bytes(observe(view)) == as_bytes(observe(view)) == as_bytes(episode.reply().observation)
