@@ -1,7 +1,7 @@
 """Mario the Plumber on Dagster: data-pipeline incidents that happen on real asset graphs, to be repaired.
 
-In: nothing at import. Out: `__version__`, and the few names most users want, each loaded when first asked for: Dagster and
-OpenEnv cost seconds to import, and most commands need neither.
+In: nothing at import. Out: `__version__`, and the few names most users want, each loaded when first asked for: Dagster
+and OpenEnv cost seconds to import, and most commands need neither.
 """
 
 from __future__ import annotations

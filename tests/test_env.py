@@ -155,7 +155,9 @@ def test_a_refusal_names_what_would_be_right(keywords: dict[str, Any], says: str
     assert says in str(refusal.value)
 
 
-@pytest.mark.parametrize("bad", ["", ".", "..", "../x", "a/b", "a\\b", "a\x00", "-a", ".vault", "a" * 65, "é", "a\n", 5, None])
+@pytest.mark.parametrize(
+    "bad", ["", ".", "..", "../x", "a/b", "a\\b", "a\x00", "-a", ".vault", "a" * 65, "é", "a\n", 5, None]
+)
 def test_an_id_cannot_name_anything_but_a_folder_of_its_own(bad: object) -> None:
     with pytest.raises(BadRequest):
         episode_id(bad)
@@ -283,11 +285,24 @@ def test_a_step_after_done_changes_nothing(episode: Episode) -> None:
 
 
 def test_equal_histories_give_equal_bytes(home: Home) -> None:
-    moves = [Move(0), Move(1), Move(2), Move(0, "catalog"), Move(12, "nope", "x"), Move(10), Move(16), Move(18), Move(19), Move(14)]
+    moves = [
+        Move(0),
+        Move(1),
+        Move(2),
+        Move(0, "catalog"),
+        Move(12, "nope", "x"),
+        Move(10),
+        Move(16),
+        Move(18),
+        Move(19),
+        Move(14),
+    ]
     told = []
     for _ in range(2):
         episode = begin(home)
-        told.append([as_bytes(episode.reply().observation), *(as_bytes(episode.step(move).observation) for move in moves)])
+        told.append(
+            [as_bytes(episode.reply().observation), *(as_bytes(episode.step(move).observation) for move in moves)]
+        )
         episode.close()
     assert told[0] == told[1]
 
@@ -374,7 +389,12 @@ def test_reading_makes_no_run(episode: Episode) -> None:
 def test_acts_are_runs_with_the_agents_tags(episode: Episode) -> None:
     episode.step(Move(10))
     run = episode.sandbox.instance.get_runs(limit=1)[0]
-    wanted = {"mario/episode": episode.id, "mario/step": "1", "mario/action": "remove_duplicates", "mario/actor": "agent"}
+    wanted = {
+        "mario/episode": episode.id,
+        "mario/step": "1",
+        "mario/action": "remove_duplicates",
+        "mario/actor": "agent",
+    }
     assert wanted.items() <= run.tags.items()
 
 

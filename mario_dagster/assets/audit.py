@@ -27,6 +27,8 @@ _LOCK = threading.Lock()
 CENT = 0.01
 # A quantity that was lost and filled no longer multiplies to its order's revenue: a few such rows are no scandal.
 MOSTLY = 0.9
+# Great Expectations takes no empty set.
+NOTHING = [None]
 GAP = "gap to price times quantity"
 
 
@@ -130,10 +132,10 @@ def _sets(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
             yield gxe.ExpectColumnDistinctValuesToBeInSet(column=column.name, value_set=list(column.categories))
         if column.references:
             other, _, key = column.references.partition(".")
-            known = _known(evidence, other, key)
+            known = _known(evidence, other, key) or NOTHING
             yield gxe.ExpectColumnDistinctValuesToBeInSet(column=column.name, value_set=known)
     if table.batched:
-        yield gxe.ExpectColumnDistinctValuesToEqualSet(column=BATCH, value_set=sorted(evidence.landed))
+        yield gxe.ExpectColumnDistinctValuesToEqualSet(column=BATCH, value_set=sorted(evidence.landed) or NOTHING)
 
 
 def _rollup(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:

@@ -201,6 +201,7 @@ def lacking(evidence: Evidence, table: Table, columns: Iterable[str] = (), typed
     if frame is None:
         return [Breach.whole(table.name, "missing_table")]
     found = [] if len(frame) else [Breach.whole(table.name, "no_rows")]
+    found += [Breach.whole(str(name), "duplicate_column") for name in frame.columns[frame.columns.duplicated()]]
     for name in columns:
         if name not in frame.columns:
             found.append(Breach.whole(name, "missing_column"))

@@ -9,22 +9,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
+import pandas as pd
 
 from mario_dagster.catalog import Task
 
 from .checks import Evidence
+from .contract import ContractReport, contract_report
 from .landing import Delivery, Manifest, required_workers
-from .tables import SNAPSHOT, stale_tables, table_name
+from .memo import MEMO
+from .tables import SNAPSHOT, table_name
 from .world import World
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """Batches that have landed, apart by whether Dagster holds a materialized partition of them."""
+    """Batches that have landed, apart by whether Dagster holds a materialized partition of them, and who is to load them.
+
+    Args:
+        workers: slots of the recovery pool; 0 for a task without one.
+    """
 
     loaded: tuple[Delivery, ...]
     pending: tuple[Delivery, ...]
     manifest: Manifest
+    workers: int = 0
 
     @property
     def rows(self) -> int:
@@ -47,32 +55,41 @@ def backlog(world: World, instance: dg.DagsterInstance, task: Task) -> Backlog:
         tuple(each for each in deliveries if each.batch in materialized),
         tuple(each for each in deliveries if each.batch not in materialized),
         manifest,
+        pool_slots(instance, task.pool) if task.pool else 0,
     )
 
 
-def gather(
-    world: World, instance: dg.DagsterInstance, task: Task, extra_stale: frozenset[str] = frozenset()
-) -> Evidence:
+def gather(world: World, task: Task, state: Backlog, stale: frozenset[str]) -> Evidence:
     """Everything the checks of a task may look at, as it stands now.
 
     Args:
-        extra_stale: derived tables that Dagster's own staleness names, where the caller has asked it.
+        stale: derived tables that are older than their inputs.
     """
-    state = backlog(world, instance, task)
     names = [name for name in task.table_names if world.lake.exists(table_name(task, name))]
     declared = {
         table.feed: delivery.rows
         for table in task.tables
         if table.feed and not table.batched and (delivery := state.manifest.feed(table.feed).get(SNAPSHOT))
     }
+    stored = {name: world.lake.read(table_name(task, name)) for name in names}
     return Evidence(
         task=task,
-        tables={name: world.lake.read(table_name(task, name)).frame for name in names},
+        tables={name: each.frame for name, each in stored.items()},
         landed={delivery.batch: delivery.rows for delivery in state.loaded},
         pending=tuple(delivery.batch for delivery in state.pending),
-        stale=stale_tables(world, task) | extra_stale,
+        stale=stale,
         declared=declared,
+        _reports={
+            name: (each.frame, report_of(task, name, each.frame, each.note.data_version)) for name, each in stored.items()
+        },
     )
+
+
+def report_of(task: Task, table: str, frame: pd.DataFrame, data_version: str) -> ContractReport:
+    """The contract report of a table's content, made once for each content."""
+    if not data_version:
+        return contract_report(frame, task.table(table))
+    return MEMO.get(("report", task.slug, table, data_version), lambda: contract_report(frame, task.table(table)))
 
 
 def pool_slots(instance: dg.DagsterInstance, pool: str) -> int:
@@ -88,7 +105,7 @@ def require_workers(instance: dg.DagsterInstance, world: World, task: Task, batc
     state = backlog(world, instance, task)
     if task.pool is None or not {each.batch for each in state.pending}.intersection(batches):
         return
-    slots, needed = pool_slots(instance, task.pool), state.required_workers
+    slots, needed = state.workers, state.required_workers
     if slots < needed:
         raise dg.Failure(
             f"loading {', '.join(batches)} takes {needed} recovery workers while {len(state.pending)} batches "

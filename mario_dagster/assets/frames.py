@@ -11,6 +11,7 @@ from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mario_dagster.catalog import ColumnType, Table
 
@@ -74,13 +75,18 @@ def content_hash(frame: pd.DataFrame) -> str:
     """A data version: equal for equal names, types, values and row order, on any machine."""
     digest = hashlib.sha256()
     for name in frame.columns:
-        digest.update(f"{name}\x00{frame[name].dtype}\x00".encode())
-    digest.update(pd.util.hash_pandas_object(_hashable(frame), index=False).to_numpy().tobytes())
+        array = pa.array(frame[name], from_pandas=True)
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        digest.update(f"{name}\x00{array.type}\x00{len(array)}\x00".encode())
+        # What lies under a null is anybody's guess: nulls are hashed as flags, and values without them.
+        digest.update(pc.is_null(array).cast(pa.uint8()).to_numpy(zero_copy_only=False).tobytes())
+        values = array.drop_null()
+        if pa.types.is_string(array.type):
+            digest.update(pc.binary_length(values).to_numpy(zero_copy_only=False).tobytes())
+            digest.update("".join(values.to_pylist()).encode())
+        else:
+            digest.update(values.to_numpy(zero_copy_only=False).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _hashable(frame: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({name: frame[name].astype("string").fillna("\x00null") for name in frame.columns})
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -12,6 +12,7 @@ writes are seen because the newest entry is looked up anew each time.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -124,15 +125,23 @@ class Lake:
 
     def version(self, name: str) -> int | None:
         """Number of the table's newest version; None when it was never written."""
-        return max(self._versions(name), default=None)
+        try:
+            # Names of log entries are versions, padded to equal length: the greatest is the newest.
+            newest = max(filter(_is_entry, os.listdir(self._log(name))), default=None)
+        except FileNotFoundError:
+            return None
+        return int(newest[:-5]) if newest else None
 
     def exists(self, name: str) -> bool:
         return self.version(name) is not None
 
     def children(self, name: str) -> tuple[str, ...]:
         """Names of the tables directly under a folder, sorted: the partitions of a partitioned asset."""
-        folder = self.root / name
-        return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()
+        try:
+            with os.scandir(self.root / name) as entries:
+                return tuple(sorted(entry.name for entry in entries if entry.is_dir()))
+        except FileNotFoundError:
+            return ()
 
     def read(self, name: str) -> Stored:
         """The newest version of a table.
@@ -172,7 +181,7 @@ class Lake:
                 return
             self._entries.pop(name, None)
             self._handles.pop(name, None)
-            (self._log(name) / f"{version:020d}.json").unlink()
+            os.unlink(f"{self._log(name)}/{version:020d}.json")
 
     def tables(self) -> Iterator[str]:
         """Every table's relative name."""
@@ -184,27 +193,20 @@ class Lake:
             self._handles.clear()
             self._entries.clear()
 
-    def _log(self, name: str) -> Path:
-        return self.root / name / "_delta_log"
-
-    def _versions(self, name: str) -> list[int]:
-        try:
-            entries = self._log(name).iterdir()
-            return [int(path.stem) for path in entries if path.suffix == ".json" and path.stem.isdigit()]
-        except FileNotFoundError:
-            return []
+    def _log(self, name: str) -> str:
+        return f"{self.root}/{name}/_delta_log"
 
     def _newest(self, name: str) -> tuple[int, _Entry]:
         version = self.version(name)
         if version is None:
             raise NoTable(f"table '{name}' has never been written")
-        path = self._log(name) / f"{version:020d}.json"
-        stat = path.stat()
+        path = f"{self._log(name)}/{version:020d}.json"
+        stat = os.stat(path)
         stamp = (version, stat.st_mtime_ns, stat.st_ino)
         with self._lock:
             entry = self._entries.get(name)
             if entry is None or entry.stamp != stamp:
-                entry = self._entries[name] = _parse(path.read_text(), stamp)
+                entry = self._entries[name] = _parse(Path(path).read_text(), stamp)
             return version, entry
 
     def _frame(self, name: str, entry: _Entry) -> pd.DataFrame:
@@ -227,6 +229,10 @@ class Lake:
         else:
             handle.update_incremental()
         return handle
+
+
+def _is_entry(name: str) -> bool:
+    return len(name) == 25 and name.endswith(".json")
 
 
 def _parse(text: str, stamp: tuple[int, int, int]) -> _Entry:

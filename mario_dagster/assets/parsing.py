@@ -295,21 +295,33 @@ def read_text(text: pa.Array, column: Column | None = None) -> pa.Array:
 def _tidy(words: pa.Array) -> pa.Array:
     while True:
         # Blanks come second, since a no-break space may be half a letter; what they hid is looked at once more.
-        legible = _mend(words, _MANGLED, demojibake)
-        words = _mend(legible, _UNTIDY, lambda word: " ".join(word.split()))
+        legible = _mend(words, _MANGLED, _legible)
+        words = _mend(legible, _UNTIDY, lambda found: [" ".join(word.split()) for word in found])
         if words.equals(legible):
             return words
 
 
-def _mend(words: pa.Array, faulty: str, mend: Callable[[str], str]) -> pa.Array:
+def _mend(words: pa.Array, faulty: str, mend: Callable[[list[str]], list[str]]) -> pa.Array:
     """Mends the words that match a pattern, as often as it takes: text can be mangled twice over."""
     while True:
         found = pc.match_substring_regex(words, faulty)
         before = words.filter(found).to_pylist()
-        after = [mend(word) for word in before]
+        after = mend(before)
         if after == before:
             return words
         words = pc.replace_with_mask(words, found, pa.array(after, pa.string()))
+
+
+def _legible(words: list[str]) -> list[str]:
+    """Each word without mojibake: all in one go, which is much the faster, unless one of them does not read that way."""
+    try:
+        read = "\0".join(words).encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return [demojibake(word) for word in words]
+    together = read.split("\0")
+    if len(together) != len(words) or _UNLIKELY.search(read):
+        return [demojibake(word) for word in words]
+    return together
 
 
 def demojibake(word: str) -> str:

@@ -18,9 +18,9 @@ import dagster as dg
 from mario_dagster.catalog import Table, Task
 
 from .checks import Check, Evidence, Outcome, checks_for
-from .evidence import gather, require_workers
+from .evidence import backlog, gather, report_of, require_workers
 from .repairs import Repair
-from .tables import SNAPSHOT, Transform, Write, derived, landed, loaded, repaired
+from .tables import SNAPSHOT, Transform, Write, derived, landed, loaded, repaired, stale_tables
 from .world import lake_name, world_of
 
 OWNERS = ["team:data-platform"]
@@ -195,7 +195,16 @@ def _materialized(
     metadata: dict[str, Any] = {"dagster/row_count": len(write.frame), "columns": _columns(write)}
     if repair is not None:
         metadata["repair"] = dg.MetadataValue.json(repair.to_dict())
-    evidence = Evidence(task=task, tables={table.name: write.frame}, landed={}, pending=(), stale=frozenset(), declared={})
+    report = report_of(task, table.name, write.frame, write.note.data_version)
+    evidence = Evidence(
+        task=task,
+        tables={table.name: write.frame},
+        landed={},
+        pending=(),
+        stale=frozenset(),
+        declared={},
+        _reports={table.name: (write.frame, report)},
+    )
     return dg.MaterializeResult(
         value=write,
         data_version=dg.DataVersion(write.note.data_version),
@@ -225,7 +234,8 @@ def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDe
 
     @dg.multi_asset_check(specs=specs, can_subset=True, name=f"{task.slug}__{table.name}_gate")
     def gate(context: dg.AssetCheckExecutionContext) -> Any:
-        evidence = gather(world_of(context.instance), context.instance, task)
+        world = world_of(context.instance)
+        evidence = gather(world, task, backlog(world, context.instance, task), stale_tables(world, task))
         for selected in sorted(context.selected_asset_check_keys, key=lambda each: each.name):
             if selected.name == fit:
                 yield _fit(key, fit, facts, evidence)

@@ -163,7 +163,7 @@ def frame_of(table: Table, columns: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def split_rows(frame: pd.DataFrame, sizes: Sequence[int]) -> list[pd.DataFrame]:
-    """The frame's rows in consecutive parts. Slices of one frame: converting each part by itself costs ten times that."""
+    """The frame's rows in consecutive parts. Slices of one frame: converting each by itself costs ten times that."""
     ends = [int(end) for end in np.cumsum(sizes)]
     return [frame.iloc[end - size : end].reset_index(drop=True) for size, end in zip(sizes, ends, strict=True)]
 

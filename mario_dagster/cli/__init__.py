@@ -1,6 +1,6 @@
 """The `mario` command.
 
-In: a command line. Out: tables for people, `--json` for scripts, and an exit status: 0 when the thing asked for happened.
+In: a command line. Out: tables for people, `--json` for scripts, and an exit status: 0 when what was asked happened.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One sandbox being played: start it, step it, leave it, pick it up again in any process.
 
 In: a sandbox and moves. Out: `Reply`: an observation's fields with reward and done. An episode keeps nothing in memory
-that matters: how it stands is folded from the lines its sandbox recorded, how the world looks is read from the world, so
-that a reply after a restart is the reply before it, byte for byte. A step and its line are one transaction.
+that matters: how it stands is folded from the lines its sandbox recorded, how the world looks is read from the world,
+so that a reply after a restart is the reply before it, byte for byte. A step and its line are one transaction.
 """
 
 from __future__ import annotations
@@ -178,8 +178,8 @@ class Episode:
             "done_reason": now.done_reason,
             "initial_score": reward.shown(now.initial_score),
             "best_score": reward.shown(now.best_score),
-            "parts": {name: round(value, 6) for name, value in self._objectives(now).items()},
-            "table_scores": {name: round(value, 6) for name, value in now.table_scores.items()},
+            "parts": {name: round(value, 6) for name, value in sorted(self._objectives(now).items())},
+            "table_scores": {name: round(value, 6) for name, value in sorted(now.table_scores.items())},
             "minutes_to_recover": round(now.minutes, 1),
             "exposed_row_minutes": round(now.exposure, 1),
         }

@@ -235,8 +235,9 @@ def _episode(task: Task, standing: Standing) -> dict[str, Any]:
 def _structure(view: View, reached: Progress) -> dict[str, Any]:
     structured = bool(view.task.subgoals)
     return {
-        "reward_breakdown": dict(view.standing.parts),
-        "objective_breakdown": {name: rate(value) for name, value in view.objectives.items()},
+        # Sorted: a recorded line's keys come back in another order than they went in.
+        "reward_breakdown": dict(sorted(view.standing.parts.items())),
+        "objective_breakdown": {name: rate(value) for name, value in sorted(view.objectives.items())},
         "tradeoff_weights": dict(view.task.objective_weights) if structured else {},
         "subgoal_progress": dict(reached.reached),
         "subgoal_order": list(view.task.subgoals),

@@ -88,13 +88,11 @@ def task_named(value: object) -> Task:
     Raises:
         BadRequest: there is none, or it is no name at all.
     """
-    if isinstance(value, bool) or not (isinstance(value, str) or (isinstance(value, int) and 0 <= value <= MAX_SEED)):
-        choices = ", ".join(each.slug for each in tasks())
-        raise BadRequest(f"task {_quoted(value)} is no task's name; choose one of: {choices}")
+    named = isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED)
     try:
-        return task(value)
+        return task(value if named else "")
     except UnknownName as error:
-        raise BadRequest(str(error)) from None
+        raise BadRequest(_unknown("task", value, error.choices)) from None
 
 
 def task_specs(split: str) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 In: observations. Out: moves, in the runbook's order: schema first, then load, then rows, then what is derived, then
 publish. It knows no alias, no profile and no truth: names come from `column_alias_hints`, types from `schema_report`,
-columns at fault from the failed checks' own words, and what no check can see (garbled letters) from a look at five rows.
-Incidents that hide more than that are lost to it, and meant to be.
+columns at fault from the failed checks' own words, and what no check can see (garbled letters) from a look at five
+rows. Incidents that hide more than that are lost to it, and meant to be.
 """
 
 from __future__ import annotations
@@ -212,8 +212,9 @@ def _row_faults(seen: Observation) -> Iterator[Move]:
 def _culprits(seen: Observation) -> list[tuple[str, str]]:
     """Column and reason, as the newest failures of the active table say it."""
     lines = [*seen["recent_errors"], *str(seen["action_result"]).splitlines()]
-    own = [line for line in lines if line.startswith(f"{seen['stage']}:")]
-    found: list[tuple[str, str]] = []
-    for line in own:
-        found += [pair for pair in CULPRIT.findall(line) if pair not in found and pair[0] in seen["observed_columns"]]
-    return found
+    found: dict[tuple[str, str], None] = {}
+    for line in lines:
+        who, _, what = line.partition(" failed: ")
+        if who.startswith(f"{seen['stage']}: check "):
+            found.update(dict.fromkeys(CULPRIT.findall(what)))
+    return [(column, reason) for column, reason in found if column in seen["observed_columns"]]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from rapidfuzz import fuzz, utils
+from scipy.optimize import linear_sum_assignment
 
 from mario_dagster.assets.frames import column_type
 from mario_dagster.assets.repairs import parse_moments, parse_numbers
@@ -23,22 +24,25 @@ SAMPLE = 400
 
 
 def alias_hints(frame: pd.DataFrame, table: Table) -> Mapping[str, str]:
-    """Drifted column -> the contract column it probably is, best pairs first, each name used once."""
+    """Drifted column -> the contract column it probably is, in stored order, each name used once."""
     missing = [column for column in table.columns if column.name not in frame.columns]
     extra = [str(name) for name in frame.columns if name not in table.column_names]
     if not missing or not extra:
         return {}
     sample = frame.iloc[:SAMPLE]
-    scores = {
-        (name, column.name): NAME_WEIGHT * name_likeness(name, column.name) + VALUE_WEIGHT * value_likeness(sample[name], column, table)
-        for name in extra
-        for column in missing
-    }
-    hints: dict[str, str] = {}
-    for (name, expected), score in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
-        if score >= THRESHOLD and name not in hints and expected not in hints.values():
-            hints[name] = expected
-    return dict(sorted(hints.items()))
+    likeness = np.array(
+        [
+            [
+                NAME_WEIGHT * name_likeness(name, column.name) + VALUE_WEIGHT * value_likeness(sample[name], column, table)
+                for column in missing
+            ]
+            for name in extra
+        ]
+    )
+    # The best pairing as a whole: one column's second choice may be another's only one.
+    rows, columns = linear_sum_assignment(likeness, maximize=True)
+    pairs = zip(rows, columns, strict=True)
+    return {extra[row]: missing[column].name for row, column in pairs if likeness[row, column] >= THRESHOLD}
 
 
 def name_likeness(name: str, expected: str) -> float:
@@ -85,5 +89,5 @@ def _text_fit(values: pd.Series, column: Column) -> float:
     if column.categories:
         return float(text.str.casefold().isin([name.casefold() for name in column.categories]).mean())
     if column.pattern:
-        return 0.8 * float(text.str.fullmatch(column.pattern).mean())
+        return 0.7 * float(text.str.fullmatch(column.pattern).mean())
     return 0.5

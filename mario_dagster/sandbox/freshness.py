@@ -18,27 +18,36 @@ from mario_dagster.assets.world import World
 from mario_dagster.catalog import Task
 
 
-def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any) -> frozenset[str]:
-    """Derived tables that are not fresh by Dagster's data versions, or stand on one that is not.
+def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any, known: frozenset[str]) -> frozenset[str]:
+    """Derived tables that are not fresh by Dagster's data versions, or stand on a table that is not.
 
-    Dagster's resolver looks one hop up; a table two hops below a change counts as stale here too.
+    Dagster's resolver looks one hop up, so what is two hops below a change is followed here.
+
+    Args:
+        known: derived tables that are stale anyway. Dagster is asked no further where they decide the answer: looking
+            through a feed's partitions is the dear part of it.
     """
+    if known.issuperset(table.name for table in task.derived_tables):
+        return known
     resolver = CachingStaleStatusResolver(instance, graph, loading_context=LoadingContextForTest(instance))
-    stale: set[str] = set()
+    stale = set(known)
     for table in task.tables:
-        status = resolver.get_status(dg.AssetKey([task.slug, table.name]))
-        if status != StaleStatus.FRESH or stale.intersection(table.upstream):
+        if table.name in stale:
+            continue
+        if stale.intersection(table.upstream):
+            stale.add(table.name)
+        elif resolver.get_status(dg.AssetKey([task.slug, table.name])) != StaleStatus.FRESH:
             stale.add(table.name)
     return frozenset(name for name in stale if task.table(name).derived)
 
 
 def stale(world: World, instance: dg.DagsterInstance, task: Task, graph: Any) -> frozenset[str]:
-    """Derived tables that are stale by Dagster or by what they record of their own inputs.
+    """Derived tables that are stale by what they record of their own inputs, or by Dagster.
 
     Dagster notes the inputs of every materialization, also of a repair that did not compute the table anew; the lake's
-    note keeps the inputs of the last computation, so a touched table is still seen to be old.
+    note keeps the inputs of the last computation, so a table that was only touched is still seen to be old.
     """
-    return dagster_stale(instance, task, graph) | stale_tables(world, task)
+    return dagster_stale(instance, task, graph, stale_tables(world, task))
 
 
 def freshness_lag_minutes(world: World, task: Task, state: Backlog) -> float:

@@ -73,15 +73,30 @@ class Grade:
         return round(min(0.99, max(0.01, self.score)), 4)
 
 
-def grade(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth, state: PipelineState) -> Grade:
-    """Score a task's tables and state against the truth."""
-    scores = {
-        table.name: table_score(table, tables.get(table.name), truth.tables[table.name], truth.lost.get(table.name, frozenset()))
-        for table in task.tables
-    }
+def grade(
+    task: Task,
+    tables: Mapping[str, pd.DataFrame],
+    truth: Truth,
+    state: PipelineState,
+    scores: Mapping[str, float] | None = None,
+) -> Grade:
+    """Score a task's tables and state against the truth.
+
+    Args:
+        scores: the tables' own scores, where the caller has them.
+    """
+    scores = scores or table_scores(task, tables, truth)
     parts = OBJECTIVES[task.slug](task, tables, truth, state, scores)
     total = sum(task.objective_weights[name] * value for name, value in parts.items())
     return Grade(float(total), {name: float(value) for name, value in parts.items()}, scores)
+
+
+def table_scores(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth) -> dict[str, float]:
+    """Each table's own score."""
+    return {
+        table.name: table_score(table, tables.get(table.name), truth.tables[table.name], truth.lost.get(table.name, frozenset()))
+        for table in task.tables
+    }
 
 
 # --- one table --------------------------------------------------------------------------------------------------------

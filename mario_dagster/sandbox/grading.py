@@ -7,35 +7,47 @@ from __future__ import annotations
 
 import dagster as dg
 
-from mario_dagster.assets.evidence import backlog, pool_slots
+from mario_dagster.assets.evidence import backlog
+from mario_dagster.assets.frames import content_hash
+from mario_dagster.assets.lake import Stored
+from mario_dagster.assets.memo import MEMO
 from mario_dagster.assets.tables import stale_tables, table_name
 from mario_dagster.assets.world import World
-from mario_dagster.catalog import Task
+from mario_dagster.catalog import Table, Task
 
 from .freshness import freshness_lag_minutes
-from .grader import Grade, PipelineState, Truth, grade
+from .grader import Grade, PipelineState, Truth, grade, table_score
 from .vault import Vault
 
 
 def grade_world(world: World, instance: dg.DagsterInstance, task: Task, vault: Vault) -> Grade:
     """The score of a world now, from its tables and state; nothing recorded is trusted."""
     state = backlog(world, instance, task)
-    tables = {
-        name: world.lake.read(table_name(task, name)).frame
-        for name in task.table_names
-        if world.lake.exists(table_name(task, name))
-    }
+    names = [name for name in task.table_names if world.lake.exists(table_name(task, name))]
+    stored = {name: world.lake.read(table_name(task, name)) for name in names}
+    tables = {name: each.frame for name, each in stored.items()}
+    truth = Truth({name: vault.twin(name) for name in task.table_names}, vault.lost)
     return grade(
         task,
         tables,
-        Truth({name: vault.twin(name) for name in task.table_names}, vault.lost),
+        truth,
         PipelineState(
             loaded=len(state.loaded),
             pending=len(state.pending),
             lag_minutes=freshness_lag_minutes(world, task, state),
             stale=bool(stale_tables(world, task)),
-            workers=pool_slots(instance, task.pool) if task.pool else 0,
+            workers=state.workers,
             required_workers=state.required_workers,
             late=vault.pending,
         ),
+        {table.name: _score(vault, table, stored.get(table.name), truth) for table in task.tables},
     )
+
+
+def _score(vault: Vault, table: Table, stored: Stored | None, truth: Truth) -> float:
+    """A table's own score, computed once for each content."""
+    if stored is None:
+        return 0.0
+    twin, lost = truth.tables[table.name], truth.lost.get(table.name, frozenset())
+    key = ("score", vault.key, table.name, content_hash(stored.frame) if not stored.note.data_version else stored.note.data_version)
+    return MEMO.get(key, lambda: table_score(table, stored.frame, twin, lost))

@@ -43,11 +43,12 @@ from mario_dagster.sandbox.storage import DATABASE, Database, SandboxEventLogSto
 DAGSTER_YAML = """\
 # Written when the sandbox was made. Any Dagster tool with DAGSTER_HOME set to this folder works on it.
 storage:
-  module: mario_dagster.sandbox.storage
-  class: SandboxStorage
-  config:
-    base_dir:
-      env: DAGSTER_HOME
+  custom:
+    module: mario_dagster.sandbox.storage
+    class: SandboxStorage
+    config:
+      base_dir:
+        env: DAGSTER_HOME
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager

@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from mario_dagster.assets.checks import Evidence, Outcome, checks_for
+from mario_dagster.assets.checks import Check, Evidence, Outcome, checks_for
 from mario_dagster.assets.contract import ContractReport
-from mario_dagster.assets.evidence import Backlog, backlog, gather, pool_slots
+from mario_dagster.assets.evidence import Backlog, backlog, gather
+from mario_dagster.assets.memo import MEMO
 from mario_dagster.assets.publish import newest_release
+from mario_dagster.assets.tables import table_name
 from mario_dagster.assets.world import World
 from mario_dagster.catalog import Table, Task
 
@@ -89,11 +91,15 @@ def read_signals(world: World, instance: SandboxInstance, task: Task, graph: Any
     failures.update()
     state = backlog(world, instance, task)
     late = stale(world, instance, task, graph)
-    evidence = gather(world, instance, task, late)
+    evidence = gather(world, task, state, late)
+    versions = {name: world.lake.note(table_name(task, name)).data_version for name in evidence.tables}
     checks = [check for check in checks_for(task) if check.kind != "audit"]
-    outcomes = {check.name: check.evaluate(evidence) for check in checks}
+    outcomes = {check.name: _evaluated(check, evidence, versions) for check in checks}
     reports = {name: evidence.report(name) for name in evidence.tables}
-    hints = {name: alias_hints(frame, task.table(name)) for name, frame in evidence.tables.items()}
+    hints = {
+        name: MEMO.get(("hints", task.slug, name, versions[name]), lambda n=name, f=frame: alias_hints(f, task.table(n)))  # type: ignore[misc]
+        for name, frame in evidence.tables.items()
+    }
     failing = {table.name: [c.name for c in checks if c.table == table.name and not outcomes[c.name].passed] for table in task.tables}
     return Signals(
         reports=reports,
@@ -106,7 +112,7 @@ def read_signals(world: World, instance: SandboxInstance, task: Task, graph: Any
         freshness_lag_minutes=freshness_lag_minutes(world, task, state),
         downstream_stale=bool(late),
         stale_tables=tuple(name for name in task.table_names if name in late),
-        resource_level=pool_slots(instance, task.pool) if task.pool else 0,
+        resource_level=state.workers,
         required_resource_level=state.required_workers if task.pool else 0,
         recent_errors=failures.newest(),
         recent_failure_counters=failures.counters,
@@ -117,6 +123,16 @@ def read_signals(world: World, instance: SandboxInstance, task: Task, graph: Any
         published=newest_release(world, task) is not None,
         committed=committed(instance, task),
     )
+
+
+def _evaluated(check: Check, evidence: Evidence, versions: Mapping[str, str]) -> Outcome:
+    """What a check finds; made once for each content of what it looks at."""
+    if check.scope == "table":
+        key: tuple[Any, ...] = (versions.get(check.table),)
+    else:
+        feeds = (tuple(evidence.landed.items()), evidence.pending, tuple(evidence.declared.items()))
+        key = (tuple(versions.items()), feeds, evidence.stale)
+    return MEMO.get(("outcome", evidence.task.slug, check.name, key), lambda: check.evaluate(evidence))
 
 
 def table_health(table: Table, report: ContractReport | None) -> float:

@@ -5,6 +5,7 @@ In: a compiled incident and the twin. Out: the same, for the grader. A folder of
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from mario_dagster.assets.frames import content_hash
 from mario_dagster.assets.lake import Lake, Note
 from mario_dagster.assets.landing import replace_file
 from mario_dagster.incidents.compiler import Incident
@@ -39,6 +41,7 @@ class Vault:
             "profile": incident.profile,
             "held_out": incident.held_out,
             "pending": list(incident.pending),
+            "twin": {name: content_hash(frame) for name, frame in sorted(twin.items())},
             "gold": [step.to_dict() for step in incident.gold],
             "ledger": incident.ledger.to_json(),
         }
@@ -50,6 +53,11 @@ class Vault:
     def twin(self, table: str) -> pd.DataFrame:
         """A table as it would be had nothing gone wrong."""
         return self._lake.read(table).frame
+
+    @cached_property
+    def key(self) -> str:
+        """Names the truth: equal for clones of one incident, different for any other."""
+        return hashlib.sha256((self.root / TRUTH_FILE).read_bytes()).hexdigest()[:16]
 
     @property
     def profile(self) -> str:
