@@ -21,7 +21,7 @@ from mario_dagster.assets.contract import contract_breaches, contract_report, co
 from mario_dagster.assets.frames import ARROW, as_type, canonical, empty
 from mario_dagster.assets.shop import clean_world
 from mario_dagster.assets.transforms import hourly_rollup
-from mario_dagster.catalog import Column, Table, task
+from mario_dagster.catalog import Column, ColumnType, Table, task
 
 TASK = task("temporal")
 ORDERS, CATALOG, ROLLUP = TASK.tables
@@ -68,15 +68,13 @@ def failing(found: Evidence, checks: dict[str, Check] = FACTS) -> dict[str, Outc
     return {name: outcome for name, outcome in outcomes.items() if not outcome.passed}
 
 
-def put(tables: Tables, table: str, column: str, values: dict[int, Any], kind: str | None = None) -> None:
+def put(tables: Tables, table: str, column: str, values: dict[int, Any], kind: ColumnType | None = None) -> None:
     """Overwrite cells; `kind` changes the column's type."""
     frame = tables[table].copy()
+    arrow = ARROW[kind].pyarrow_dtype if kind else pyarrow.array(frame[column].array).type
     cells = [values.get(index, cell) for index, cell in enumerate(frame[column].astype(object))]
     cells = [None if cell is None or cell is pd.NA else str(cell) if kind == "string" else cell for cell in cells]
-    dtype = ARROW[kind] if kind else frame[column].dtype  # type: ignore[index]
-    frame[column] = pd.Series(
-        pd.arrays.ArrowExtensionArray(pyarrow.array(cells, dtype.pyarrow_dtype)), index=frame.index
-    )
+    frame[column] = pd.Series(pd.arrays.ArrowExtensionArray(pyarrow.array(cells, arrow)), index=frame.index)
     tables[table] = frame
 
 
@@ -124,7 +122,7 @@ def rows(table: str, select: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable
     return lambda tables: tables.update({table: select(tables[table]).reset_index(drop=True)})
 
 
-def cells(table: str, column: str, values: dict[int, Any], kind: str | None = None) -> Callable[[Tables], None]:
+def cells(table: str, column: str, values: dict[int, Any], kind: ColumnType | None = None) -> Callable[[Tables], None]:
     return lambda tables: put(tables, table, column, values, kind)
 
 
@@ -271,7 +269,7 @@ def hostile(frame: pd.DataFrame, table: Table) -> dict[str, pd.DataFrame]:
         "all text": frame.astype({name: ARROW["string"] for name in frame}),
         "objects": pd.DataFrame({name: [[index, None] for index in range(n)] for name in frame}),
         "numpy": frame.astype(object).where(frame.notna(), None).infer_objects(),
-        "huge strings": pd.DataFrame({name: pd.Series(["x" * 1_000_000] * n, dtype=ARROW["string"]) for name in frame}),
+        "huge strings": pd.DataFrame({name: pd.Series(["x" * 100_000] * n, dtype=ARROW["string"]) for name in frame}),
         "extreme numbers": pd.DataFrame({name: as_type(pd.Series([2**63 - 1, -(2**63)]), "int64") for name in frame}),
         "not finite": pd.DataFrame({name: as_type(pd.Series([np.inf, -np.inf, 0.0]), "float64") for name in frame}),
         "every column twice": pd.concat([frame, frame], axis=1),

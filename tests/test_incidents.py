@@ -24,7 +24,6 @@ import pandas as pd
 import pytest
 
 from mario_dagster import catalog
-from mario_dagster.assets import landing
 from mario_dagster.assets.contract import contract_report
 from mario_dagster.assets.frames import column_type, content_hash
 from mario_dagster.assets.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
@@ -32,8 +31,8 @@ from mario_dagster.assets.shop import clean_world, frame_of
 from mario_dagster.assets.tables import deployed, stack
 from mario_dagster.assets.transforms import TransformError, hourly_rollup
 from mario_dagster.assets.world import Deploy
-from mario_dagster.catalog import UnknownName, marks
-from mario_dagster.incidents.compiler import Incident, compile_incident, required_workers
+from mario_dagster.catalog import UnknownName, marks, required_workers
+from mario_dagster.incidents.compiler import Incident, compile_incident
 from mario_dagster.incidents.damage import Damage, Feed
 from mario_dagster.incidents.faults import BadDeploy, Fault, LostValues, RenamedColumns, fault, faults
 from mario_dagster.incidents.faults.base import FaultError
@@ -622,11 +621,6 @@ def test_each_repair_is_in_some_gold_plan() -> None:
     used = {step.action for name in NAMES for seed in range(6) for step in compiled(name, seed).gold}
     assert used == set(ACTION_IDS)
     assert [ACTION_IDS[action] for action in REPAIR_ACTIONS] == list(range(3, 14))
-
-
-def test_workers_required_are_those_of_the_landing_zone() -> None:
-    for batches, rows, floor in ((0, 0, 2), (4, 79, 2), (5, 10, 2), (1, 80, 2), (0, 0, 3), (2, 3, 3)):
-        assert required_workers(batches, rows, floor) == landing.required_workers(batches, rows, floor)
 
 
 def test_unknown_names_say_what_there_is() -> None:

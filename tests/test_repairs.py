@@ -319,6 +319,13 @@ def test_mangled_letters_and_stray_blanks_are_undone(text: str, rounds: int, as_
     assert cast("cast_to_string", [written, None]) == [text, None]
 
 
+@lean
+@given(st.lists(st.tuples(letters | st.just("a\0b"), st.integers(0, 1)), min_size=2, max_size=8))
+def test_a_column_of_texts_is_mended_like_each_of_them(written: list[tuple[str, int]]) -> None:
+    texts = [mangled(text, rounds, as_latin=False) for text, rounds in written]
+    assert cast("cast_to_string", texts) == [cast("cast_to_string", [text])[0] for text in texts]
+
+
 @pytest.mark.parametrize(
     "text", ["Café", "naïve Â", "PRÊT\u2019S", "CAFÉ™", "Ångström", "日本", "São Ã", "plain", "€ 5", ""]
 )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import dagster as dg
 import pandas as pd
 
-from mario_dagster.catalog import Task
+from mario_dagster.catalog import Task, required_workers
 
 from .checks import Evidence
 from .contract import ContractReport, contract_report
-from .landing import Delivery, Manifest, required_workers
+from .landing import Delivery, Manifest
 from .memo import MEMO
 from .tables import SNAPSHOT, table_name
 from .world import World
@@ -80,7 +80,8 @@ def gather(world: World, task: Task, state: Backlog, stale: frozenset[str]) -> E
         stale=stale,
         declared=declared,
         _reports={
-            name: (each.frame, report_of(task, name, each.frame, each.note.data_version)) for name, each in stored.items()
+            name: (each.frame, report_of(task, name, each.frame, each.note.data_version))
+            for name, each in stored.items()
         },
     )
 

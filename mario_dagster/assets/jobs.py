@@ -44,9 +44,16 @@ def jobs_of(pipeline: Pipeline) -> list[Any]:
         ),
     ]
     for table in task.tables:
-        jobs.append(_job(f"{task.slug}_repair_{table.name}", tables[table.name], f"Repair {table.name}, as its op config says."))
-        judged = [*pipeline.gates[table.name], *([pipeline.audits[table.name]] if table.name in pipeline.audits else [])]
-        jobs.append(_job(f"{task.slug}_validate_{table.name}", select.checks(*judged), f"Judge {table.name}; write nothing."))
+        jobs.append(
+            _job(f"{task.slug}_repair_{table.name}", tables[table.name], f"Repair {table.name}, as its op config says.")
+        )
+        judged = [
+            *pipeline.gates[table.name],
+            *([pipeline.audits[table.name]] if table.name in pipeline.audits else []),
+        ]
+        jobs.append(
+            _job(f"{task.slug}_validate_{table.name}", select.checks(*judged), f"Judge {table.name}; write nothing.")
+        )
     if task.derived_tables:
         refreshed = _union([tables[table.name] for table in task.derived_tables])
         jobs.append(_job(f"{task.slug}_refresh", refreshed, "Compute the derived tables again."))

@@ -23,7 +23,6 @@ from .frames import from_arrow, to_arrow
 
 MANIFEST = "manifest.json"
 WORKERS_FLOOR = 2
-MANY_BATCHES, MANY_ROWS = 5, 80
 
 
 class LandingError(RuntimeError):
@@ -73,16 +72,13 @@ class Manifest:
     def get(self, feed: str, batch: str) -> Delivery:
         delivery = self.feed(feed).get(batch)
         if delivery is None:
-            raise LandingError(f"no batch '{batch}' of {feed} has landed; landed: {', '.join(self.feed(feed)) or 'none'}")
+            raise LandingError(
+                f"no batch '{batch}' of {feed} has landed; landed: {', '.join(self.feed(feed)) or 'none'}"
+            )
         return delivery
 
     def minutes_since(self, moment: datetime) -> float:
         return max(0.0, (self.now - moment).total_seconds() / 60)
-
-
-def required_workers(pending_batches: int, pending_rows: int, floor: int) -> int:
-    """Recovery workers that replaying a backlog takes: 3 for a large one, else the feed's floor."""
-    return 3 if pending_batches >= MANY_BATCHES or pending_rows >= MANY_ROWS else floor
 
 
 class Landing:
@@ -193,6 +189,7 @@ def replace_file(path: Path, data: bytes) -> None:
 def _parse(text: str) -> Manifest:
     body = json.loads(text)
     deliveries = tuple(
-        Delivery(**{**fields, "landed_at": datetime.fromisoformat(fields["landed_at"])}) for fields in body["deliveries"]
+        Delivery(**{**fields, "landed_at": datetime.fromisoformat(fields["landed_at"])})
+        for fields in body["deliveries"]
     )
     return Manifest(deliveries, datetime.fromisoformat(body["now"]), body["workers_floor"])

@@ -313,7 +313,7 @@ def _mend(words: pa.Array, faulty: str, mend: Callable[[list[str]], list[str]]) 
 
 
 def _legible(words: list[str]) -> list[str]:
-    """Each word without mojibake: all in one go, which is much the faster, unless one of them does not read that way."""
+    """Each word without mojibake: all in one go, which is far faster, unless one of them does not read that way."""
     try:
         read = "\0".join(words).encode("cp1252").decode("utf-8")
     except UnicodeError:

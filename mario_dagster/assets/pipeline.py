@@ -26,7 +26,9 @@ from .world import lake_name, world_of
 OWNERS = ["team:data-platform"]
 # One op config for every table: absent, the table is loaded or computed; given, that one repair is made.
 REPAIR_CONFIG = {
-    "action": dg.Field(dg.Noneable(str), is_required=False, default_value=None, description="A repair, such as cast_to_int."),
+    "action": dg.Field(
+        dg.Noneable(str), is_required=False, default_value=None, description="A repair, such as cast_to_int."
+    ),
     "target_column": dg.Field(dg.Noneable(str), is_required=False, default_value=None),
     "new_name": dg.Field(dg.Noneable(str), is_required=False, default_value=None),
     "column_order": dg.Field(dg.Noneable([str]), is_required=False, default_value=None),
@@ -225,7 +227,9 @@ def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDe
     # What a cross-table fact looks at must be materialized before it is judged, in a run that does both.
     others = [key_of(task, name) for name in _beside(task, table)]
     specs = [
-        dg.AssetCheckSpec(fit, asset=key, blocking=True, additional_deps=others, description=f"{table.name} meets every fact."),
+        dg.AssetCheckSpec(
+            fit, asset=key, blocking=True, additional_deps=others, description=f"{table.name} meets every fact."
+        ),
         *(
             dg.AssetCheckSpec(c.name, asset=key, blocking=c.blocking, additional_deps=others, description=c.description)
             for c in wider.values()
@@ -319,5 +323,3 @@ def _lineage(task: Task, table: Table) -> dg.TableColumnLineage:
         same = [dg.TableColumnDep(key_of(task, s.name), column.name) for s in sources if column.name in s.column_names]
         deps[column.name] = same or [dg.TableColumnDep(key_of(task, sources[0].name), sources[0].key)]
     return dg.TableColumnLineage(deps_by_column=deps)
-
-

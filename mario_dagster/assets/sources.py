@@ -78,7 +78,9 @@ def landing_sensor(task: Task) -> dg.SensorDefinition:
             batches = deliver_clean_day(world, context.instance, task)
         else:
             batches = register_batches(context.instance, task, manifest)
-        cursor = ",".join(sorted(f"{each.feed}/{each.batch}/{each.sha256[:8]}" for each in world.landing.manifest().deliveries))
+        cursor = ",".join(
+            sorted(f"{each.feed}/{each.batch}/{each.sha256[:8]}" for each in world.landing.manifest().deliveries)
+        )
         if context.cursor == cursor:
             return dg.SkipReason("nothing new has landed")
         context.update_cursor(cursor)

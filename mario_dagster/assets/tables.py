@@ -13,11 +13,12 @@ from datetime import datetime
 import pandas as pd
 
 from mario_dagster.catalog import Table, Task
+from mario_dagster.catalog.deploy import Deploy
 
 from .frames import as_type, column_type, content_hash
 from .lake import NoTable, Note, Stored
 from .repairs import Repair, apply, reapply
-from .world import Deploy, World
+from .world import World
 
 Transform = Callable[..., pd.DataFrame]
 SNAPSHOT = "snapshot"
@@ -105,7 +106,9 @@ def deployed(frame: pd.DataFrame, deploy: Deploy) -> pd.DataFrame:
     for column, factor in deploy.scale.items():
         frame[column] = as_type((frame[column] * factor).round(2), "float64")
     for column, pattern in deploy.texts.items():
-        frame[column] = as_type(frame[column].map(lambda value, p=pattern: _spell(value, p), na_action="ignore"), "string")
+        frame[column] = as_type(
+            frame[column].map(lambda value, p=pattern: _spell(value, p), na_action="ignore"), "string"
+        )
     return frame.rename(columns=dict(deploy.rename))
 
 
@@ -150,7 +153,9 @@ def stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
         kinds = {column_type(part[name]) for part in parts if name in part.columns and len(part)}
         if len(kinds) > 1:
             kind = "float64" if kinds == {"int64", "float64"} else "string"
-            parts = [part.assign(**{name: _recast(part[name], kind)}) if name in part.columns else part for part in parts]
+            parts = [
+                part.assign(**{name: _recast(part[name], kind)}) if name in part.columns else part for part in parts
+            ]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -11,33 +11,18 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
+
+from mario_dagster.catalog.deploy import Deploy
 
 from .lake import Lake
 from .landing import Landing, replace_file
 
 SANDBOX_FILE = "sandbox.json"
 SANDBOX_VARIABLE = "MARIO_SANDBOX"
-
-
-@dataclass(frozen=True)
-class Deploy:
-    """A transform release that is live for a derived table, and what it does to the output that it should not.
-
-    Args:
-        rename: contract column -> the name it is written under.
-        texts: column -> how its numbers are spelt, with `{value}` or `{cents}` (`"{cents} cents"`), or for a moment a
-            `strftime` pattern.
-        scale: column -> factor its numbers are multiplied by.
-    """
-
-    rename: Mapping[str, str] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
-    scale: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +43,8 @@ class World:
         return Deploy(**deploys.get(table, {}))
 
     def set_deploys(self, deploys: Mapping[str, Deploy]) -> None:
-        body = {table: {name: dict(value) for name, value in vars(deploy).items()} for table, deploy in deploys.items()}
+        """Record the releases that are live from now on."""
+        body = {table: deploy.to_dict() for table, deploy in deploys.items()}
         replace_file(self.root / "deploys.json", json.dumps(body, indent=1, sort_keys=True).encode())
 
     def close(self) -> None:
@@ -101,5 +87,3 @@ def world_of(instance: dg.DagsterInstance) -> World:
 def lake_name(key: dg.AssetKey, partition: str | None = None) -> str:
     """A table's name in the lake: its asset key, and the partition as a folder of its own."""
     return "/".join((*key.path, partition) if partition else key.path)
-
-

@@ -24,6 +24,7 @@ from .model import (
     Table,
     Task,
     UnknownName,
+    required_workers,
 )
 from .temporal import TEMPORAL
 
@@ -41,6 +42,7 @@ __all__ = [
     "Table",
     "Task",
     "UnknownName",
+    "required_workers",
     "task",
     "tasks",
 ]
@@ -63,7 +65,11 @@ def tasks() -> tuple[Task, ...]:
         if task.id in found or task.slug in slugs:
             owner = slugs.get(task.slug) or slugs[found[task.id].slug]
             logging.getLogger(__name__).warning(
-                "task plugin '%s' wants id %s and name '%s', which '%s' has: left out", entry.value, task.id, task.slug, owner
+                "task plugin '%s' wants id %s and name '%s', which '%s' has: left out",
+                entry.value,
+                task.id,
+                task.slug,
+                owner,
             )
             continue
         found[task.id], slugs[task.slug] = task, entry.value

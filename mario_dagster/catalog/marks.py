@@ -11,7 +11,23 @@ from collections.abc import Mapping
 CURRENCY_MARKS = ("US$", "$", "€", "£", "₹", "USD", "INR", "EUR", "GBP")
 CENT_WORDS = ("cents", "cent", "minor units", "minor", "¢")
 UNIT_WORDS = ("units", "unit", "pcs", "pieces", "items", "item", "ea", "years", "yrs", "x")
-SENTINELS = ("", "missing", "unknown", "n/a", "na", "null", "none", "nan", "nil", "tbd", "-", "--", "?", "#n/a", "not available")
+SENTINELS = (
+    "",
+    "missing",
+    "unknown",
+    "n/a",
+    "na",
+    "null",
+    "none",
+    "nan",
+    "nil",
+    "tbd",
+    "-",
+    "--",
+    "?",
+    "#n/a",
+    "not available",
+)
 # Numbers that mean "no value" or "a test": no contract's plausible range contains them.
 NUMERIC_SENTINELS = (999999, -1, 9999)
 

@@ -18,6 +18,13 @@ SPLITS: tuple[Split, ...] = ("train", "eval")
 FEEDBACKS: tuple[Feedback, ...] = ("truth", "checks")
 
 MIN_WORKERS, MAX_WORKERS = 1, 3
+# A backlog of so many batches, or so many rows, takes every recovery worker there is.
+MANY_BATCHES, MANY_ROWS = 5, 80
+
+
+def required_workers(pending_batches: int, pending_rows: int, floor: int) -> int:
+    """Recovery workers that replaying a backlog takes: all for a large one, else what the feed takes at the least."""
+    return MAX_WORKERS if pending_batches >= MANY_BATCHES or pending_rows >= MANY_ROWS else floor
 
 
 class UnknownName(LookupError):
@@ -32,6 +39,7 @@ class UnknownName(LookupError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
 
 @dataclass(frozen=True)
 class Column:

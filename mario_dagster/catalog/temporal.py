@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from .model import Card, Column, Table, Task
 
+# Trimmed, and free of the letters that UTF-8 read as Latin-1 leaves behind.
+READABLE = "[^\\sÃÂ\ufffd]([^ÃÂ\ufffd]*[^\\sÃÂ\ufffd])?"
 CATEGORIES = ("audio", "garden", "home", "iot", "kitchen", "office", "outdoor", "toys")
 
 SOURCE_ORDERS = Table(
@@ -21,7 +23,14 @@ SOURCE_ORDERS = Table(
         Column("product_id", "int64", "Product ordered.", minimum=1, references="catalog.product_id"),
         Column("quantity", "int64", "Pieces ordered.", minimum=1, maximum=60),
         Column("event_ts", "timestamp", "When the order was placed, UTC."),
-        Column("gross_revenue", "float64", "Quantity times unit price, in dollars.", minimum=0.01, maximum=100_000, skewed=True),
+        Column(
+            "gross_revenue",
+            "float64",
+            "Quantity times unit price, in dollars.",
+            minimum=0.01,
+            maximum=100_000,
+            skewed=True,
+        ),
     ),
 )
 CATALOG = Table(
@@ -31,7 +40,7 @@ CATALOG = Table(
     description="One row a product that the shop sells.",
     columns=(
         Column("product_id", "int64", "Product number, unique.", minimum=1),
-        Column("product_name", "string", "Name shown in the shop.", pattern=r"\S(.*\S)?"),
+        Column("product_name", "string", "Name shown in the shop.", pattern=READABLE),
         Column("unit_price", "float64", "List price in dollars.", minimum=0.01, maximum=5_000, skewed=True),
         Column("category", "string", "Department.", categories=CATEGORIES),
     ),

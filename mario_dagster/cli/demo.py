@@ -1,8 +1,8 @@
 """`mario demo`: one incident that nobody trained for, played live against a real server.
 
-In: which incident and which policy. Out: a line a step as it happens, the score, what was published, and the command that
-opens the Dagster UI on it. The server is a process of its own and the policy talks to it over a WebSocket, as any agent
-anywhere would.
+In: which incident and which policy. Out: a line a step as it happens, the score, what was published, and the command
+that opens the Dagster UI on it. The server is a process of its own and the policy talks to it over a WebSocket, as any
+agent anywhere would.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 # A held-out family: its names, spellings and units occur in no train profile.
 PROFILE, SEED = "heldout_temporal_rollup_contract_family", 1
-WIDTHS = (4, 38, 7, 14)
-PLAIN_WIDTH = 120
+WIDTHS = (4, 46, 5, 15)
+PLAIN_WIDTH = 140
+READS, SAMPLE = (0, 1, 2), 2
 
 
 def run_demo(
@@ -108,7 +109,9 @@ class LiveTable:
             self._head(seen)
         checks, failing = int(seen["check_count"]), len(seen["failing_checks"])
         action = "the incident strikes" if turn.move is None else describe(turn.move)
-        result = " ".join(str(seen["action_result"]).split())
+        result = str(seen["action_result"]).split("\n")[0]
+        if turn.move and turn.move.action_id in READS:
+            result = "no run; a look at the table" if turn.move.action_id == SAMPLE else f"no run; {result}"
         self._row(
             (
                 str(turn.number),
@@ -155,15 +158,19 @@ def _report(options: Mapping[str, Any], played: Played, threshold: float, *, her
         "threshold": threshold,
         "total_reward": round(played.total_reward, 4),
         "failing_checks": list(last["failing_checks"]),
-        "published": _published(options["episode_id"]) if here and played.succeeded else {},
+        **(_left_behind(options["episode_id"]) if here else {"published": {}, "dagster_runs": None}),
         "actions": [turn.move.to_dict() for turn in played.turns if turn.move],
     }
 
 
-def _published(sandbox_id: str) -> dict[str, int]:
-    """Published table -> rows, read back from the sandbox on disk."""
+def _left_behind(sandbox_id: str) -> dict[str, Any]:
+    """What the play left on disk: published table -> rows, and how many runs Dagster has recorded."""
     with opened(sandbox_id) as sandbox:
-        return {table.name: len(sandbox.published(table.name)) for table in sandbox.task.tables}
+        release = sandbox.release() if sandbox.signals().committed == "published" else None
+        return {
+            "published": dict(release.rows) if release else {},
+            "dagster_runs": sandbox.instance.get_runs_count(),
+        }
 
 
 def _print_summary(report: Mapping[str, Any]) -> None:
@@ -175,6 +182,8 @@ def _print_summary(report: Mapping[str, Any]) -> None:
     if report["published"]:
         rows = ", ".join(f"{name} ({count} rows)" for name, count in report["published"].items())
         out().print(f"tables       {rows}", markup=False)
+    if report["dagster_runs"] is not None:
+        out().print(f"runs         {report['dagster_runs']} in Dagster's event log", markup=False)
     if report["failing_checks"]:
         out().print(f"still red    {', '.join(report['failing_checks'])}", markup=False)
     out().print(f"sandbox      {report['episode_id']}", markup=False)

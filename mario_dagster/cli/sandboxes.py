@@ -91,7 +91,7 @@ def show_sandbox(reference: str, as_json: bool) -> None:
             "scale": sandbox.scale,
             "steps": max(len(sandbox.steps) - 1, 0),
             "commit_ready": signals.commit_ready,
-            "published": signals.published,
+            "commit": signals.committed or "none yet",
             "failing_checks": list(signals.blocking_failures),
             "pending_batches": list(signals.pending_batches),
             "backlog_rows": signals.backlog_rows,
@@ -132,14 +132,14 @@ def prune_sandboxes(keep: int | None, older_than_hours: float | None, yes: bool,
 def show_grade(reference: str, as_json: bool) -> int:
     """The true score; status 0 when it was published at or above the threshold."""
     with opened(reference) as sandbox, working("Comparing with the truth"):
-        grade, published, threshold = sandbox.grade(), sandbox.signals().published, sandbox.task.threshold
-        success = bool(published) and grade.score >= threshold
+        grade, committed, threshold = sandbox.grade(), sandbox.signals().committed, sandbox.task.threshold
+        success = committed == "published" and grade.score >= threshold
         report = {
             "id": sandbox.id,
             "task": sandbox.task.slug,
             "score": round(grade.score, 6),
             "threshold": threshold,
-            "published": bool(published),
+            "commit": committed or "none yet",
             "success": success,
             "parts": {name: round(value, 6) for name, value in grade.parts.items()},
             "tables": {name: round(value, 6) for name, value in grade.tables.items()},

@@ -27,9 +27,7 @@ def run_ui(reference: str, host: str, port: int) -> int:
         working("Starting the Dagster UI (about 10 seconds)"),
         running(webserver(host, port), f"{url}/server_info", environment=environment(folder)) as server,
     ):
-        out().print(
-            f"Dagster UI of {sandbox.id} ({sandbox.task}, seed {sandbox.seed}): {url}/asset-groups", markup=False
-        )
+        out().print(f"Dagster UI of {sandbox.id} ({sandbox.task}, seed {sandbox.seed}): {url}/asset-groups")
         err().print("Ctrl-C ends it.")
         try:
             return server.wait()

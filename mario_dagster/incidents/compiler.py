@@ -15,11 +15,11 @@ import pandas as pd
 
 from mario_dagster import catalog
 from mario_dagster.assets.shop import CleanWorld, clean_world
-from mario_dagster.catalog import Profile, Split, Task
+from mario_dagster.catalog import Profile, Split, Task, required_workers
+from mario_dagster.catalog.deploy import Deploy
 from mario_dagster.randomness import stream
 
 from .damage import Damage, Feed
-from .deploy import Deploy
 from .faults import Fault
 from .ledger import Ledger
 from .profiles import choose
@@ -29,8 +29,6 @@ from .steps import Backlog, Step, plan
 Streams = Callable[[str], np.random.Generator]
 
 FLOOR, HELD_OUT_FLOOR = 2, 3
-# A backlog of so many batches, or so many rows, takes all three workers (DESIGN §9).
-MANY_BATCHES, MANY_ROWS, ALL_WORKERS = 5, 80, 3
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,6 @@ def compile_incident(
         ledger=ledger_of(damage),
         gold=plan(found, damage.repairs, _backlog(found, damage, floor)),
     )
-
-
-def required_workers(batches: int, rows: int, floor: int) -> int:
-    """Workers that a backlog takes: all of them for a large one, else the feed's floor."""
-    return ALL_WORKERS if batches >= MANY_BATCHES or rows >= MANY_ROWS else floor
 
 
 def _strike(damage: Damage, profile: Profile, streams: Streams) -> None:

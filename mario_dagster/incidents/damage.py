@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from mario_dagster.assets.frames import from_arrow, to_arrow
 from mario_dagster.assets.shop import CleanWorld, split_rows
 from mario_dagster.catalog import Column, Table, Task, UnknownName
+from mario_dagster.catalog.deploy import Deploy
 
-from .deploy import Deploy
 from .spellings import plain
 from .steps import ACTION_IDS, Step
 

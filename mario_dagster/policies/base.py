@@ -1,7 +1,7 @@
 """What a player is: `Policy`, which turns an observation into a `Move`.
 
-In: an observation as a plain mapping, as any client receives it. Out: one action's fields. A policy sees nothing else: no
-sandbox, no seed of the incident, no catalogue of what may go wrong.
+In: an observation as a plain mapping, as any client receives it. Out: one action's fields. A policy sees nothing else:
+no sandbox, no seed of the incident, no catalogue of what may go wrong.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One episode, played: a policy on one side, anything with `reset` and `step` on the other.
 
-In: a policy and a `MarioEnv` client, an in-process environment or any object with their two methods. Out: `Played`, turn
-by turn. The public client is the usual way, so that a policy here has no advantage over one in another language.
+In: a policy and a `MarioEnv` client, an in-process environment or any object with their two methods. Out: `Played`,
+turn by turn. The public client is the usual way, so that a policy here has no advantage over one in another language.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ def alias_hints(frame: pd.DataFrame, table: Table) -> Mapping[str, str]:
     likeness = np.array(
         [
             [
-                NAME_WEIGHT * name_likeness(name, column.name) + VALUE_WEIGHT * value_likeness(sample[name], column, table)
+                NAME_WEIGHT * name_likeness(name, column.name)
+                + VALUE_WEIGHT * value_likeness(sample[name], column, table)
                 for column in missing
             ]
             for name in extra
@@ -47,7 +48,9 @@ def alias_hints(frame: pd.DataFrame, table: Table) -> Mapping[str, str]:
 
 def name_likeness(name: str, expected: str) -> float:
     """0 to 1: how alike two column names are, word by word."""
-    return fuzz.token_set_ratio(name.replace("_", " "), expected.replace("_", " "), processor=utils.default_process) / 100
+    return (
+        fuzz.token_set_ratio(name.replace("_", " "), expected.replace("_", " "), processor=utils.default_process) / 100
+    )
 
 
 def value_likeness(series: pd.Series, column: Column, table: Table) -> float:
@@ -56,7 +59,11 @@ def value_likeness(series: pd.Series, column: Column, table: Table) -> float:
     if values.empty:
         return 0.0
     if column.is_moment:
-        fit = float(parse_moments(values).notna().mean()) if column_type(values) in ("string", "timestamp", "date") else 0.0
+        fit = (
+            float(parse_moments(values).notna().mean())
+            if column_type(values) in ("string", "timestamp", "date")
+            else 0.0
+        )
     elif column.is_number:
         fit = _number_fit(values, column)
     else:

@@ -17,7 +17,7 @@ from mario_dagster.assets.frames import canonical
 from mario_dagster.assets.landing import Drop, Parcel
 from mario_dagster.assets.sources import HEALTHY_WORKERS, clean_drop, range_tags, register_batches
 from mario_dagster.assets.tables import SNAPSHOT
-from mario_dagster.assets.world import Deploy, World, world_at
+from mario_dagster.assets.world import World, world_at
 from mario_dagster.catalog import Task
 from mario_dagster.incidents.compiler import Incident
 
@@ -79,11 +79,10 @@ def _strike(incident: Incident, task: Task, world: World, instance: SandboxInsta
     """Bad deploy, redelivered feed, starved pool; then the schedule runs, and what fails, fails."""
     tags = {"mario/phase": "incident"}
     if incident.deploys:
-        world.set_deploys({name: Deploy(**deploy.to_dict()) for name, deploy in incident.deploys.items()})
+        world.set_deploys(incident.deploys)
         _run(instance, task, "refresh", tags)
         # The wrong arithmetic was rolled back at once; what the release did to names and spellings is still live.
-        live_on = {name: Deploy(**{**deploy.to_dict(), "scale": {}}) for name, deploy in incident.deploys.items()}
-        world.set_deploys(live_on)
+        world.set_deploys({name: replace(deploy, scale={}) for name, deploy in incident.deploys.items()})
     manifest = world.landing.deliver(_redelivery(incident, task))
     register_batches(instance, task, manifest)
     if task.pool:

@@ -74,7 +74,9 @@ class FailureLog:
         error = event.step_failure_data.error
         # A gate that stopped a run is told by its checks; the step's own message adds which job it stopped.
         text = plain_error(error)
-        self._runs.append(Failure(place, str(entry.job_name), "", f"run {entry.job_name} failed at {entry.step_key}: {text}"))
+        self._runs.append(
+            Failure(place, str(entry.job_name), "", f"run {entry.job_name} failed at {entry.step_key}: {text}")
+        )
         self._counts[f"run:{entry.job_name}"] += 1
 
     def _note_check(self, place: int, asset_key: str, name: str, status: str, event: str | None) -> None:

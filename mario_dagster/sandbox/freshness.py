@@ -34,9 +34,10 @@ def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any, known: f
     for table in task.tables:
         if table.name in stale:
             continue
-        if stale.intersection(table.upstream):
-            stale.add(table.name)
-        elif resolver.get_status(dg.AssetKey([task.slug, table.name])) != StaleStatus.FRESH:
+        if (
+            stale.intersection(table.upstream)
+            or resolver.get_status(dg.AssetKey([task.slug, table.name])) != StaleStatus.FRESH
+        ):
             stale.add(table.name)
     return frozenset(name for name in stale if task.table(name).derived)
 

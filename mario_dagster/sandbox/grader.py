@@ -94,7 +94,9 @@ def grade(
 def table_scores(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth) -> dict[str, float]:
     """Each table's own score."""
     return {
-        table.name: table_score(table, tables.get(table.name), truth.tables[table.name], truth.lost.get(table.name, frozenset()))
+        table.name: table_score(
+            table, tables.get(table.name), truth.tables[table.name], truth.lost.get(table.name, frozenset())
+        )
         for table in task.tables
     }
 
@@ -168,7 +170,9 @@ def align(table: Table, held: pa.Table, true: pa.Table) -> Pairs | None:
 
 def has_type(held: pa.Table, column: Column) -> bool:
     """The column is there, in its contract's type."""
-    return column.name in held.column_names and held.schema.field(column.name).type.equals(ARROW[column.type].pyarrow_dtype)
+    return column.name in held.column_names and held.schema.field(column.name).type.equals(
+        ARROW[column.type].pyarrow_dtype
+    )
 
 
 def valid_cells(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
@@ -245,7 +249,9 @@ def temporal_objectives(
     return {
         "schema_alignment": sum(alignment(table, tables.get(table.name)) for table in task.tables) / len(task.tables),
         "temporal_backfill": backfill(state),
-        "rollup_consistency": same_rows(task.table("hourly_rollup"), tables.get("hourly_rollup"), truth.tables["hourly_rollup"]),
+        "rollup_consistency": same_rows(
+            task.table("hourly_rollup"), tables.get("hourly_rollup"), truth.tables["hourly_rollup"]
+        ),
         "temporal_closure": _closure(task, tables, truth, state),
         "freshness": max(0.0, 1.0 - state.lag_minutes / 240.0),
         "resources": max(0.65, 1.0 - 0.10 * max(0, state.workers - state.required_workers)),

@@ -49,5 +49,10 @@ def _score(vault: Vault, table: Table, stored: Stored | None, truth: Truth) -> f
     if stored is None:
         return 0.0
     twin, lost = truth.tables[table.name], truth.lost.get(table.name, frozenset())
-    key = ("score", vault.key, table.name, content_hash(stored.frame) if not stored.note.data_version else stored.note.data_version)
+    key = (
+        "score",
+        vault.key,
+        table.name,
+        content_hash(stored.frame) if not stored.note.data_version else stored.note.data_version,
+    )
     return MEMO.get(key, lambda: table_score(table, stored.frame, twin, lost))

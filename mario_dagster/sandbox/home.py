@@ -101,7 +101,9 @@ class Home:
         """The sandbox made last."""
         return next(iter(self.sandboxes()), None)
 
-    def prune(self, *, keep: int | None = None, older_than: timedelta | None = None, templates: bool = False) -> list[str]:
+    def prune(
+        self, *, keep: int | None = None, older_than: timedelta | None = None, templates: bool = False
+    ) -> list[str]:
         """Delete sandboxes with their vaults: all but the newest `keep`, and of those only what is older than a span.
 
         Returns:
@@ -134,7 +136,9 @@ class Home:
 def check_id(id: Any) -> str:
     """The id, when it can be a folder's name and nothing else."""
     if not isinstance(id, str) or not ID.fullmatch(id):
-        raise InvalidId(f"'{str(id)[:80]}' is no id: 1 to 64 letters, digits, '_' and '-', beginning with a letter or digit")
+        raise InvalidId(
+            f"'{str(id)[:80]}' is no id: 1 to 64 letters, digits, '_' and '-', beginning with a letter or digit"
+        )
     return id
 
 

@@ -271,7 +271,11 @@ class Sandbox:
             raise InvalidAction(f"task '{self.task.slug}' has no derived tables to refresh")
         names = ", ".join(table.name for table in self.task.derived_tables)
         result = self._run("refresh", tags)
-        return self._done(result, f"refreshed {names}") if result.success else self._failed(result, f"refresh of {names} failed")
+        return (
+            self._done(result, f"refreshed {names}")
+            if result.success
+            else self._failed(result, f"refresh of {names} failed")
+        )
 
     def validate(self, table: str, tags: Tags = {}) -> Result:  # noqa: B006
         """Judge one table by its gates and its audit; nothing is written but the verdicts."""
@@ -280,7 +284,9 @@ class Sandbox:
         failed = failed_checks(result)
         if result.success and not failed:
             return Result(True, f"{name} passes every check", result.run_id)
-        return Result(False, f"{name} fails {', '.join(failed) or 'to be judged'}", result.run_id, failed, _error(result))
+        return Result(
+            False, f"{name} fails {', '.join(failed) or 'to be judged'}", result.run_id, failed, _error(result)
+        )
 
     def commit(self, tags: Tags = {}) -> Result:  # noqa: B006
         """Judge and audit every table, then publish all of them or none."""
@@ -288,7 +294,9 @@ class Sandbox:
         failed = tuple(name for name in failed_checks(result) if name != "grade")
         if result.success:
             return Result(True, f"published {', '.join(self.task.table_names)}", result.run_id)
-        return Result(False, f"not published: {', '.join(failed) or _error(result)}", result.run_id, failed, _error(result))
+        return Result(
+            False, f"not published: {', '.join(failed) or _error(result)}", result.run_id, failed, _error(result)
+        )
 
     def set_workers(self, level: int) -> int:
         """Give the recovery pool this many slots, 1 to 3; returns what the pool then has.

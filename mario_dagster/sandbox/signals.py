@@ -97,10 +97,15 @@ def read_signals(world: World, instance: SandboxInstance, task: Task, graph: Any
     outcomes = {check.name: _evaluated(check, evidence, versions) for check in checks}
     reports = {name: evidence.report(name) for name in evidence.tables}
     hints = {
-        name: MEMO.get(("hints", task.slug, name, versions[name]), lambda n=name, f=frame: alias_hints(f, task.table(n)))  # type: ignore[misc]
+        name: MEMO.get(
+            ("hints", task.slug, name, versions[name]), lambda n=name, f=frame: alias_hints(f, task.table(n))
+        )  # type: ignore[misc]
         for name, frame in evidence.tables.items()
     }
-    failing = {table.name: [c.name for c in checks if c.table == table.name and not outcomes[c.name].passed] for table in task.tables}
+    failing = {
+        table.name: [c.name for c in checks if c.table == table.name and not outcomes[c.name].passed]
+        for table in task.tables
+    }
     return Signals(
         reports=reports,
         check_outcomes=outcomes,
@@ -191,7 +196,11 @@ def _drift_markers(
             continue
         renamed = hints.get(table.name, {})
         markers += [f"{table.name}.{old} looks like {new}" for old, new in renamed.items()]
-        markers += [f"{table.name}.{name} is missing" for name in report.missing_expected_columns if name not in renamed.values()]
+        markers += [
+            f"{table.name}.{name} is missing"
+            for name in report.missing_expected_columns
+            if name not in renamed.values()
+        ]
         markers += [
             f"{table.name}.{name} is {kinds['actual']}, not {kinds['expected']}"
             for name, kinds in report.schema_report.items()

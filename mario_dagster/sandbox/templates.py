@@ -96,7 +96,9 @@ def instantiate(home: Home, recipe: Recipe, *, id: str | None, feedback: str | N
         raise UnknownName("feedback", feedback, FEEDBACKS)
     id = check_id(id) if id is not None else f"{recipe.task}-{secrets.token_hex(6)}"
     if home.exists(id):
-        raise SandboxExists(f"sandbox '{id}' exists already: choose another id, or delete it with `mario sandboxes prune`")
+        raise SandboxExists(
+            f"sandbox '{id}' exists already: choose another id, or delete it with `mario sandboxes prune`"
+        )
     template = home.template(recipe.key)
     if not template.is_dir():
         # One at a time: living an incident through is all CPU, and the next caller likely wants the same one.

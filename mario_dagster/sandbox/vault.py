@@ -93,4 +93,3 @@ class Vault:
     @cached_property
     def _truth(self) -> Mapping[str, Any]:
         return json.loads((self.root / TRUTH_FILE).read_text())
-

@@ -1,6 +1,6 @@
-"""A bad deploy of a transform: what it does to a derived table that it should not.
+"""A release of a derived table's transform, and what it does to the table that it should not.
 
-In: a derived table's right frame. Out: what the deploy writes instead, as data that the sandbox can install.
+In: nothing. Out: `Deploy`, as data: incidents write it, a sandbox installs it, the derived asset applies it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Deploy:
     Args:
         rename: contract column -> the name it is written under. Stays live: every refresh writes it again.
         texts: column -> template of its numbers (`"{cents} cents"`), or `strftime` pattern of its moments. Stays live.
-        scale: column -> factor its numbers were multiplied by. Rolled back: it is in what was written before, and a
-            refresh is free of it.
+        scale: column -> factor its numbers are multiplied by. Rolled back soon: it is in what was written meanwhile,
+            and a refresh is free of it.
     """
 
     rename: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,126 @@
+"""Every incident is proven on real Dagster: it struck, it fails, doing nothing fails, and the gold repairs undo it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mario_dagster.assets.frames import content_hash
+from mario_dagster.assets.tables import landed_name, table_name
+from mario_dagster.env.actions import Move, perform
+from mario_dagster.incidents.compiler import compile_incident
+from mario_dagster.incidents.profiles import profiles
+from mario_dagster.sandbox.home import Home
+from mario_dagster.sandbox.sandbox import Sandbox
+
+SEEDS = range(20)
+SUCCESS = 0.999
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+CASES = [(each.name, each.splits[-1], seed) for each in profiles("temporal") for seed in SEEDS]
+
+
+@pytest.fixture
+def sandbox(home: Home, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    profile, split, seed = request.param
+    made = Sandbox.create("temporal", profile=profile, split=split, seed=seed, home=home)
+    yield made
+    made.close()
+    home.remove(made.id)
+    home.prune(templates=True)
+
+
+def play(sandbox: Sandbox, moves: tuple[Mapping[str, Any], ...]) -> str:
+    """Play public actions one after another; the last one's outcome."""
+    active, status = sandbox.task.main_table.name, ""
+    for move in moves:
+        outcome = perform(sandbox, Move.from_dict(move), active, {"mario/actor": "gold"})
+        assert outcome.status != "invalid", (move, outcome.text)
+        active, status = outcome.active_table, outcome.status
+    return status
+
+
+@pytest.mark.parametrize("sandbox", CASES, indirect=True, ids=lambda case: f"{case[0]}-{case[2]}")
+def test_an_incident_strikes_fails_and_is_undone_by_its_gold_repairs(sandbox: Sandbox) -> None:
+    incident = compile_incident(
+        "temporal",
+        sandbox.profile,
+        split=sandbox.split,
+        seed=sandbox.seed,
+        salt="",  # type: ignore[arg-type]
+    )
+    signals = sandbox.signals()
+
+    # It struck: what is in the lake is what the compiler damaged, and what waits is what it holds back.
+    assert signals.pending_batches == incident.pending
+    for batch in incident.healthy_batches:
+        held = sandbox.world.lake.read(landed_name(sandbox.task, sandbox.task.main_table, batch)).frame
+        assert content_hash(held) == content_hash(incident.landing[f"orders/{batch}"])
+    assert signals.blocking_failures and not signals.commit_ready
+    assert sandbox.grade().score < sandbox.task.threshold
+
+    # Doing nothing, then committing, publishes nothing new and changes no table.
+    before = {name: content_hash(sandbox.table(name)) for name in sandbox.task.table_names}
+    release = sandbox.release()
+    assert not sandbox.commit({}).ok
+    assert sandbox.release() == release
+    assert {name: content_hash(sandbox.table(name)) for name in sandbox.task.table_names} == before
+
+    # The gold repairs undo it, within the budget.
+    assert len(sandbox.vault.gold) <= sandbox.task.max_steps
+    assert play(sandbox, sandbox.vault.gold) == "done"
+    grade = sandbox.grade()
+    assert grade.score >= SUCCESS, grade
+    published = sandbox.release()
+    assert published is not None and release is not None and published.number > release.number
+
+
+PROFILES = [(each.name, each.splits[-1], 1) for each in profiles("temporal")]
+
+
+@pytest.mark.parametrize("sandbox", PROFILES, indirect=True, ids=lambda case: case[0])
+def test_the_truth_put_in_place_by_hand_scores_one_and_commits(sandbox: Sandbox) -> None:
+    sandbox.set_workers(3)
+    while sandbox.signals().pending_batches:
+        assert sandbox.replay({}).ok
+    sandbox.set_workers(sandbox.signals().required_resource_level)
+    lake = sandbox.world.lake
+    for table in sandbox.task.tables:
+        name = table_name(sandbox.task, table.name)
+        twin = sandbox.vault.twin(table.name)
+        if table.derived:
+            sandbox.world.set_deploys({})
+            lake.write(name, twin, type(lake.note(name))())
+            assert sandbox.refresh({}).ok
+            pd.testing.assert_frame_equal(sandbox.table(table.name), twin)
+        else:
+            note = lake.note(name)
+            lake.write(name, twin, type(note)(run_id=note.run_id, loaded=note.loaded, data_version=content_hash(twin)))
+    assert sandbox.commit({}).ok
+    assert sandbox.grade().score == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("sandbox", PROFILES, indirect=True, ids=lambda case: case[0])
+def test_an_emptied_pipeline_scores_next_to_nothing_and_never_commits(sandbox: Sandbox) -> None:
+    play(sandbox, sandbox.vault.gold[:-1])
+    for column in ("order_id",):
+        frame = sandbox.table("source_orders")
+        name = table_name(sandbox.task, "source_orders")
+        note = sandbox.world.lake.note(name)
+        empty = frame.iloc[:0]
+        sandbox.world.lake.write(
+            name, empty, type(note)(run_id=note.run_id, loaded=note.loaded, data_version=content_hash(empty))
+        )
+        assert column in sandbox.table("source_orders")
+    sandbox.refresh({})
+    assert not sandbox.commit({}).ok
+    assert sandbox.grade().tables["source_orders"] == 0.0
+    assert sandbox.grade().score < sandbox.task.threshold
