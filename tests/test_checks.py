@@ -288,7 +288,7 @@ def test_no_check_raises_or_lets_a_hostile_table_pass(table: str, kind: str) -> 
     frame = tables.pop(table)
     if kind != "missing":
         tables[table] = hostile(frame, TASK.table(table))[kind]
-    found = failing(evidence(tables), CHECKS)
+    found = failing(evidence(tables), {n: c for n, c in CHECKS.items() if c.kind != "audit" or c.table == table})
     assert not any("check_error" in outcome.counts for outcome in found.values()), found
     mine = {name for name, check in CHECKS.items() if check.table == table}
     if kind in ("empty", "no columns", "no columns, some rows", "missing"):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mario_dagster.catalog import task, tasks
-from mario_dagster.env import reward
+from mario_dagster.env import players, reward
 from mario_dagster.env.actions import ACTIONS, Move, available, sample_text
 from mario_dagster.env.episode import Episode
-from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode
+from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode, NoPlayer
 from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, severity, text
 from mario_dagster.env.options import KEYWORDS, MAX_SEED, episode_id, reset_options, task_specs
 from mario_dagster.env.standing import standing
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
+REPO = Path(__file__).resolve().parent.parent
 TRAIN_SEED, EVAL_SEED = 7, 11
 HELD_OUT = "heldout_temporal_rollup_contract_family"
 
@@ -176,8 +181,16 @@ def test_every_row_of_the_task_api_is_a_reset(split: str) -> None:
 
 @pytest.mark.parametrize(
     ("lag", "age", "word"),
-    [(0, 0, "none"), (1, 0, "elevated"), (0, 1, "elevated"), (90, 0, "high"), (0, 180, "high"), (180, 0, "critical"), (0, 300, "critical")],
-)  # fmt: skip
+    [
+        (0, 0, "none"),
+        (1, 0, "elevated"),
+        (0, 1, "elevated"),
+        (90, 0, "high"),
+        (0, 180, "high"),
+        (180, 0, "critical"),
+        (0, 300, "critical"),
+    ],
+)
 def test_severity_follows_lag_and_age(lag: float, age: float, word: str) -> None:
     assert severity(lag, age) == word
 
@@ -284,27 +297,31 @@ def test_a_step_after_done_changes_nothing(episode: Episode) -> None:
     assert before == (episode.sandbox.signals(), episode.state(), len(episode.sandbox.steps), episode.summary())
 
 
+MOVES = [Move(0), Move(1), Move(2), Move(0, "catalog"), Move(12, "nope", "x"), Move(10), Move(16), Move(18), Move(19)]
+
+
+def told(home: Home, moves: list[Move]) -> list[str]:
+    """Everything a player is told in an episode, as it would be sent."""
+    episode = begin(home, split="eval")
+    replies = [as_bytes(episode.reply().observation), *(as_bytes(episode.step(move).observation) for move in moves)]
+    episode.close()
+    return [reply.decode() for reply in replies]
+
+
 def test_equal_histories_give_equal_bytes(home: Home) -> None:
-    moves = [
-        Move(0),
-        Move(1),
-        Move(2),
-        Move(0, "catalog"),
-        Move(12, "nope", "x"),
-        Move(10),
-        Move(16),
-        Move(18),
-        Move(19),
-        Move(14),
-    ]
-    told = []
-    for _ in range(2):
-        episode = begin(home)
-        told.append(
-            [as_bytes(episode.reply().observation), *(as_bytes(episode.step(move).observation) for move in moves)]
-        )
-        episode.close()
-    assert told[0] == told[1]
+    assert told(home, MOVES) == told(home, MOVES)
+
+
+def test_another_process_tells_the_same_from_scratch(home: Home, tmp_path: Path) -> None:
+    script = (
+        "import json, pathlib, sys; import test_env as t;"
+        "print(json.dumps(t.told(t.Home(pathlib.Path(sys.argv[1])), t.MOVES)))"
+    )
+    # Sets and dictionaries of another hash seed, and no template to clone.
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'tests'}"}
+    command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == told(home, MOVES)
 
 
 def test_an_episode_goes_on_after_a_restart_as_if_there_had_been_none(home: Home) -> None:
@@ -454,6 +471,16 @@ def test_truth_feedback_pays_the_change_in_the_true_score(episode: Episode) -> N
         now = episode.sandbox.grade().score
         assert paid == pytest.approx(0.9 * (now - score), abs=2e-6)
         score = now
+
+
+def test_an_installed_policy_can_be_asked_to_play(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARIO_HOME", str(home.root))
+    entry = metadata.EntryPoint("random", "mario_dagster.policies.chance:RandomPolicy", players.GROUP)
+    monkeypatch.setattr(players.metadata, "entry_points", lambda group: [entry])
+    played = players.play("random", reset_options({"task": "temporal", "seed": TRAIN_SEED}))
+    assert played["finished"] and played["policy"] == "random" and played["steps"] <= 35
+    with pytest.raises(NoPlayer, match="installed: random"):
+        players.player("heuristics")
 
 
 def test_an_id_is_played_once(home: Home) -> None:

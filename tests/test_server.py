@@ -306,6 +306,15 @@ def test_a_taken_id_is_refused_and_its_episode_unharmed(client: TestClient) -> N
     assert client.get("/grader", params={"episode_id": "taken"}).json()["finished"]
 
 
+def test_of_many_that_want_one_id_one_gets_it(client: TestClient) -> None:
+    wanted = {**INCIDENT, "episode_id": "wanted"}
+    start(client)
+    with ThreadPoolExecutor(6) as pool:
+        statuses = list(pool.map(lambda _: client.post("/reset", json=wanted).status_code, range(6)))
+    assert sorted(statuses) == [200] + [409] * 5
+    assert step(client, "wanted", action_id=1)["observation"]["steps_taken"] == 1
+
+
 def test_a_pruned_episode_is_gone(client: TestClient, home: Home) -> None:
     id = start(client)
     home.remove(id)
@@ -467,7 +476,7 @@ def test_the_runtime_plan_is_playable(client: TestClient) -> None:
 
 def test_the_engine_does_not_import_the_facade() -> None:
     code = (
-        "import sys, mario_dagster.env.episode, mario_dagster.env.options, mario_dagster.env.players, mario_dagster.env.cards;"
+        "import sys; from mario_dagster.env import cards, episode, options, players;"
         "import mario_dagster.sandbox.sandbox;"
         "sys.exit(any(name.split('.')[0] in ('openenv', 'fastapi') for name in sys.modules))"
     )

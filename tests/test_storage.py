@@ -648,7 +648,9 @@ def test_a_stock_instance_reads_and_writes_the_same_home(
         latest = stock.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
         assert latest.status.value == "FAILED" and latest.run_id == result.run_id
         assert stock.event_log_storage.get_concurrency_info(POOL).slot_count == 2
-        theirs = JOB.execute_in_process(instance=stock, asset_selection=[table.key], run_config=QUIET)
+        theirs = JOB.execute_in_process(
+            instance=stock, asset_selection=[table.key], run_config=QUIET, raise_on_error=False
+        )
     assert instance.has_run(theirs.run_id)
     assert instance.get_latest_materialization_event(table.key).run_id == theirs.run_id  # type: ignore[union-attr]
 
@@ -661,7 +663,7 @@ import dagster as dg
 from tests.test_storage import BAD, JOB, QUIET, landed, table
 stock = dg.DagsterInstance.get()
 print("ready", flush=True)
-for n in range(4):
+for n in range(2):
     assert JOB.execute_in_process(instance=stock, asset_selection=[table.key], run_config=QUIET,
                                   raise_on_error=False).run_id
     assert JOB.execute_in_process(instance=stock, asset_selection=[landed.key], run_config=QUIET,
@@ -678,7 +680,7 @@ print("done", flush=True)
         ours += 2
     assert child.stdout.read() == "done\n" and child.returncode == 0
     child.stdout.close()
-    assert instance.get_runs_count() == ours + 8
+    assert instance.get_runs_count() == ours + 4
     assert rows(home, "PRAGMA integrity_check") == [("ok",)]
 
 

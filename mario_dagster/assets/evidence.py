@@ -23,7 +23,7 @@ from .world import World
 
 @dataclass(frozen=True)
 class Backlog:
-    """Batches that have landed, apart by whether Dagster holds a materialized partition of them, and who is to load them.
+    """Batches that have landed, apart by whether Dagster has materialized them, and who is to load them.
 
     Args:
         workers: slots of the recovery pool; 0 for a task without one.

@@ -52,7 +52,7 @@ def empty(table: Table) -> pd.DataFrame:
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
-    """An Arrow table without pandas metadata, every column in one of the contract's types (text where it is in none)."""
+    """An Arrow table without pandas metadata, columns in the types of contracts, or as text."""
     columns = {}
     for name in frame.columns:
         series = frame[name]

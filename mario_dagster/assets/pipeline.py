@@ -4,8 +4,8 @@ In: a `Task` of the catalogue and its transforms. Out: assets, asset checks, job
 the one `build()`; a task's own file names its transforms and nothing else.
 
 Two kinds of asset check stand on each table. The *facts* (`order_ids_are_unique`) run with every materialization and
-only tell. The *gates* (`source_orders_is_fit_to_publish`, the cross-table facts, the audit) are blocking: in a scheduled
-run they stop what is downstream, in the commit job they stop publishing.
+only tell. The *gates* (`source_orders_is_fit_to_publish`, the cross-table facts, the audit) are blocking: in a
+scheduled run they stop what is downstream, in the commit job they stop publishing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """The landing sensor: what notices new files, names their partitions, and has them loaded.
 
-In: the landing zone's manifest. Out: dynamic partitions and run requests. In a sandbox it stands still (whoever plays the
-episode decides what is loaded); in `dagster dev` on a fresh checkout it lands a clean day first, so that the graphs have
-something to load.
+In: the landing zone's manifest. Out: dynamic partitions and run requests. In a sandbox it stands still (whoever plays
+the episode decides what is loaded); in `dagster dev` on a fresh checkout it lands a clean day first, so that the graphs
+have something to load.
 """
 
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ def landing_sensor(task: Task) -> dg.SensorDefinition:
         job_name=f"{task.slug}_hourly",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Names a partition for every batch that lands and has the new ones loaded. Stands still in a sandbox.",
+        description="Names a partition for each batch that lands and has it loaded. Stands still in a sandbox.",
     )
     def landing(context: dg.SensorEvaluationContext) -> object:
         world = world_of(context.instance)

@@ -53,7 +53,7 @@ BUILT_IN: tuple[Task, ...] = (TEMPORAL,)
 
 @cache
 def tasks() -> tuple[Task, ...]:
-    """Every task, by id. A plugin that fails to load, or takes a name or id that is taken, is left out with a warning."""
+    """Every task, by id. A plugin that does not load, or takes what is taken, is left out with a warning."""
     found = {task.id: task for task in BUILT_IN}
     slugs = {task.slug: "mario_dagster" for task in BUILT_IN}
     for entry in metadata.entry_points(group=ENTRY_POINT):

@@ -32,7 +32,8 @@ SENTINELS = (
 NUMERIC_SENTINELS = (999999, -1, 9999)
 
 # Spellings of a moment. Each is unambiguous by its marks: slashes and dots are day first, dashes with the year last are
-# month first, a year first is ISO; without an offset a time is UTC. `strftime` patterns; the first is the canonical one.
+# month first, a year first is ISO; without an offset a time is UTC. `strftime` patterns; the first is the canonical
+# one.
 TIME_SPELLINGS: Mapping[str, str] = {
     "iso_utc": "%Y-%m-%dT%H:%M:%SZ",
     "iso_space": "%Y-%m-%d %H:%M:%S",

@@ -112,7 +112,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Card:
-    """What the person on call is told about a task's incidents; shown in every observation, the same for all profiles."""
+    """What the person on call is told about a task: in every observation, the same for all profiles."""
 
     incident_type: str
     objective: str
@@ -190,8 +190,8 @@ class Profile:
     Args:
         faults: the fault recipes of `mario_dagster.incidents` it is composed of; opaque here.
         splits: where the seed may draw it.
-        held_out: drawn in eval only, with names, spellings and units that no train profile uses. Never shown to a player.
-        patterns: words for what is drifting; shown in train, `undisclosed` elsewhere until an episode is done.
+        held_out: drawn in eval only, with names, spellings and units that no train profile uses. Never shown to a
+        player. patterns: words for what is drifting; shown in train, `undisclosed` elsewhere until an episode is done.
     """
 
     name: str

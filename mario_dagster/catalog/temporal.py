@@ -92,17 +92,17 @@ TEMPORAL = Task(
         incident_type="temporal rollup recovery with schema evolution and late corrections",
         objective="Bring the hourly rollup back to what the feed really says, then publish it.",
         broken_state=(
-            "The producer redelivered the day's orders under a new schema, late batches never loaded for want of recovery "
-            "workers, and the rollup was written by a bad transform deploy."
+            "The producer redelivered the day's orders under a new schema, late batches never loaded for want of "
+            "recovery workers, and the rollup was written by a bad transform deploy."
         ),
         incident_summary=(
-            "The hourly rollup is wrong and late. Upstream tables drifted from their contract, batches wait behind a starved "
-            "pool, and the scheduled run fails its checks."
+            "The hourly rollup is wrong and late. Upstream tables drifted from their contract, batches wait behind "
+            "a starved pool, and the scheduled run fails its checks."
         ),
         diagnosis_signals=(
             "column_alias_hints and missing_expected_columns: columns renamed upstream",
             "type_violations and format_issues: numbers with units or currency, times in mixed spellings",
-            "pending_batches, backlog_rows and resource_level against required_resource_level: batches that cannot load",
+            "pending_batches, backlog_rows and resource_level below required_resource_level: batches wait",
             "downstream_stale and freshness_lag_minutes: the rollup does not show what has landed",
             "recent_failure_counters: which checks and runs failed last",
         ),
@@ -131,8 +131,8 @@ TEMPORAL = Task(
             "the score falls below 0.10",
         ),
         threshold_rationale=(
-            "0.82 cannot be reached with batches pending, the rollup stale or the schema unreconciled; it leaves room for "
-            "values that are lost for good."
+            "0.82 cannot be reached with batches pending, the rollup stale or the schema unreconciled; it leaves room "
+            "for values that are lost for good."
         ),
         target_policy="schema first, then load, then derive, then publish",
         dense_shaping_notes=("0.9 of each change in score, less a small cost a step",),

@@ -6,9 +6,13 @@ In: values. Out: text on standard output; progress and errors on standard error,
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,11 +25,15 @@ class CommandError(Exception):
     """What was asked for cannot be done; the message names the thing and the fix. Ends the command with status 1."""
 
 
+# A pipe has no width of its own; tables in logs and files get this one.
+PLAIN_WIDTH = 140
+
+
 @cache
 def out() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 @cache
@@ -71,3 +79,13 @@ def describe(move: Move) -> str:
     if move.column_order:
         named.append(", ".join(move.column_order))
     return f"{move.action.name}({' → '.join(named)})" if named else move.action.name
+
+
+def command(arguments: str) -> str:
+    """How this very command is called from where the user stands, with other arguments."""
+    if shutil.which("mario"):
+        return f"mario {arguments}"
+    script = Path(sys.argv[0])
+    return (
+        f"{os.path.relpath(script) if script.name == 'mario' else f'{sys.executable} -m mario_dagster.cli'} {arguments}"
+    )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .console import CommandError, describe, err, out, print_json, working
+from .console import CommandError, command, describe, err, out, print_json, working
 from .sandboxes import opened
 from .server import local_server
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 # A held-out family: its names, spellings and units occur in no train profile.
 PROFILE, SEED = "heldout_temporal_rollup_contract_family", 1
 WIDTHS = (4, 46, 5, 15)
-PLAIN_WIDTH = 140
 READS, SAMPLE = (0, 1, 2), 2
 
 
@@ -108,10 +107,7 @@ class LiveTable:
         if turn.move is None:
             self._head(seen)
         checks, failing = int(seen["check_count"]), len(seen["failing_checks"])
-        action = "the incident strikes" if turn.move is None else describe(turn.move)
-        result = str(seen["action_result"]).split("\n")[0]
-        if turn.move and turn.move.action_id in READS:
-            result = "no run; a look at the table" if turn.move.action_id == SAMPLE else f"no run; {result}"
+        action, result = "the incident strikes" if turn.move is None else describe(turn.move), _deed(turn)
         self._row(
             (
                 str(turn.number),
@@ -132,8 +128,7 @@ class LiveTable:
     def _row(self, cells: tuple[str, ...], style: str | None) -> None:
         from rich.text import Text
 
-        width = out().width if out().is_terminal else PLAIN_WIDTH
-        widths = (*WIDTHS, max(width - sum(WIDTHS) - 2 * len(WIDTHS), 20))
+        widths = (*WIDTHS, max(out().width - sum(WIDTHS) - 2 * len(WIDTHS), 20))
         line = Text(style=style or "")
         for place, (cell, room) in enumerate(zip(cells, widths, strict=True)):
             text = cell if len(cell) <= room else f"{cell[: room - 1]}…"
@@ -142,6 +137,16 @@ class LiveTable:
             line.append("  ")
         line.rstrip()
         out().print(line, soft_wrap=True)
+
+
+def _deed(turn: Turn) -> str:
+    """What Dagster did in a turn, in a line."""
+    result = str(turn.observation["action_result"]).split("\n")[0]
+    if turn.move is None:
+        return result
+    if turn.move.action_id in READS:
+        return "no run; five rows looked at" if turn.move.action_id == SAMPLE else f"no run; {result}"
+    return result.removeprefix(f"{turn.move.action.name} on ")
 
 
 # --- when it is over --------------------------------------------------------------------------------------------------
@@ -187,4 +192,4 @@ def _print_summary(report: Mapping[str, Any]) -> None:
     if report["failing_checks"]:
         out().print(f"still red    {', '.join(report['failing_checks'])}", markup=False)
     out().print(f"sandbox      {report['episode_id']}", markup=False)
-    out().print("look inside  mario ui latest", markup=False)
+    out().print(f"look inside  {command('ui latest')}", markup=False)

@@ -179,7 +179,7 @@ def _step_row(line: Mapping[str, Any], move: Any) -> tuple[object, ...]:
         line.get("step", 0),
         line.get("active_table", ""),
         describe(move(action)) if action else "reset",
-        line.get("result", ""),
+        str(line.get("result", "")).split("\n")[0],
         f"{line.get('score', 0):.3f}",
         f"{line['reward']:+.3f}" if line.get("reward") is not None else "",
     )

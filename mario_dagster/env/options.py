@@ -88,7 +88,8 @@ def task_named(value: object) -> Task:
     Raises:
         BadRequest: there is none, or it is no name at all.
     """
-    named = isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    named = isinstance(value, str) or (whole and 0 <= value <= MAX_SEED)  # type: ignore[operator]
     try:
         return task(value if named else "")
     except UnknownName as error:

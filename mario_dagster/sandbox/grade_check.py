@@ -21,7 +21,7 @@ def grade_check(task: Task) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=key_of(task, task.main_table.name),
         name=GRADE,
-        description=f"How near the pipeline is to what it would be had nothing gone wrong; {task.threshold} is success.",
+        description=f"How near the pipeline is to one where nothing went wrong; {task.threshold} is success.",
     )
     def grade(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         world = world_of(context.instance)

@@ -2,8 +2,8 @@
 
 In: what a step did, as JSON. Out: the lines so far, oldest first. A line is written to Dagster's own key-value storage
 inside the step's transaction, so that runs, events and line are there together or not at all; `trajectory.jsonl` beside
-it is the copy people and tools read, appended and flushed before a reply goes out, and mended when a process died between
-the two.
+it is the copy people and tools read, appended and flushed before a reply goes out, and mended when a process died
+between the two.
 """
 
 from __future__ import annotations

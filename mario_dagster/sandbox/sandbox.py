@@ -1,6 +1,7 @@
 """The sandbox: one directory holding one pipeline's world, the one mutable thing of the engine.
 
-In: a task, a profile, a seed; then repairs, replays, refreshes. Out: signals, grades, and a journal of steps. Every act is
+In: a task, a profile, a seed; then repairs, replays, refreshes. Out: signals, grades, and a journal of steps. Every act
+is
 a Dagster run or an instance call on the sandbox's own home; everything told is read from there and from the tables, so
 whoever else works on the same home (the Dagster UI, a script, another server) is seen at the next look.
 """

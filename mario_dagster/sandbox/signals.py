@@ -1,4 +1,4 @@
-"""What a player may know of a pipeline: computed from checks, tables, manifest and the Dagster instance. Never the vault.
+"""What a player may know of a pipeline, from checks, tables, manifest and the Dagster instance. Never the vault.
 
 In: a world, its instance, its asset graph, its failure log. Out: `Signals`, the frozen values that observations are
 written from.

@@ -15,6 +15,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -53,9 +54,35 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserializ
 from dagster._utils.concurrency import ConcurrencyClaimStatus, ConcurrencyKeyInfo, ConcurrencySlotStatus
 from sqlalchemy.engine import Connection
 
-BUSY_TIMEOUT_SECONDS = 30
+BUSY_TIMEOUT_SECONDS = 30.0
+BUSY_POLL_SECONDS = 0.001
 # Dagster's live log tail watches the folder for this very file name.
 DATABASE = f"{consolidated_sqlite_event_log.SQLITE_EVENT_LOG_FILENAME}.db"
+
+
+class _PatientCursor(sqlite3.Cursor):
+    """Waits for another writer in steps of a millisecond.
+
+    SQLite's own waiting soon looks but ten times a second, and so a process that writes step after step would keep a
+    `dagster-webserver` on the same sandbox waiting for minutes.
+    """
+
+    def execute(self, *statement: Any) -> sqlite3.Cursor:  # type: ignore[override]
+        deadline = 0.0
+        while True:
+            try:
+                return super().execute(*statement)
+            except sqlite3.OperationalError as error:
+                now = time.monotonic()
+                deadline = deadline or now + BUSY_TIMEOUT_SECONDS
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > deadline:
+                    raise
+            time.sleep(BUSY_POLL_SECONDS)
+
+
+class _PatientConnection(sqlite3.Connection):
+    def cursor(self, factory: type[sqlite3.Cursor] = _PatientCursor) -> sqlite3.Cursor:  # type: ignore[override]
+        return super().cursor(factory)
 
 
 class Database:
@@ -69,7 +96,7 @@ class Database:
             poolclass=sa.pool.QueuePool,
             pool_size=2,
             max_overflow=20,
-            connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+            connect_args={"timeout": 0, "check_same_thread": False, "factory": _PatientConnection},
         )
         sa.event.listen(self.engine, "connect", _configure)
         sa.event.listen(self.engine, "begin", _begin)

@@ -1,7 +1,8 @@
 """Incidents lived once and cloned from then on.
 
 In: a recipe (task, profile, split, seed, scale). Out: a sandbox folder and its vault. Tables and landing files never
-change in place, so a clone links to the template's files and copies only what is written to: the database and small JSON.
+change in place, so a clone links to the template's files and copies only what is written to: the database and small
+JSON.
 """
 
 from __future__ import annotations

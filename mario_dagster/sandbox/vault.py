@@ -1,6 +1,7 @@
-"""Where the truth of an episode is kept: the twin's tables, the ledger, the gold repairs. Never served, never in the UI.
+"""Where the truth of an episode is kept: twin tables, ledger, gold repairs. Never served, never in the UI.
 
-In: a compiled incident and the twin. Out: the same, for the grader. A folder of its own beside the sandboxes, mode 0700.
+In: a compiled incident and the twin. Out: the same, for the grader. A folder of its own beside the sandboxes, mode
+0700.
 """
 
 from __future__ import annotations
