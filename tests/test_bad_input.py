@@ -168,8 +168,19 @@ def test_an_mcp_socket_survives_too(client: TestClient, frame: str) -> None:
 
 BODIES = ["rubbish", "{", "[]", "5", "null", '"x"', '{"seed": NaN}', '{"a": ' + "9" * 5000 + "}", "[" * 100_000,
           '{"episode_id": "\\ud800"}', '{"action": "\\ud800"}', "\xff", '{"x": "' + "x" * MAX_BYTES + '"}']  # fmt: skip
-POSTS = ["/reset", "/step", "/grader", "/grade/temporal", "/grader/debug", "/grade-debug/temporal", "/baseline",
-         "/mario_dagster/tasks", "/mario_dagster/num_tasks", "/mario_dagster/task", "/mario_dagster/task_range"]  # fmt: skip
+POSTS = [
+    "/reset",
+    "/step",
+    "/grader",
+    "/grade/temporal",
+    "/grader/debug",
+    "/grade-debug/temporal",
+    "/baseline",
+    "/mario_dagster/tasks",
+    "/mario_dagster/num_tasks",
+    "/mario_dagster/task",
+    "/mario_dagster/task_range",
+]
 
 
 @pytest.mark.parametrize("path", POSTS)

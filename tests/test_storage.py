@@ -663,7 +663,7 @@ import dagster as dg
 from tests.test_storage import BAD, JOB, QUIET, landed, table
 stock = dg.DagsterInstance.get()
 print("ready", flush=True)
-for n in range(2):
+for n in range(1):
     assert JOB.execute_in_process(instance=stock, asset_selection=[table.key], run_config=QUIET,
                                   raise_on_error=False).run_id
     assert JOB.execute_in_process(instance=stock, asset_selection=[landed.key], run_config=QUIET,
@@ -678,9 +678,10 @@ print("done", flush=True)
         assert run_job(instance, LANDED, tags={}, partition_key="t01").success
         assert run_job(instance, TABLE, tags={}).success
         ours += 2
+        time.sleep(0.02)
     assert child.stdout.read() == "done\n" and child.returncode == 0
     child.stdout.close()
-    assert instance.get_runs_count() == ours + 4
+    assert instance.get_runs_count() == ours + 2
     assert rows(home, "PRAGMA integrity_check") == [("ok",)]
 
 

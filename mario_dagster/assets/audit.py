@@ -57,9 +57,13 @@ class Rollup:
     via: str
 
 
-_PRODUCTS: Mapping[str, Product] = {"source_orders": Product("gross_revenue", "quantity", "product_id", "unit_price")}
-_ROLLUPS: Mapping[str, Rollup] = {
-    "hourly_rollup": Rollup("order_count", "gross_revenue", "gross_revenue", "event_ts", "h", "product_id")
+_PRODUCTS: Mapping[tuple[str, str], Product] = {
+    ("temporal", "source_orders"): Product("gross_revenue", "quantity", "product_id", "unit_price"),
+}
+_ROLLUPS: Mapping[tuple[str, str], Rollup] = {
+    ("temporal", "hourly_rollup"): Rollup(
+        "order_count", "gross_revenue", amount="gross_revenue", moment="event_ts", every="h", via="product_id"
+    ),
 }
 
 
@@ -108,7 +112,7 @@ def _suite(evidence: Evidence, table: Table, frame: pd.DataFrame) -> Any:
     import great_expectations.expectations as gxe
 
     expected = [*_declared(gxe, evidence, table), *_sets(gxe, evidence, table), *_rollup(gxe, evidence, table)]
-    product = _PRODUCTS.get(table.name)
+    product = _PRODUCTS.get((evidence.task.slug, table.name))
     if product is not None:
         frame[GAP] = _gaps(evidence, table, frame, product)
         ranges = {"quantiles": [MOSTLY], "value_ranges": [[None, CENT]]}
@@ -140,7 +144,7 @@ def _sets(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
 
 def _rollup(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
     """Sums and edges of a derived table are those of the rows it is made of."""
-    rollup = _ROLLUPS.get(table.name)
+    rollup = _ROLLUPS.get((evidence.task.slug, table.name))
     if rollup is None:
         return
     source = evidence.task.table(table.upstream[0])

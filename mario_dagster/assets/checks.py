@@ -83,14 +83,14 @@ class Evidence:
     pending: tuple[str, ...]
     stale: frozenset[str]
     declared: Mapping[str, int]
-    _reports: dict[str, tuple[pd.DataFrame, ContractReport]] = field(default_factory=dict, repr=False, compare=False)
+    reports: dict[str, tuple[pd.DataFrame, ContractReport]] = field(default_factory=dict, repr=False, compare=False)
 
     def report(self, table: str) -> ContractReport:
         """The contract report of a stored table, made once for the frame that is there."""
         frame = self.tables[table]
-        made = self._reports.get(table)
+        made = self.reports.get(table)
         if made is None or made[0] is not frame:
-            made = self._reports[table] = (frame, contract_report(frame, self.task.table(table)))
+            made = self.reports[table] = (frame, contract_report(frame, self.task.table(table)))
         return made[1]
 
 
@@ -118,7 +118,9 @@ _NAMES: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("temporal", "hourly_rollup"): {"whole": "rollup"},
 }
 # What a derived table is recomputed with, from its upstream tables in order.
-_TRANSFORMS: Mapping[str, Callable[..., pd.DataFrame]] = {"hourly_rollup": transforms.hourly_rollup}
+_TRANSFORMS: Mapping[tuple[str, str], Callable[..., pd.DataFrame]] = {
+    ("temporal", "hourly_rollup"): transforms.hourly_rollup,
+}
 
 
 def checks_for(task: Task) -> tuple[Check, ...]:
@@ -166,7 +168,7 @@ def _pipeline_checks(task: Task) -> Iterable[Check]:
         landed = "Every batch that has landed is loaded."
         yield wide("every_batch_is_loaded", task.batched_table, find=_loaded, description=landed)
     for table in task.derived_tables:
-        if table.name in _TRANSFORMS:
+        if (task.slug, table.name) in _TRANSFORMS:
             name, total = f"{_names(task, table)['whole']}_reconciles_with_source", " and ".join(table.upstream)
             yield wide(name, table, find=_reconciles, description=f"{table.name} is what {total} add up to.")
     if task.derived_tables:
@@ -335,7 +337,7 @@ def _reconciles(evidence: Evidence, table: Table) -> Iterable[Breach]:
     if found:
         return found
     try:
-        right = _TRANSFORMS[table.name](*(evidence.tables[name] for name in table.upstream))
+        right = _TRANSFORMS[evidence.task.slug, table.name](*(evidence.tables[name] for name in table.upstream))
     except transforms.TransformError as error:
         return [Breach.whole(table.name, "cannot_recompute", str(error))]
     return _differences(evidence.tables[table.name], right, table)

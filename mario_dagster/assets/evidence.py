@@ -79,7 +79,7 @@ def gather(world: World, task: Task, state: Backlog, stale: frozenset[str]) -> E
         pending=tuple(delivery.batch for delivery in state.pending),
         stale=stale,
         declared=declared,
-        _reports={
+        reports={
             name: (each.frame, report_of(task, name, each.frame, each.note.data_version))
             for name, each in stored.items()
         },

@@ -68,7 +68,8 @@ def from_arrow(table: pa.Table) -> pd.DataFrame:
         pa.field(field.name, pa.string()) if _is_text(field.type) else pa.field(field.name, field.type)
         for field in table.schema
     ]
-    return table.cast(pa.schema(fields)).to_pandas(types_mapper=pd.ArrowDtype)
+    frame: pd.DataFrame = table.cast(pa.schema(fields)).to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
 
 
 def content_hash(frame: pd.DataFrame) -> str:
@@ -90,4 +91,4 @@ def content_hash(frame: pd.DataFrame) -> str:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

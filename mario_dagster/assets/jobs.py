@@ -73,7 +73,7 @@ def schedule_of(pipeline: Pipeline) -> dg.ScheduleDefinition | dg.SensorDefiniti
         job_name=f"{task.slug}_hourly",
         description="Load the newest batch, derive and judge; off until it is switched on.",
     )
-    def every_hour(context: dg.ScheduleEvaluationContext) -> object:
+    def every_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if task.batched_table is None:
             return dg.RunRequest()
         batches = context.instance.get_dynamic_partitions(str(partitions_of(task, task.batched_table).name))

@@ -238,7 +238,7 @@ def _is_entry(name: str) -> bool:
 def _parse(text: str, stamp: tuple[int, int, int]) -> _Entry:
     """A log entry. `file` is the table's only file when the commit overwrote all of it, else None: ask Delta."""
     actions = [json.loads(line) for line in text.splitlines() if line]
-    info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     added = [action["add"]["path"] for action in actions if "add" in action]
     whole = info.get("operationParameters", {}).get("mode") == "Overwrite" and len(added) == 1
     note = Note.from_json(info[NOTE_KEY]) if NOTE_KEY in info else Note()

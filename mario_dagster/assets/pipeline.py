@@ -53,8 +53,8 @@ class LakeIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Write | Mapping[str, Write]) -> None:
         world = world_of(context.step_context.instance)
-        parts: Mapping[str | None, Write] = {None: obj} if isinstance(obj, Write) else dict(obj)
-        for partition, write in parts.items():
+        parts = [(None, obj)] if isinstance(obj, Write) else list(obj.items())
+        for partition, write in parts:
             world.lake.write(lake_name(context.asset_key, partition), write.frame, write.note)
 
     def load_input(self, context: dg.InputContext) -> Any:
@@ -121,7 +121,7 @@ def _landed_asset(task: Task, table: Table) -> dg.AssetsDefinition:
         batches = list(context.partition_keys) if table.batched else [SNAPSHOT]
         if table.batched:
             require_workers(context.instance, world, task, batches)
-        writes = {batch: landed(world, table, batch, context.run_id) for batch in batches}
+        writes = {batch: landed(world, table, batch, context.run.run_id) for batch in batches}
         rows = sum(len(write.frame) for write in writes.values())
         versions = [write.note.data_version for write in writes.values()]
         return dg.MaterializeResult(
@@ -152,9 +152,9 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
         world = world_of(context.instance)
         repair = _requested(context)
         if repair is None:
-            write = loaded(world, task, table, context.run_id)
+            write = loaded(world, task, table, context.run.run_id)
         else:
-            write = repaired(world, task, table, repair, context.run_id)
+            write = repaired(world, task, table, repair, context.run.run_id)
         return _materialized(task, table, write, facts, repair)
 
     return table_asset
@@ -178,9 +178,9 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
         world = world_of(context.instance)
         repair = _requested(context)
         if repair is None:
-            write = derived(world, task, table, transform, inputs, context.run_id)
+            write = derived(world, task, table, transform, inputs, context.run.run_id)
         else:
-            write = repaired(world, task, table, repair, context.run_id)
+            write = repaired(world, task, table, repair, context.run.run_id)
         return _materialized(task, table, write, facts, repair)
 
     return derived_asset
@@ -205,7 +205,7 @@ def _materialized(
         pending=(),
         stale=frozenset(),
         declared={},
-        _reports={table.name: (write.frame, report)},
+        reports={table.name: (write.frame, report)},
     )
     return dg.MaterializeResult(
         value=write,

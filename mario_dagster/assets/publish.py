@@ -90,7 +90,7 @@ def published_assets(task: Task) -> dg.AssetsDefinition:
     )
     def publish_tables(context: dg.AssetExecutionContext) -> object:
         world = world_of(context.instance)
-        release = publish(world, task, context.run_id)
+        release = publish(world, task, context.run.run_id)
         for name in task.table_names:
             yield dg.MaterializeResult(
                 asset_key=key_of(task, f"published_{name}"),

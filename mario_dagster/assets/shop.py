@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -245,5 +246,24 @@ def _orders(
     )
 
 
+# --- every task -------------------------------------------------------------------------------------------------------
+
+World = Callable[[int, int, Streams], CleanWorld]
+
+
+def _world_of(module: str) -> World:
+    """The `world` of a module beside this one, imported when it is first asked for: it takes its parts from here."""
+
+    def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
+        made: World = import_module(f".{module}", __package__).world
+        return made(seed, scale, streams)
+
+    return world
+
+
 # Task slug -> generator of its clean data.
-WORLDS: dict[str, Callable[[int, int, Streams], CleanWorld]] = {"temporal": temporal_day}
+WORLDS: dict[str, World] = {
+    "ingestion": _world_of("shop_ingestion"),
+    "events": _world_of("shop_events"),
+    "temporal": temporal_day,
+}

@@ -7,11 +7,13 @@ call the same functions, so that a derived table is right exactly when its input
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mario_dagster.catalog import Table
-from mario_dagster.catalog.temporal import CATALOG, HOURLY_ROLLUP, SOURCE_ORDERS
+from mario_dagster.catalog.temporal import CATALOG, SOURCE_ORDERS
 
-from .frames import canonical, column_type
+from .frames import column_type, from_arrow, to_arrow
 
 
 class TransformError(ValueError):
@@ -29,13 +31,22 @@ def hourly_rollup(source_orders: pd.DataFrame, catalog: pd.DataFrame) -> pd.Data
     """
     require(source_orders, SOURCE_ORDERS, "product_id", "event_ts", "gross_revenue")
     require(catalog, CATALOG, "product_id")
-    orders = source_orders[source_orders["product_id"].isin(catalog["product_id"].dropna())]
-    hours = orders["event_ts"].dt.floor("h").rename("hour_bucket")
-    grouped = orders["gross_revenue"].groupby(hours, sort=True)
+    orders = to_arrow(source_orders[["product_id", "event_ts", "gross_revenue"]])
+    known = pc.is_in(orders["product_id"], value_set=to_arrow(catalog[["product_id"]])["product_id"].drop_null())
+    orders = orders.filter(pc.and_(known, orders["event_ts"].is_valid()))
     # Summed in whole cents: the same revenue whatever the row order.
-    revenue = (orders["gross_revenue"] * 100).round().groupby(hours, sort=True).sum() / 100
-    rollup = pd.DataFrame({"order_count": grouped.size(), "gross_revenue": revenue}).reset_index()
-    return canonical(rollup, HOURLY_ROLLUP)
+    cents = pc.cast(pc.round(pc.multiply(orders["gross_revenue"], 100)), pa.int64())
+    hours = pa.table({"hour_bucket": pc.floor_temporal(orders["event_ts"], unit="hour"), "cents": cents})
+    grouped = hours.group_by("hour_bucket").aggregate([([], "count_all"), ("cents", "sum")]).sort_by("hour_bucket")
+    return from_arrow(
+        pa.table(
+            {
+                "hour_bucket": grouped["hour_bucket"],
+                "order_count": grouped["count_all"],
+                "gross_revenue": pc.divide(pc.cast(grouped["cents_sum"].fill_null(0), pa.float64()), 100),
+            }
+        )
+    )
 
 
 def require(frame: pd.DataFrame, table: Table, *columns: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .console import CommandError, command, describe, err, out, print_json, working
+from .console import CommandError, command, describe, err, out, print_json
 from .sandboxes import opened
 from .server import local_server
 
@@ -46,7 +46,7 @@ def run_demo(
         "episode_id": f"demo-{secrets.token_hex(4)}",
     }
     live = LiveTable(chosen.max_steps, quiet=as_json)
-    with _server(url) as address:
+    with nullcontext(url) if url else local_server(_preload_client) as address:
         from mario_dagster.env.client import MarioEnv
         from mario_dagster.policies.play import play
 
@@ -63,20 +63,9 @@ def run_demo(
     return 0 if report["success"] else 1
 
 
-@contextmanager
-def _server(url: str | None) -> Iterator[str]:
-    """The address of the server to play on; our own one is there for the length of the block."""
-    if url:
-        yield url
-        return
-
-    def preload() -> None:
-        import mario_dagster.env.client  # noqa: F401 - while the server starts, so that both imports overlap
-
-    with ExitStack() as stack:
-        with working("Starting a server on a free port (about 10 seconds)"):
-            address = stack.enter_context(local_server(meanwhile=preload))
-        yield address
+def _preload_client() -> None:
+    """Load the client while the server starts, so that both imports overlap."""
+    import mario_dagster.env.client  # noqa: F401
 
 
 # --- while it is played -----------------------------------------------------------------------------------------------

@@ -7,9 +7,12 @@ end of its log. Processes are ended by the handle they were started with, never 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .console import CommandError
+from .console import CommandError, working
 
 STARTUP_SECONDS = 120.0
 ENDING_SECONDS = 10.0
@@ -47,12 +50,14 @@ def running(
     command: Sequence[str],
     url: str,
     *,
+    saying: str,
     environment: Mapping[str, str] | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The process of a command, from when `url` answers until the block is left.
 
     Args:
+        saying: what is shown while it starts.
         environment: added to this process's own.
         meanwhile: done while the process starts, so that slow imports here overlap with those there.
 
@@ -72,12 +77,27 @@ def running(
                 start_new_session=True,
             )
         try:
-            if meanwhile:
-                meanwhile()
-            _wait(process, url, log)
-            yield process
+            with _ended_by_terminate():
+                with working(saying):
+                    if meanwhile:
+                        meanwhile()
+                    _wait(process, url, log)
+                yield process
         finally:
             end(process)
+
+
+@contextmanager
+def _ended_by_terminate() -> Iterator[None]:
+    """SIGTERM unwinds the block, as Ctrl-C does: without it the child would outlive us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -105,7 +105,7 @@ def show_sandbox(reference: str, as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        print_table(("", report["id"]), ((name, _cell(value)) for name, value in report.items() if name != "id"))
+        print_table(("", sandbox.id), ((name, _cell(value)) for name, value in report.items() if name != "id"))
 
 
 def prune_sandboxes(keep: int | None, older_than_hours: float | None, yes: bool, as_json: bool) -> None:
@@ -147,7 +147,7 @@ def show_grade(reference: str, as_json: bool) -> int:
     if as_json:
         print_json(report)
     else:
-        print_table(("", report["id"]), ((name, _cell(value)) for name, value in report.items() if name != "id"))
+        print_table(("", sandbox.id), ((name, _cell(value)) for name, value in report.items() if name != "id"))
     return 0 if success else 1
 
 

@@ -44,5 +44,6 @@ def local_server(meanwhile: Callable[[], None]) -> Iterator[str]:
     # The package's own module and no script: it is this installation's server, whatever PATH says.
     serve = [sys.executable, "-m", "mario_dagster.cli", "serve"]
     command = [*serve, "--host", host, "--port", str(port), "--log-level", "warning"]
-    with running(command, f"{url}/health", meanwhile=meanwhile):
+    saying = "Starting a server on a free port (about 10 seconds)"
+    with running(command, f"{url}/health", saying=saying, meanwhile=meanwhile):
         yield url

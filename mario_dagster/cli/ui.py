@@ -23,10 +23,8 @@ def run_ui(reference: str, host: str, port: int) -> int:
         port = 0
     port = port or free_port(host)
     url = f"http://{host}:{port}"
-    with (
-        working("Starting the Dagster UI (about 10 seconds)"),
-        running(webserver(host, port), f"{url}/server_info", environment=environment(folder)) as server,
-    ):
+    saying = "Starting the Dagster UI (about 10 seconds)"
+    with running(webserver(host, port), f"{url}/server_info", saying=saying, environment=environment(folder)) as server:
         out().print(f"Dagster UI of {sandbox.id} ({sandbox.task}, seed {sandbox.seed}): {url}/asset-groups")
         err().print("Ctrl-C ends it.")
         try:

@@ -18,7 +18,7 @@ from .actions import COMMIT, Move, Outcome, perform
 from .errors import BadRequest, EpisodeExists, NoEpisode
 from .observation import View, observe, state_fields
 from .options import ResetOptions, episode_id
-from .standing import DoneReason, Standing, standing
+from .standing import DoneReason, Standing, after, standing
 
 if TYPE_CHECKING:
     from mario_dagster.sandbox.grader import Grade
@@ -150,7 +150,7 @@ class Episode:
                         raise _Over
                     line = self._play(move, before)
                     step.record(line, status=line["done_reason"] or "open")
-                return self.reply()
+                return Reply(observe(self._view(after(before, line))))
             except _Over:
                 pass
         over = f"invalid: the episode is over ({before.done_reason}); reset to start another"
@@ -219,8 +219,8 @@ class Episode:
             "mario/actor": ACTOR,
         }
         outcome = perform(self.sandbox, move, now.active_table, tags)
-        after = self._score()
-        reason = self._verdict(move, outcome, score, after, number)
+        scored = self._score()
+        reason = self._verdict(move, outcome, score, scored, number)
         return {
             "kind": "step",
             "step": number,
@@ -233,20 +233,20 @@ class Episode:
             "minutes": move.action.minutes,
             "rows_at_fault": exposed,
             "failing_checks": list(self.sandbox.signals().blocking_failures),
-            **self._paid(move, outcome, now, score, after, reason),
+            **self._paid(move, outcome, now, score, scored, reason),
         }
 
-    def _verdict(self, move: Move, outcome: Outcome, before: float, after: float, number: int) -> DoneReason:
+    def _verdict(self, move: Move, outcome: Outcome, before: float, scored: float, number: int) -> DoneReason:
         """Why the episode is over after this step; empty when it goes on."""
         if move.action_id == COMMIT and outcome.status != "invalid":
             won = outcome.status == "done" and self._truth().score >= self.task.threshold
             return "commit_success" if won else "commit_failure"
-        if reward.collapsed(before, after):
+        if reward.collapsed(before, scored):
             return "quality_collapse"
         return "step_budget_exhausted" if number >= self.task.max_steps else ""
 
     def _paid(
-        self, move: Move, outcome: Outcome, now: Standing, before: float, after: float, reason: DoneReason
+        self, move: Move, outcome: Outcome, now: Standing, before: float, scored: float, reason: DoneReason
     ) -> dict[str, Any]:
         """The reward and the score of a step, and with the last one the truth."""
         ended, success = bool(reason), reason == "commit_success"
@@ -254,7 +254,7 @@ class Episode:
         terms = reward.parts(
             reward.Step(
                 before=before,
-                after=after,
+                after=scored,
                 invalid=outcome.status == "invalid",
                 premature_commit=reason == "commit_failure" and grade is not None and grade.score < self.task.threshold,
                 streak=now.streak_of(move),
@@ -265,7 +265,7 @@ class Episode:
         paid: dict[str, Any] = {
             "reward": reward.total(terms),
             "parts": terms,
-            "score": grade.score if grade else after,
+            "score": grade.score if grade else scored,
             "done": ended,
             "truncated": reason == "step_budget_exhausted",
             "success": success if ended else None,

@@ -88,10 +88,8 @@ def task_named(value: object) -> Task:
     Raises:
         BadRequest: there is none, or it is no name at all.
     """
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    named = isinstance(value, str) or (whole and 0 <= value <= MAX_SEED)  # type: ignore[operator]
     try:
-        return task(value if named else "")
+        return task(value if isinstance(value, str) else _quoted(value))
     except UnknownName as error:
         raise BadRequest(_unknown("task", value, error.choices)) from None
 

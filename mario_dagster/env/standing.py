@@ -74,7 +74,7 @@ def standing(lines: Sequence[Line]) -> Standing:
     first, *steps = lines
     now = _begun(first)
     for line in steps:
-        now = _after(now, line)
+        now = after(now, line)
     return now
 
 
@@ -96,7 +96,8 @@ def _begun(line: Line) -> Standing:
     )
 
 
-def _after(before: Standing, line: Line) -> Standing:
+def after(before: Standing, line: Line) -> Standing:
+    """How it stands one recorded step later."""
     same = before.last_action == line["action"]
     return Standing(
         **{name: getattr(before, name) for name in _FIXED},

@@ -17,9 +17,7 @@ Observation = Mapping[str, Any]
 
 
 class Policy(Protocol):
-    """A player of one episode at a time."""
-
-    name: str
+    """A player of one episode at a time, as `mario_dagster.env.players.player` makes it by name."""
 
     def begin(self, seed: int) -> None:
         """Forget the last episode. `seed` is the player's own, for its random choices."""

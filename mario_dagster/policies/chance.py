@@ -18,8 +18,6 @@ COLUMN_ACTIONS = frozenset(action.id for action in ACTIONS if "target_column" in
 class RandomPolicy:
     """Uniform over the twenty actions; arguments uniform over what the observation names."""
 
-    name = "random"
-
     def __init__(self) -> None:
         self._dice = random.Random(0)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 
 from .base import Move, Observation
 
@@ -20,6 +20,7 @@ CAST_TO_INT, CAST_TO_FLOAT, NORMALISE = 7, 8, 9
 REMOVE_DUPLICATES, DROP_OUTLIERS, RENAME, REORDER = 10, 11, 12, 13
 COMMIT, WORKERS_UP, WORKERS_DOWN, REPLAY, REFRESH = 15, 16, 17, 18, 19
 
+NO_NUMBERS = ("string", "date", "timestamp")
 CASTS = {"int64": CAST_TO_INT, "float64": CAST_TO_FLOAT}
 # UTF-8 that was read as Windows-1252 or Latin-1: a lead byte's letter followed by a continuation byte's.
 GARBLED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]")
@@ -27,6 +28,7 @@ GARBLED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u20
 CULPRIT = re.compile(r"(\w+): (?:\d+ )?(\w+)")
 ORDER = re.compile(r"^contract order: (.+)$", re.MULTILINE)
 TEXT = re.compile(r"^(\w+): string, expected string$", re.MULTILINE)
+EXPECTED = re.compile(r"^(\w+): \w+, expected (\w+)$", re.MULTILINE)
 
 # A plan yields moves, is sent what came of each, and returns the newest observation.
 Plan = Generator[Move, Observation, Observation]
@@ -35,43 +37,43 @@ Plan = Generator[Move, Observation, Observation]
 class HeuristicPolicy:
     """Plays the runbook once, and commits while there is a step left to do it with."""
 
-    name = "heuristic"
-
     def __init__(self) -> None:
-        self._plan: Plan | None = None
+        self.begin(0)
 
     def begin(self, seed: int) -> None:
-        self._plan = None
+        self._plan: Plan | None = None
+        # Column -> type that its contract expects, as told so far.
+        self._types: dict[str, str] = {}
 
     def choose(self, observation: Observation) -> Move:
         if observation["time_budget_remaining"] <= 1:
             return Move(COMMIT)
+        self._types |= _expected_types(observation)
         try:
             if self._plan is None:
-                self._plan = _recovery(observation)
+                self._plan = _recovery(observation, self._types)
                 return next(self._plan)
             return self._plan.send(observation)
         except StopIteration:
             return Move(COMMIT)
 
 
-def _recovery(seen: Observation) -> Plan:
+def _recovery(seen: Observation, types: Mapping[str, str]) -> Plan:
     """The whole runbook: every table once, and those that still fail once more."""
     main, *others = [seen["stage"], *(name for name in seen["table_health"] if name != seen["stage"])]
     seen = yield from _shape(seen)
     seen = yield from _load(seen)
     seen = yield from _shape(seen)
-    seen = yield from _clean(seen)
-    for tables in (others, [main, *others]):
-        for table in tables:
-            seen = yield from _visit(seen, table)
+    seen = yield from _clean(seen, types)
+    for table in (*others, main, *others):
+        seen = yield from _visit(seen, table, types)
     seen = yield from _refresh(seen)
     while seen["resource_level"] > seen["required_resource_level"]:
         seen = yield Move(WORKERS_DOWN)
     return seen
 
 
-def _visit(seen: Observation, table: str) -> Plan:
+def _visit(seen: Observation, table: str, types: Mapping[str, str]) -> Plan:
     """Repair one table if anything is said to be wrong with it; a derived one is computed anew first."""
     if "stale" in _ailments(seen, table):
         seen = yield from _refresh(seen)
@@ -79,7 +81,13 @@ def _visit(seen: Observation, table: str) -> Plan:
         return seen
     seen = yield Move(INSPECT, target_column=table)
     seen = yield from _shape(seen)
-    return (yield from _clean(seen))
+    return (yield from _clean(seen, types))
+
+
+def _expected_types(seen: Observation) -> dict[str, str]:
+    """Types of the active table's columns by its contract, as far as this observation tells them."""
+    told = {column: kinds["expected"] for column, kinds in seen["schema_report"].items()}
+    return {**told, **dict(EXPECTED.findall(str(seen["action_result"])))}
 
 
 def _ailments(seen: Observation, table: str) -> str:
@@ -177,22 +185,20 @@ def _load(seen: Observation) -> Plan:
 # --- one table's rows -------------------------------------------------------------------------------------------------
 
 
-def _clean(seen: Observation) -> Plan:
+def _clean(seen: Observation, types: Mapping[str, str]) -> Plan:
     """Rows of the active table: loaded twice, without a key, out of this world, or with a value lost."""
     if seen["duplicate_rate"]:
         seen = yield Move(REMOVE_DUPLICATES)
-    if (seen["outlier_count"] or seen["missing_rate"]) and not list(_row_faults(seen)):
+    if (seen["outlier_count"] or seen["missing_rate"]) and not list(_row_faults(seen, types)):
         seen = yield Move(VIEW_LOG)
     tried: set[Move] = set()
-    while moves := [move for move in _row_faults(seen) if move not in tried]:
+    while moves := [move for move in _row_faults(seen, types) if move not in tried]:
         tried.add(moves[0])
         seen = yield moves[0]
-        if moves[0].action_id == FILL_MEDIAN and str(seen["action_result"]).startswith("invalid:"):
-            seen = yield Move(FILL_FORWARD, target_column=moves[0].target_column)
     return seen
 
 
-def _row_faults(seen: Observation) -> Iterator[Move]:
+def _row_faults(seen: Observation, types: Mapping[str, str]) -> Iterator[Move]:
     """What to do about the rows that the checks name: keys first, then amounts, then gaps."""
     culprits = _culprits(seen)
     lost = [column for column, reason in culprits if reason == "missing_value"]
@@ -206,7 +212,8 @@ def _row_faults(seen: Observation) -> Iterator[Move]:
     if seen["missing_rate"]:
         for column in lost:
             if column != key:
-                yield Move(FILL_MEDIAN, target_column=column)
+                fill = FILL_FORWARD if types.get(column) in NO_NUMBERS else FILL_MEDIAN
+                yield Move(fill, target_column=column)
 
 
 def _culprits(seen: Observation) -> list[tuple[str, str]]:

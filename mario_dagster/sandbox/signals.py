@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pandas as pd
 import sqlalchemy as sa
 
 from mario_dagster.assets.checks import Check, Evidence, Outcome, checks_for
@@ -96,12 +97,7 @@ def read_signals(world: World, instance: SandboxInstance, task: Task, graph: Any
     checks = [check for check in checks_for(task) if check.kind != "audit"]
     outcomes = {check.name: _evaluated(check, evidence, versions) for check in checks}
     reports = {name: evidence.report(name) for name in evidence.tables}
-    hints = {
-        name: MEMO.get(
-            ("hints", task.slug, name, versions[name]), lambda n=name, f=frame: alias_hints(f, task.table(n))
-        )  # type: ignore[misc]
-        for name, frame in evidence.tables.items()
-    }
+    hints = {name: _hints(task.table(name), frame, versions[name]) for name, frame in evidence.tables.items()}
     failing = {
         table.name: [c.name for c in checks if c.table == table.name and not outcomes[c.name].passed]
         for table in task.tables
@@ -138,6 +134,11 @@ def _evaluated(check: Check, evidence: Evidence, versions: Mapping[str, str]) ->
         feeds = (tuple(evidence.landed.items()), evidence.pending, tuple(evidence.declared.items()))
         key = (tuple(versions.items()), feeds, evidence.stale)
     return MEMO.get(("outcome", evidence.task.slug, check.name, key), lambda: check.evaluate(evidence))
+
+
+def _hints(table: Table, frame: pd.DataFrame, version: str) -> Mapping[str, str]:
+    """Alias hints of a table; made once for each content."""
+    return MEMO.get(("hints", table, version), lambda: alias_hints(frame, table))
 
 
 def table_health(table: Table, report: ContractReport | None) -> float:

@@ -84,6 +84,9 @@ class _PatientConnection(sqlite3.Connection):
     def cursor(self, factory: type[sqlite3.Cursor] = _PatientCursor) -> sqlite3.Cursor:  # type: ignore[override]
         return super().cursor(factory)
 
+    def execute(self, *statement: Any) -> sqlite3.Cursor:
+        return self.cursor().execute(*statement)
+
 
 class Database:
     """One SQLite file: a pooled engine and, per thread, at most one open transaction."""

@@ -87,10 +87,12 @@ class Vault:
         """Table -> (key as text, column) of cells whose value is nowhere any more."""
         found: dict[str, set[tuple[str, str]]] = {}
         cells = self.ledger.cells
-        for cell in cells[cells["lost"].astype(bool)].itertuples():
-            found.setdefault(cell.table, set()).add((cell.key, cell.column))
+        gone = cells[cells["lost"].astype(bool)]
+        for table, key, column in zip(gone["table"], gone["key"], gone["column"], strict=True):
+            found.setdefault(str(table), set()).add((str(key), str(column)))
         return {table: frozenset(cells) for table, cells in found.items()}
 
     @cached_property
     def _truth(self) -> Mapping[str, Any]:
-        return json.loads((self.root / TRUTH_FILE).read_text())
+        truth: Mapping[str, Any] = json.loads((self.root / TRUTH_FILE).read_text())
+        return truth

@@ -1,0 +1,52 @@
+"""Rows arrive that belong to nobody: their reference is a word for "none", or missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mario_dagster.incidents.damage import Damage
+
+from .base import Fault, Stage, every_choice, some, some_rows
+
+# Their keys are a series of their own, beyond whatever other faults number their rows with.
+_APART = 40
+
+
+@dataclass(frozen=True)
+class OrphanRows(Fault):
+    """Copies of genuine rows under new keys that no producer meant to send, such as carts that nobody paid for.
+
+    Args:
+        column: the reference that they lack.
+        words: what may stand there: sentinels of `catalog.marks`, or None for a null.
+        share: of the genuine rows, at least two.
+        least, most: how many different words one incident uses.
+    """
+
+    stage: ClassVar[Stage] = Stage.CELLS
+    table: str
+    column: str
+    words: tuple[str | None, ...]
+    share: tuple[float, float] = (0.01, 0.03)
+    least: int = 1
+    most: int = 2
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        models = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
+        beyond = pc.max(feed.clean[feed.table.key]).as_py() + _APART * feed.size
+        rows = feed.repeat(models, "orphan", self.name, feed.place[models] + 0.25)
+        feed.assign(feed.table.key, rows, pa.array(beyond + np.cumsum(rng.integers(1, 30, size=len(rows)))))
+        words = some(rng, self.words, self.least, self.most)
+        texts = [words[index] for index in every_choice(rng, len(rows), len(words))]
+        feed.put(self.column, rows, texts, self.name)
+        if any(word is not None for word in words):
+            column = feed.column(self.column)
+            cast = {"int64": "cast_to_int", "float64": "cast_to_float"}.get(column.type, "cast_to_string")
+            damage.undo(self.name, self.table, cast, self.column)
+        damage.undo(self.name, self.table, "drop_nulls", self.column)

@@ -1,0 +1,41 @@
+"""Some cells of a column are spelt otherwise than the rest of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mario_dagster.incidents.damage import Damage
+from mario_dagster.incidents.spellings import spell_rows
+
+from .base import Fault, every_choice, some, some_rows
+
+
+@dataclass(frozen=True)
+class SpelledCells(Fault):
+    """A share of a number's or a date's cells carries marks; the others are plain, and the whole column lands as text.
+
+    Args:
+        spellings: as in `SpelledNumbers` or `SpelledMoments`.
+        share: of all rows, at least two.
+        least, most: how many spellings one incident mixes.
+    """
+
+    table: str
+    column: str
+    spellings: tuple[str, ...]
+    share: tuple[float, float] = (0.02, 0.30)
+    least: int = 1
+    most: int = 2
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        column, held = feed.column(self.column), feed.typed(self.column, self.name)
+        said = np.flatnonzero(held.is_valid().to_numpy(zero_copy_only=False))
+        rows = some_rows(rng, said, self.share, least=2)
+        spellings = some(rng, self.spellings, self.least, self.most)
+        texts = spell_rows(held.take(rows), column, spellings, every_choice(rng, len(rows), len(spellings)))
+        feed.put(self.column, rows, texts.to_pylist(), self.name)
+        cast = {"int64": "cast_to_int", "float64": "cast_to_float"}.get(column.type, "cast_to_string")
+        damage.undo(self.name, self.table, cast, self.column)

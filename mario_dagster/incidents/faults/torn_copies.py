@@ -1,0 +1,36 @@
+"""A delivery broke off and began again: some rows stand there twice, the second time half written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from mario_dagster.incidents.damage import RETRY_PLACE, Damage
+
+from .base import Fault, Stage, one, some_rows
+
+
+@dataclass(frozen=True)
+class TornCopies(Fault):
+    """Copies of genuine rows whose last few columns are empty; what is missing there stands in the rows themselves.
+
+    Args:
+        share: of the genuine rows, at least two.
+    """
+
+    stage: ClassVar[Stage] = Stage.DELIVERY
+    table: str
+    share: tuple[float, float] = (0.01, 0.05)
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        models = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
+        rows = feed.repeat(models, "torn", self.name, RETRY_PLACE + len(feed.added) + models / (models.max() + 1))
+        written = [name for name in feed.table.column_names if name != feed.table.key]
+        for row in rows:
+            for name in written[one(rng, range(1, len(written))) :]:
+                feed.assign(name, np.array([row]), pa.nulls(1, feed.columns[name].type))
+        damage.undo(self.name, self.table, "remove_duplicates")

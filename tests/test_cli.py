@@ -1,0 +1,252 @@
+"""The `mario` command as a person or a script uses it: what it prints, what it leaves, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from typer.testing import CliRunner, Result
+
+from mario_dagster.cli.app import app
+from mario_dagster.cli.console import CommandError
+from mario_dagster.cli.processes import running
+
+REPO = Path(__file__).parents[1]
+MARIO = [sys.executable, "-m", "mario_dagster.cli"]
+HEAVY = ("dagster", "openenv", "great_expectations", "pandas", "pyarrow", "numpy", "fastapi", "deltalake")
+
+
+def mario(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+# --- what needs no sandbox --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["tasks"], ["tasks", "--json"], ["demo", "--help"], ["--version"]])
+def test_quick_commands_load_no_engine(arguments: list[str]) -> None:
+    probe = (
+        "import sys\n"
+        "from mario_dagster.cli.app import app\n"
+        f"try: app({arguments!r})\n"
+        "except SystemExit as end: status = end.code\n"
+        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "sys.exit(f'loaded {heavy}' if heavy else status)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_tasks_are_listed_for_people_and_for_scripts() -> None:
+    assert "temporal" in mario("tasks").stdout
+    listed = json.loads(mario("tasks", "--json").stdout)
+    assert {"id": 5, "slug": "temporal", "threshold": 0.82}.items() <= {task["slug"]: task for task in listed}[
+        "temporal"
+    ].items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["grade", "nobody"], "no sandbox 'nobody'"),
+        (["trace", "../../etc"], "is no id"),
+        (["sandboxes", "show", "a/b"], "is no id"),
+        (["sandboxes", "prune"], "--keep"),
+        (["demo", "--task", "tempral"], "did you mean 'temporal'"),
+        (["demo", "--split", "test"], "no split 'test'"),
+        (["demo", "--policy", "oracle-of-delphi"], "no policy 'oracle-of-delphi'"),
+        (["serve", "--log-level", "loud"], "no log level 'loud'"),
+    ],
+)
+def test_a_refusal_is_one_line_and_status_1(arguments: list[str], said: str) -> None:
+    done = mario(*arguments)
+    assert done.exit_code == 1, done.output
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("mario: ")]
+    assert said in line
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("arguments", [["grade"], ["trace"], ["ui"], ["sandboxes", "show"]])
+def test_a_home_without_sandboxes_says_what_makes_one(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARIO_HOME", str(tmp_path / "none"))
+    done = mario(*arguments)
+    assert done.exit_code == 1
+    assert "mario demo" in done.stderr
+    assert json.loads(mario("sandboxes", "list", "--json").stdout) == []
+
+
+def test_a_wrong_command_is_status_2() -> None:
+    assert mario("task").exit_code == 2
+    assert mario("serve", "--port", "70000").exit_code == 2
+
+
+def test_serve_refuses_a_port_that_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = mario("serve", "--port", str(taken.getsockname()[1]))
+    assert done.exit_code == 1
+    assert "--port 0" in done.stderr
+
+
+# --- processes of its own ---------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_dies_at_once_is_told_with_its_last_words() -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no lake in reach')"]
+    with (
+        pytest.raises(CommandError, match=r"status 1.*\n.*no lake in reach"),
+        running(command, "http://127.0.0.1:9/", saying="Starting"),
+    ):
+        pytest.fail("it never answered")
+
+
+def test_a_server_is_ended_with_the_block_that_started_it(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path)]
+    address = f"http://127.0.0.1:{port}/"
+    with pytest.raises(ZeroDivisionError), running(command, address, saying="Starting") as server:
+        assert server.poll() is None
+        raise ZeroDivisionError
+    assert server.poll() is not None
+
+
+# --- a demo, and what it leaves ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("demo-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARIO_HOME", str(root))
+        yield root
+
+
+@pytest.fixture(scope="module")
+def demo(home: Path) -> str:
+    """What `mario demo` printed, in a process of its own with a server of its own."""
+    done = subprocess.run([*MARIO, "demo"], cwd=REPO, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def played(demo: str) -> str:
+    """The id of the sandbox that the demo played in."""
+    found = re.search(r"^sandbox +(\S+)$", demo, re.MULTILINE)
+    assert found, demo
+    return found.group(1)
+
+
+def test_demo_shows_every_step_and_how_to_look_inside(demo: str) -> None:
+    steps = re.findall(r"^ *(\d+)  \S.* (\d+) red (\d+) green", demo, re.MULTILINE)
+    assert [int(number) for number, _, _ in steps] == list(range(len(steps)))
+    assert int(steps[0][1]) > 0
+    assert int(steps[-1][1]) == 0
+    assert re.search(r"^published +score 0\.\d+", demo, re.MULTILINE)
+    assert re.search(r"source_orders \(\d+ rows\), catalog \(\d+ rows\), hourly_rollup \(\d+ rows\)", demo)
+    assert demo.rstrip().endswith("ui latest")
+
+
+def test_demo_plays_a_held_out_incident_and_does_not_say_so_before_it_is_over(home: Path, demo: str) -> None:
+    begun, _, over = demo.partition("commit_changes")
+    assert "heldout_" not in begun
+    assert "heldout_" in over
+
+
+def test_the_sandbox_is_listed_shown_and_graded(home: Path, played: str) -> None:
+    (listed,) = json.loads(mario("sandboxes", "list", "--json").stdout)
+    assert (listed["id"], listed["status"], listed["split"]) == (played, "commit_success", "eval")
+    assert played in mario("sandboxes", "list").stdout
+    shown = json.loads(mario("sandboxes", "show", "--json").stdout)
+    assert shown["commit_ready"]
+    assert shown["failing_checks"] == []
+    done = mario("grade", played, "--json")
+    grade = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert grade["success"]
+    assert grade["score"] >= grade["threshold"]
+    assert set(grade["tables"]) == {"source_orders", "catalog", "hourly_rollup"}
+
+
+def test_the_trace_is_the_play(home: Path, demo: str, played: str) -> None:
+    lines = json.loads(mario("trace", "latest", "--json").stdout)
+    assert lines[0]["kind"] == "reset"
+    assert [line["step"] for line in lines[1:]] == list(range(1, len(lines)))
+    assert lines[-1]["name"] == "commit_changes"
+    table = mario("trace", played).stdout
+    assert all(line["name"] in table for line in lines[1:])
+
+
+def test_an_incident_nobody_repaired_grades_below_and_is_status_1(home: Path) -> None:
+    from mario_dagster.sandbox.home import Home
+    from mario_dagster.sandbox.sandbox import Sandbox
+
+    with Sandbox.create("temporal", split="train", seed=1, home=Home(home)) as sandbox:
+        broken = sandbox.id
+    done = mario("grade", broken, "--json")
+    assert done.exit_code == 1
+    assert not json.loads(done.stdout)["success"]
+    shown = mario("sandboxes", "show", broken)
+    assert shown.exit_code == 0
+    assert "every_batch_is_loaded" in shown.stdout
+    assert mario("sandboxes", "prune", "--keep", "0", "--older-than", "1").exit_code == 1
+    assert json.loads(mario("sandboxes", "prune", "--keep", "5", "--yes", "--json").stdout) == {"deleted": []}
+    Home(home).remove(broken)
+
+
+def test_ui_opens_dagster_on_the_sandbox_and_leaves_nothing_running(home: Path, played: str) -> None:
+    command = [*MARIO, "ui", "latest", "--port", "0"]
+    process = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        address = re.search(r"http://\S+?(?=/asset-groups)", line)
+        assert address, line
+        assert played in line
+        asked = "{ runsOrError { ... on Runs { results { tags { key value } } } } }"
+        runs = graphql(address.group(), asked)["runsOrError"]["results"]
+        tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in runs]
+        assert {"mario/action": "commit_changes", "mario/episode": played}.items() <= tags[0].items()
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+
+
+def graphql(address: str, query: str) -> dict[str, Any]:
+    body = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(f"{address}/graphql", body, {"Content-Type": "application/json"})
+    for _ in range(50):
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as reply:
+            answer: dict[str, Any] = json.load(reply)
+        if answer.get("data"):
+            return answer["data"]
+        time.sleep(0.2)
+    raise AssertionError(answer)
+
+
+def test_pruning_takes_the_sandbox_and_its_truth(home: Path, played: str) -> None:
+    assert json.loads(mario("sandboxes", "prune", "--keep", "0", "--yes", "--json").stdout)["deleted"] == [played]
+    assert not (home / played).exists()
+    assert not list(home.rglob(f"*{played}*"))
+    assert mario("grade", played).exit_code == 1

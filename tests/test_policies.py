@@ -1,0 +1,164 @@
+"""Policies play what anyone could play: observations in, public actions out, and nothing beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from mario_dagster.env.actions import ACTIONS, Move
+from mario_dagster.env.environment import MarioEnvironment
+from mario_dagster.env.models import MarioAction, MarioObservation
+from mario_dagster.env.players import player
+from mario_dagster.policies.chance import RandomPolicy
+from mario_dagster.policies.heuristic import HeuristicPolicy, _culprits, _in_contract_order, _looks_garbled
+from mario_dagster.policies.play import Played, Turn, play
+
+# What the heuristic may look at. Neither labels of the incident nor scores are among it.
+SIGHTS = {
+    "action_result",
+    "available_actions",
+    "column_alias_hints",
+    "dependency_health_summary",
+    "downstream_stale",
+    "duplicate_rate",
+    "format_issues",
+    "metadata",
+    "missing_rate",
+    "observed_columns",
+    "outlier_count",
+    "pending_batches",
+    "recent_errors",
+    "required_resource_level",
+    "resource_level",
+    "schema_report",
+    "stage",
+    "table_health",
+    "time_budget_remaining",
+}
+
+
+class Blinkered(HeuristicPolicy):
+    """The heuristic, unable to see anything but `SIGHTS`."""
+
+    def choose(self, observation: Mapping[str, Any]) -> Move:
+        return super().choose({name: observation[name] for name in SIGHTS})
+
+
+@pytest.fixture
+def environment() -> Iterator[MarioEnvironment]:
+    environment = MarioEnvironment()
+    yield environment
+    environment.close()
+
+
+def recover(environment: MarioEnvironment, policy: Any, split: str, profile: str, seed: int = 1) -> Played:
+    return play(environment, policy, task="temporal", split=split, profile=profile, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("split", "profile"),
+    [
+        ("train", "temporal_rollup_backfill_incident"),
+        ("train", "late_correction_backpressure_incident"),
+        ("eval", "heldout_temporal_schema_extension_family"),
+    ],
+)
+def test_the_heuristic_recovers_from_what_its_signals_show(
+    environment: MarioEnvironment, split: str, profile: str
+) -> None:
+    played = recover(environment, Blinkered(), split, profile)
+    assert played.succeeded, (played.done_reason, [str(turn.move) for turn in played.turns])
+    refused = [turn for turn in played.turns[1:] if str(turn.observation["action_result"]).startswith("invalid:")]
+    assert not refused
+    assert played.last.observation["current_score"] > played.turns[0].observation["current_score"]
+
+
+def test_equal_episodes_are_played_alike_and_turns_are_told_as_they_happen(environment: MarioEnvironment) -> None:
+    told: list[Turn] = []
+    first = recover(environment, HeuristicPolicy(), "train", "schema_evolution_backfill_recovery")
+    second = play(
+        environment,
+        HeuristicPolicy(),
+        on_turn=told.append,
+        task="temporal",
+        split="train",
+        profile="schema_evolution_backfill_recovery",
+        seed=1,
+    )
+    assert [turn.move for turn in first.turns] == [turn.move for turn in second.turns]
+    assert tuple(told) == second.turns
+    assert second.steps == len(told) - 1
+    assert second.total_reward == pytest.approx(first.total_reward)
+
+
+def test_the_random_player_always_sends_what_the_wire_takes_and_rarely_what_helps(
+    environment: MarioEnvironment,
+) -> None:
+    played = play(environment, player("random"), policy_seed=3, task="temporal", split="train", seed=1)
+    assert played.last.done
+    assert not played.succeeded
+    observation = played.turns[0].observation
+    for seed in range(200):
+        policy = RandomPolicy()
+        policy.begin(seed)
+        MarioAction(**policy.choose(observation).to_dict())
+
+
+def test_the_random_player_is_uniform_and_repeats_itself_from_a_seed() -> None:
+    observation = MarioObservation(observed_columns=["a", "b"], table_health={"t": 1.0}).model_dump()
+
+    def moves(seed: int) -> list[Move]:
+        policy = RandomPolicy()
+        policy.begin(seed)
+        return [policy.choose(observation) for _ in range(400)]
+
+    assert moves(1) == moves(1)
+    assert moves(1) != moves(2)
+    assert {move.action_id for move in moves(1)} == {action.id for action in ACTIONS}
+
+
+def test_players_are_found_by_name() -> None:
+    assert isinstance(player("heuristic"), HeuristicPolicy)
+    assert isinstance(player("random"), RandomPolicy)
+
+
+# --- how the heuristic reads ------------------------------------------------------------------------------------------
+
+
+def test_culprits_are_the_active_tables_own() -> None:
+    seen = {
+        "stage": "orders",
+        "observed_columns": ["quantity", "event_ts", "check", "orders"],
+        "recent_errors": [
+            "orders: check amounts_are_plausible failed: quantity: 3 outlier; event_ts: wrong_type",
+            "catalog: check prices_are_plausible failed: quantity: 2 out_of_range",
+            "run nightly failed at orders: quantity: 9 nonsense",
+        ],
+        "action_result": "orders: check orders_have_no_gaps failed: quantity: 4 missing_value; gone: missing_column",
+    }
+    assert _culprits(seen) == [("quantity", "outlier"), ("event_ts", "wrong_type"), ("quantity", "missing_value")]
+
+
+def test_columns_are_ordered_by_the_contract_with_strangers_last() -> None:
+    inspected = "table t, 3 rows, key a\nb: int64, expected int64\ncontract order: a, b, c"
+    assert _in_contract_order(["x", "c", "b", "y", "a"], inspected) == ("a", "b", "c", "x", "y")
+    assert _in_contract_order(["x", "b"], "no schema here") == ("x", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "garbled"),
+    [
+        ("Café", False),
+        ("CafÃ©", True),
+        ("CafÃƒÂ©", True),
+        ("Ölkanne", False),
+        ("\u00c3\u2013lkanne", True),
+        ("two  blanks", True),
+    ],
+)
+def test_garbled_letters_are_told_from_letters_beyond_ascii(text: str, garbled: bool) -> None:
+    import json
+
+    assert _looks_garbled(json.dumps([{"name": "plain"}, {"name": text}]), "name") is garbled
