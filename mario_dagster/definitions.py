@@ -10,19 +10,21 @@ from typing import Any
 
 import dagster as dg
 
-from mario_dagster.assets import temporal
+from mario_dagster.assets import incremental, referential, temporal
 from mario_dagster.assets.jobs import jobs_of, schedule_of
 from mario_dagster.assets.pipeline import LakeIOManager, Pipeline
 from mario_dagster.assets.publish import published_assets
 from mario_dagster.assets.sources import landing_sensor
 from mario_dagster.catalog import Task
 from mario_dagster.sandbox.grade_check import grade_check
+from mario_dagster.sandbox.injection import injection_jobs
 
 
 @cache
 def pipelines() -> dict[str, Pipeline]:
     """Every task's pipeline, by slug."""
-    return {pipeline.task.slug: pipeline for pipeline in (temporal.PIPELINE,)}
+    built = (referential.PIPELINE, incremental.PIPELINE, temporal.PIPELINE)
+    return {pipeline.task.slug: pipeline for pipeline in built}
 
 
 @cache
@@ -36,7 +38,7 @@ def definitions() -> dg.Definitions:
     for pipeline in pipelines().values():
         assets += [*pipeline.assets, published_assets(pipeline.task)]
         checks += [*pipeline.checks, grade_check(pipeline.task)]
-        jobs += jobs_of(pipeline)
+        jobs += [*jobs_of(pipeline), *injection_jobs(pipeline.task)]
         schedules.append(schedule_of(pipeline))
         sensors.append(landing_sensor(pipeline.task))
     return dg.Definitions(
@@ -46,6 +48,8 @@ def definitions() -> dg.Definitions:
         schedules=schedules,
         sensors=sensors,
         resources={"lake": LakeIOManager()},
+        # A step is milliseconds of pandas; a process for each would cost seconds.
+        executor=dg.in_process_executor,
     )
 
 

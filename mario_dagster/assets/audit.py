@@ -58,9 +58,17 @@ class Rollup:
 
 
 _PRODUCTS: Mapping[tuple[str, str], Product] = {
+    ("incremental", "orders"): Product("revenue", "quantity", "product_id", "unit_price"),
     ("temporal", "source_orders"): Product("gross_revenue", "quantity", "product_id", "unit_price"),
 }
+# Derived tables that hold a total for each row of their first upstream table, from that row's count and price.
+_TOTALS: Mapping[tuple[str, str], Product] = {
+    ("referential", "order_totals"): Product("total_price", "quantity", "product_id", "unit_price"),
+}
 _ROLLUPS: Mapping[tuple[str, str], Rollup] = {
+    ("incremental", "daily_summary"): Rollup(
+        "order_count", "total_revenue", amount="revenue", moment="event_ts", every="D", via="product_id"
+    ),
     ("temporal", "hourly_rollup"): Rollup(
         "order_count", "gross_revenue", amount="gross_revenue", moment="event_ts", every="h", via="product_id"
     ),
@@ -112,6 +120,7 @@ def _suite(evidence: Evidence, table: Table, frame: pd.DataFrame) -> Any:
     import great_expectations.expectations as gxe
 
     expected = [*_declared(gxe, evidence, table), *_sets(gxe, evidence, table), *_rollup(gxe, evidence, table)]
+    expected += _totals(gxe, evidence, table)
     product = _PRODUCTS.get((evidence.task.slug, table.name))
     if product is not None:
         frame[GAP] = _gaps(evidence, table, frame, product)
@@ -152,12 +161,27 @@ def _rollup(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
     other, _, key = str(source.column(rollup.via).references).partition(".")
     rows = rows[rows[rollup.via].isin(_known(evidence, other, key))]
     moments = rows[rollup.moment].dt.floor(rollup.every)
+    if table.column(table.key).type == "date":
+        moments = moments.dt.date
     revenue, first, last, keys = float(rows[rollup.amount].sum()), moments.min(), moments.max(), moments.nunique()
     yield gxe.ExpectColumnUniqueValueCountToBeBetween(column=table.key, min_value=keys, max_value=keys)
     yield gxe.ExpectColumnSumToBeBetween(column=rollup.count, min_value=len(rows), max_value=len(rows))
     yield gxe.ExpectColumnSumToBeBetween(column=rollup.total, min_value=revenue - CENT, max_value=revenue + CENT)
     yield gxe.ExpectColumnMinToBeBetween(column=table.key, min_value=first, max_value=first)
     yield gxe.ExpectColumnMaxToBeBetween(column=table.key, min_value=last, max_value=last)
+
+
+def _totals(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
+    """A total for every row that has a price, and together what price times quantity comes to."""
+    product = _TOTALS.get((evidence.task.slug, table.name))
+    if product is None:
+        return
+    source = evidence.task.table(table.upstream[0])
+    due = _due(evidence, source, _plain(evidence.tables[source.name], source), product).dropna()
+    rows, least, most = len(due), float(due.sum()) - CENT, float(due.sum()) + CENT
+    yield gxe.ExpectTableRowCountToEqual(value=rows)
+    yield gxe.ExpectColumnUniqueValueCountToBeBetween(column=table.key, min_value=rows, max_value=rows)
+    yield gxe.ExpectColumnSumToBeBetween(column=product.total, min_value=least, max_value=most)
 
 
 def _known(evidence: Evidence, table: str, key: str) -> list[Any]:
@@ -167,10 +191,14 @@ def _known(evidence: Evidence, table: str, key: str) -> list[Any]:
 
 def _gaps(evidence: Evidence, table: Table, frame: pd.DataFrame, product: Product) -> pd.Series:
     """How far each row's total is from its price times quantity; nothing where the price is not known."""
+    return (frame[product.total] - _due(evidence, table, frame, product)).abs().round(4)
+
+
+def _due(evidence: Evidence, table: Table, frame: pd.DataFrame, product: Product) -> pd.Series:
+    """Each row's price times quantity; nothing where the price is not known."""
     other, _, key = str(table.column(product.via).references).partition(".")
     prices = _plain(evidence.tables[other], evidence.task.table(other)).drop_duplicates(key).set_index(key)
-    price = frame[product.via].map(prices[product.price])
-    return (frame[product.total] - (frame[product.count] * price)).abs().round(4)
+    return frame[product.count] * frame[product.via].map(prices[product.price])
 
 
 def _plain(frame: pd.DataFrame, table: Table) -> pd.DataFrame:

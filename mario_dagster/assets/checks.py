@@ -113,12 +113,21 @@ class Check:
 
 # What a table's rows, times, amounts and recomputation are called in the names of facts; by default after the table.
 _NAMES: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("referential", "orders"): {"times": "order_dates", "amounts": "quantities"},
+    ("referential", "customers"): {"amounts": "ages"},
+    ("referential", "products"): {"amounts": "prices"},
+    ("referential", "order_totals"): {"reconciles": "totals_match_price_times_quantity"},
+    ("incremental", "orders"): {"times": "event_times", "amounts": "amounts"},
+    ("incremental", "products"): {"amounts": "prices"},
+    ("incremental", "daily_summary"): {"whole": "summary"},
     ("temporal", "source_orders"): {"rows": "orders", "times": "event_times", "amounts": "amounts"},
     ("temporal", "catalog"): {"rows": "products", "amounts": "prices"},
     ("temporal", "hourly_rollup"): {"whole": "rollup"},
 }
 # What a derived table is recomputed with, from its upstream tables in order.
 _TRANSFORMS: Mapping[tuple[str, str], Callable[..., pd.DataFrame]] = {
+    ("referential", "order_totals"): transforms.order_totals,
+    ("incremental", "daily_summary"): transforms.daily_summary,
     ("temporal", "hourly_rollup"): transforms.hourly_rollup,
 }
 
@@ -169,7 +178,8 @@ def _pipeline_checks(task: Task) -> Iterable[Check]:
         yield wide("every_batch_is_loaded", task.batched_table, find=_loaded, description=landed)
     for table in task.derived_tables:
         if (task.slug, table.name) in _TRANSFORMS:
-            name, total = f"{_names(task, table)['whole']}_reconciles_with_source", " and ".join(table.upstream)
+            names, total = _names(task, table), " and ".join(table.upstream)
+            name = names.get("reconciles", f"{names['whole']}_reconciles_with_source")
             yield wide(name, table, find=_reconciles, description=f"{table.name} is what {total} add up to.")
     if task.derived_tables:
         newer = "No derived table is older than what it is computed from."

@@ -52,13 +52,13 @@ class LakeIOManager(dg.IOManager):
     """Stores `Write`s in the world of the instance that runs the asset, and reads tables back as frames."""
 
     def handle_output(self, context: dg.OutputContext, obj: Write | Mapping[str, Write]) -> None:
-        world = world_of(context.step_context.instance)
+        world = world_of(context.step_context.instance, context.asset_key.path[0])
         parts = [(None, obj)] if isinstance(obj, Write) else list(obj.items())
         for partition, write in parts:
             world.lake.write(lake_name(context.asset_key, partition), write.frame, write.note)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        world = world_of(context.step_context.instance)
+        world = world_of(context.step_context.instance, context.asset_key.path[0])
         return world.lake.read(lake_name(context.asset_key)).frame
 
 
@@ -117,7 +117,7 @@ def _landed_asset(task: Task, table: Table) -> dg.AssetsDefinition:
         **options,
     )
     def landed_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
-        world = world_of(context.instance)
+        world = world_of(context.instance, task.slug)
         batches = list(context.partition_keys) if table.batched else [SNAPSHOT]
         if table.batched:
             require_workers(context.instance, world, task, batches)
@@ -149,7 +149,7 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
         check_specs=_specs(task, facts),
     )
     def table_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
-        world = world_of(context.instance)
+        world = world_of(context.instance, task.slug)
         repair = _requested(context)
         if repair is None:
             write = loaded(world, task, table, context.run.run_id)
@@ -175,7 +175,7 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
         check_specs=_specs(task, facts),
     )
     def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]
-        world = world_of(context.instance)
+        world = world_of(context.instance, task.slug)
         repair = _requested(context)
         if repair is None:
             write = derived(world, task, table, transform, inputs, context.run.run_id)
@@ -238,7 +238,7 @@ def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDe
 
     @dg.multi_asset_check(specs=specs, can_subset=True, name=f"{task.slug}__{table.name}_gate")
     def gate(context: dg.AssetCheckExecutionContext) -> Any:
-        world = world_of(context.instance)
+        world = world_of(context.instance, task.slug)
         evidence = gather(world, task, backlog(world, context.instance, task), stale_tables(world, task))
         for selected in sorted(context.selected_asset_check_keys, key=lambda each: each.name):
             if selected.name == fit:

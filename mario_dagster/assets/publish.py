@@ -89,7 +89,7 @@ def published_assets(task: Task) -> dg.AssetsDefinition:
         can_subset=False,
     )
     def publish_tables(context: dg.AssetExecutionContext) -> object:
-        world = world_of(context.instance)
+        world = world_of(context.instance, task.slug)
         release = publish(world, task, context.run.run_id)
         for name in task.table_names:
             yield dg.MaterializeResult(

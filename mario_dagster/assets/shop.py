@@ -265,5 +265,7 @@ def _world_of(module: str) -> World:
 WORLDS: dict[str, World] = {
     "ingestion": _world_of("shop_ingestion"),
     "events": _world_of("shop_events"),
+    "referential": _world_of("shop_referential"),
+    "incremental": _world_of("shop_incremental"),
     "temporal": temporal_day,
 }

@@ -70,7 +70,7 @@ def landing_sensor(task: Task) -> dg.SensorDefinition:
         description="Names a partition for each batch that lands and has it loaded. Stands still in a sandbox.",
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        world = world_of(context.instance)
+        world = world_of(context.instance, task.slug)
         if (world.root / SANDBOX_FILE).exists():
             return dg.SkipReason("an episode is played here: whoever plays it decides what is loaded")
         manifest = world.landing.manifest()

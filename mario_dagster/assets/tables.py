@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date
 
 import pandas as pd
 
@@ -178,7 +178,7 @@ def _write(frame: pd.DataFrame, before: Note, run_id: str, **changes: object) ->
 
 
 def _spell(value: object, pattern: str) -> str:
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # a datetime is one too
         return value.strftime(pattern)
     number = float(value)  # type: ignore[arg-type]
     return pattern.format(value=value, cents=round(number * 100))

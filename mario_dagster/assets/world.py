@@ -67,11 +67,14 @@ def world_at(root: Path) -> World:
         return _WORLDS[root]
 
 
-def world_of(instance: dg.DagsterInstance) -> World:
-    """The world that a Dagster instance belongs to.
+def world_of(instance: dg.DagsterInstance, task: str) -> World:
+    """The world that a task's assets live in, on a Dagster instance.
 
-    A sandbox's own Dagster home decides; then `MARIO_SANDBOX`; else (`dagster dev` in a fresh checkout) a world of its
-    own inside the Dagster home.
+    A sandbox's own Dagster home decides; then `MARIO_SANDBOX`; else (`dagster dev` in a fresh checkout) a world for each
+    task inside the Dagster home.
+
+    Args:
+        task: the task's slug, the first part of its asset keys.
     """
     home = Path(instance.root_directory)
     if (home.parent / SANDBOX_FILE).exists():
@@ -81,7 +84,7 @@ def world_of(instance: dg.DagsterInstance) -> World:
         if not (Path(named) / SANDBOX_FILE).exists():
             raise FileNotFoundError(f"{SANDBOX_VARIABLE}={named} is no sandbox: it holds no {SANDBOX_FILE}")
         return world_at(Path(named))
-    return world_at(home / "mario")
+    return world_at(home / "mario" / task)
 
 
 def lake_name(key: dg.AssetKey, partition: str | None = None) -> str:

@@ -10,6 +10,9 @@ import logging
 from functools import cache
 from importlib import metadata
 
+from .events import EVENTS
+from .incremental import INCREMENTAL
+from .ingestion import INGESTION
 from .model import (
     FEEDBACKS,
     MAX_WORKERS,
@@ -26,6 +29,7 @@ from .model import (
     UnknownName,
     required_workers,
 )
+from .referential import REFERENTIAL
 from .temporal import TEMPORAL
 
 __all__ = [
@@ -48,7 +52,7 @@ __all__ = [
 ]
 
 ENTRY_POINT = "mario_dagster.tasks"
-BUILT_IN: tuple[Task, ...] = (TEMPORAL,)
+BUILT_IN: tuple[Task, ...] = (INGESTION, EVENTS, REFERENTIAL, INCREMENTAL, TEMPORAL)
 
 
 @cache

@@ -52,4 +52,7 @@ DATE_SPELLINGS: Mapping[str, str] = {
     "dot_day_first": "%d.%m.%Y",
     "compact": "%Y%m%d",
     "month_name": "%d %b %Y",
+    # A date as the midnight that it begins with, where it was written: the calendar date counts, not the moment.
+    "iso_offset": "%Y-%m-%dT%H:%M:%S%z",
+    "compact_utc": "%Y%m%dT%H%M%SZ",
 }

@@ -33,11 +33,15 @@ def run_demo(
     """Play it; status 0 when it was published at or above the threshold."""
     from mario_dagster.catalog import SPLITS, UnknownName
     from mario_dagster.catalog import task as find_task
+    from mario_dagster.env.errors import NoPlayer
     from mario_dagster.env.players import player as find_player
 
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
-    player, chosen = find_player(policy), find_task(task)
+    try:
+        player, chosen = find_player(policy), find_task(task)
+    except NoPlayer as error:
+        raise CommandError(str(error)) from None
     options: dict[str, Any] = {
         "task": chosen.slug,
         "split": split,
@@ -145,6 +149,7 @@ def _report(options: Mapping[str, Any], played: Played, threshold: float, *, her
     last = played.last.observation
     return {
         **options,
+        "profile": last["scenario_profile"],
         "steps": played.steps,
         "done_reason": played.done_reason,
         "success": played.succeeded,
@@ -180,5 +185,6 @@ def _print_summary(report: Mapping[str, Any]) -> None:
         out().print(f"runs         {report['dagster_runs']} in Dagster's event log", markup=False)
     if report["failing_checks"]:
         out().print(f"still red    {', '.join(report['failing_checks'])}", markup=False)
+    out().print(f"incident     {report['profile']} ({report['split']}, seed {report['seed']})", markup=False)
     out().print(f"sandbox      {report['episode_id']}", markup=False)
     out().print(f"look inside  {command('ui latest')}", markup=False)

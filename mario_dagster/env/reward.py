@@ -34,7 +34,7 @@ class Step:
         premature_commit: the step was a commit with a score below the task's threshold.
         streak: how many times in a row this very action has been played, this one included.
         ended: the episode is over after this step.
-        success: it ended well: published, at or above the threshold.
+        success: it ended well: published, at or above the threshold; so neither invalid nor premature.
     """
 
     before: float

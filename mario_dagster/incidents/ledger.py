@@ -22,7 +22,8 @@ class Ledger:
 
     Args:
         cells: values of genuine rows that were respelt or overwritten; `lost` where the value is nowhere any more.
-        rows_added: rows that no producer meant to send: `retried` copies, `bogus` rows, `trailer` lines (no key).
+        rows_added: rows that no producer meant to send: `retried` and `torn` copies, `bogus` rows,
+            `trailer` lines (no key).
         columns: columns that landed under another name, type or position, or (no `column`) that the contract lacks.
         repairs: what undoes it, by the fault that made it necessary.
     """

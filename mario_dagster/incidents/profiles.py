@@ -15,10 +15,16 @@ from mario_dagster import catalog
 from mario_dagster.catalog import SPLITS, Profile, Split, UnknownName
 from mario_dagster.randomness import stream
 
-from .families import temporal
+from .families import events, incremental, ingestion, referential, temporal
 
 ENTRY_POINT = "mario_dagster.profiles"
-BUILT_IN: tuple[Profile, ...] = (*temporal.PROFILES,)
+BUILT_IN: tuple[Profile, ...] = (
+    *ingestion.PROFILES,
+    *events.PROFILES,
+    *referential.PROFILES,
+    *incremental.PROFILES,
+    *temporal.PROFILES,
+)
 
 
 def profiles(task: object = None, split: str | None = None) -> tuple[Profile, ...]:

@@ -86,7 +86,8 @@ def _seconds(values: pa.Array) -> pa.Array:
 def _moments(values: pa.Array, spelling: str) -> pa.Array:
     name, _, offset = spelling.partition(" ")
     if pa.types.is_date(values.type):
-        return pc.strftime(values, DATE_SPELLINGS[name])
+        written = pc.strftime(values.cast(pa.timestamp("s")), DATE_SPELLINGS[name].removesuffix("%z"))
+        return pc.binary_join_element_wise(written, offset, "") if name == OFFSET_SPELLING else written
     if name == OFFSET_SPELLING:
         shifted = pc.add(_seconds(values), pa.scalar(_offset_seconds(offset), pa.duration("s")))
         return pc.binary_join_element_wise(pc.strftime(shifted, "%Y-%m-%dT%H:%M:%S"), offset, "")

@@ -83,7 +83,7 @@ def _strike(incident: Incident, task: Task, world: World, instance: SandboxInsta
         _run(instance, task, "refresh", tags)
         # The wrong arithmetic was rolled back at once; what the release did to names and spellings is still live.
         world.set_deploys({name: replace(deploy, scale={}) for name, deploy in incident.deploys.items()})
-    manifest = world.landing.deliver(_redelivery(incident, task))
+    manifest = world.landing.deliver(redelivery(incident, task))
     register_batches(instance, task, manifest)
     if task.pool:
         instance.event_log_storage.set_concurrency_slots(task.pool, incident.workers)
@@ -92,7 +92,7 @@ def _strike(incident: Incident, task: Task, world: World, instance: SandboxInsta
         _run(instance, task, "replay", {**tags, "dagster/partition": incident.pending[0]})
 
 
-def _redelivery(incident: Incident, task: Task) -> Drop:
+def redelivery(incident: Incident, task: Task) -> Drop:
     """The whole day's feeds once more, as the producer sends them after its redeploy."""
     landed_at = {batch.name: batch.landed_at for batch in incident.clean.batches}
     parcels = {}

@@ -24,7 +24,7 @@ def grade_check(task: Task) -> dg.AssetChecksDefinition:
         description=f"How near the pipeline is to one where nothing went wrong; {task.threshold} is success.",
     )
     def grade(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        world = world_of(context.instance)
+        world = world_of(context.instance, task.slug)
         vault = vault_of(world.root)
         if vault is None:
             return dg.AssetCheckResult(passed=True, description="no incident has struck here: nothing to grade")

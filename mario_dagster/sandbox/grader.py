@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.assets.frames import ARROW, column_type, to_arrow
+from mario_dagster.assets.transforms import order_totals
 from mario_dagster.catalog import Column, Table, Task
 
 TABLE_WEIGHTS: Mapping[str, float] = {"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30}
@@ -238,6 +239,66 @@ def rows_of(table: pa.Table) -> int:
 # --- a task's objectives ----------------------------------------------------------------------------------------------
 
 
+def referential_objectives(
+    task: Task,
+    tables: Mapping[str, pd.DataFrame],
+    truth: Truth,
+    state: PipelineState,
+    scores: Mapping[str, float],
+) -> dict[str, float]:
+    """Task 3's parts of the score, each 0 to 1.
+
+    Weighted they are quality × (0.30 + 0.70 × share of right totals): three parts share the first term, the last part
+    is the whole second one, so that right totals of wrong tables, and wrong totals of right ones, are worth little.
+    """
+    quality = 0.50 * scores["orders"] + 0.30 * scores["customers"] + 0.20 * scores["products"]
+    totals = same_rows(task.table("order_totals"), tables.get("order_totals"), _due_totals(task, tables, truth))
+    return {
+        "orders_quality": scores["orders"],
+        "customers_quality": scores["customers"],
+        "products_quality": scores["products"],
+        "dependency_consistency": quality * totals,
+    }
+
+
+def _due_totals(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth) -> pd.DataFrame:
+    """The totals that are right: the twin's, but of an order whose quantity is lost, what its plausible stand-in makes."""
+    orders, twin = task.table("orders"), truth.tables["orders"]
+    gone = [key for key, name in truth.lost.get(orders.name, ()) if name == "quantity"]
+    pairs = align(orders, to_arrow(tables.get(orders.name, pd.DataFrame())), to_arrow(twin)) if gone else None
+    if pairs is None or "quantity" not in pairs.held.column_names:
+        return truth.tables["order_totals"]
+    keys, values = pairs.true.column(orders.key), pairs.held.column("quantity")
+    fits = plausible_cells(values, to_arrow(twin).column("quantity"), orders.column("quantity"))
+    fits = pc.and_(fits, pc.is_in(pc.cast(keys, pa.string()), value_set=pa.array(gone)))
+    filled = dict(zip(keys.filter(fits).to_pylist(), values.filter(fits).to_pylist(), strict=True))
+    quantity = [filled.get(key, value) for key, value in zip(twin[orders.key], twin["quantity"], strict=True)]
+    right = twin.assign(quantity=pd.Series(quantity, dtype=ARROW["int64"], index=twin.index))
+    return order_totals(right, truth.tables["products"])
+
+
+def incremental_objectives(
+    task: Task,
+    tables: Mapping[str, pd.DataFrame],
+    truth: Truth,
+    state: PipelineState,
+    scores: Mapping[str, float],
+) -> dict[str, float]:
+    """Task 4's parts of the score, each 0 to 1."""
+    fresh = max(0.0, 1.0 - state.lag_minutes / 180.0)
+    short = state.pending > 0 and state.workers < state.required_workers
+    surplus = max(0, state.workers - state.required_workers)
+    return {
+        "data_quality": (0.4 * scores["orders"] + 0.2 * scores["products"] + 0.2 * scores["daily_summary"]) / 0.8,
+        "freshness": fresh / 2 if state.stale else fresh,
+        "backlog": backfill(state),
+        "resources": 0.2 if short else max(0.6, 1.0 - 0.15 * surplus),
+        "summary_consistency": same_rows(
+            task.table("daily_summary"), tables.get("daily_summary"), truth.tables["daily_summary"]
+        ),
+    }
+
+
 def temporal_objectives(
     task: Task,
     tables: Mapping[str, pd.DataFrame],
@@ -313,4 +374,8 @@ def _present(keys: pa.ChunkedArray | pa.Array, held: pa.Table, table: Table) -> 
 
 
 Objectives = Callable[[Task, Mapping[str, pd.DataFrame], Truth, PipelineState, Mapping[str, float]], dict[str, float]]
-OBJECTIVES: dict[str, Objectives] = {"temporal": temporal_objectives}
+OBJECTIVES: dict[str, Objectives] = {
+    "referential": referential_objectives,
+    "incremental": incremental_objectives,
+    "temporal": temporal_objectives,
+}

@@ -57,6 +57,9 @@ run_coordinator:
   class: DefaultRunCoordinator
 telemetry:
   enabled: false
+# No newsletter window over an incident.
+nux:
+  enabled: false
 """
 SETTINGS: Mapping[str, Any] = {"telemetry": {"enabled": False}}
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

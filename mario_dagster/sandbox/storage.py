@@ -16,7 +16,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -40,10 +40,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
-from dagster._core.storage.event_log.schema import (
-    AssetKeyTable,
-    SqlEventLogStorageMetadata,
-)
+from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite import consolidated_sqlite_event_log
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.runs.schema import RunStorageSqlMetadata
@@ -68,16 +65,23 @@ class _PatientCursor(sqlite3.Cursor):
     """
 
     def execute(self, *statement: Any) -> sqlite3.Cursor:  # type: ignore[override]
-        deadline = 0.0
-        while True:
-            try:
-                return super().execute(*statement)
-            except sqlite3.OperationalError as error:
-                now = time.monotonic()
-                deadline = deadline or now + BUSY_TIMEOUT_SECONDS
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > deadline:
-                    raise
-            time.sleep(BUSY_POLL_SECONDS)
+        return _patiently(super().execute, statement)
+
+    def executemany(self, *statement: Any) -> sqlite3.Cursor:  # type: ignore[override]
+        return _patiently(super().executemany, statement)
+
+
+def _patiently(run: Callable[..., sqlite3.Cursor], statement: tuple[Any, ...]) -> sqlite3.Cursor:
+    deadline = 0.0
+    while True:
+        try:
+            return run(*statement)
+        except sqlite3.OperationalError as error:
+            now = time.monotonic()
+            deadline = deadline or now + BUSY_TIMEOUT_SECONDS
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > deadline:
+                raise
+        time.sleep(BUSY_POLL_SECONDS)
 
 
 class _PatientConnection(sqlite3.Connection):
@@ -330,15 +334,11 @@ class SandboxRunStorage(SqliteRunStorage):
         return _run_from(*row) if row else None
 
     def get_run_records(self, filters: RunsFilter | None = None, *args: Any, **kwargs: Any) -> Sequence[RunRecord]:
-        if (
-            filters is None
-            or not filters.run_ids
-            or len(filters.run_ids) != 1
-            or filters != RunsFilter(filters.run_ids)
-        ):
+        run_ids = filters.run_ids if filters is not None else None
+        if run_ids is None or len(run_ids) != 1 or filters != RunsFilter(run_ids) or args or set(kwargs) - {"limit"}:
             return super().get_run_records(filters, *args, **kwargs)
         with self._database.driver() as driver:
-            row = driver.execute(SELECT_RUN_RECORD, {"run_id": filters.run_ids[0]}).fetchone()
+            row = driver.execute(SELECT_RUN_RECORD, {"run_id": run_ids[0]}).fetchone()
         if row is None:
             return []
         storage_id, body, status, created, updated, start, end = row
@@ -430,15 +430,14 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         """What stock `store_event` does, row for row, with ready-made statements and each event serialized once."""
-        text = serialized(event)
-        time = _sql_time(event.timestamp)
+        text, moment = serialized(event), _sql_time(event.timestamp)
         body = event.dagster_event
         key = body.asset_key.to_string() if body is not None and body.asset_key else None
         row = {
             "run_id": event.run_id,
             "event": text,
             "dagster_event_type": body.event_type_value if body is not None else None,
-            "timestamp": time,
+            "timestamp": moment,
             "step_key": body.step_key if body is not None else event.step_key,
             "asset_key": key,
             "partition": (body.partition or None) if body is not None else None,
@@ -448,9 +447,9 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             if body is None:
                 return
             if key is not None and body.event_type in ASSET_EVENTS:
-                self._store_asset(driver, event, event_id, key, text, time)
+                self._store_asset(driver, event, event_id, key, text, moment)
             if body.event_type in ASSET_CHECK_EVENTS:
-                self._store_check(driver, event, event_id, text, time)
+                self._store_check(driver, event, event_id, text, moment)
 
     def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
         with self._database.driver() as driver:
@@ -480,11 +479,13 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     def has_room(self, pool: str) -> bool:
         """Whether a step in this pool could start now: a pool without a limit always has room."""
+        row = {"concurrency_key": pool}
         with self._database.driver() as driver:
-            row = {"concurrency_key": pool}
-            return bool(
-                driver.execute(SELECT_FREE_SLOT, row).fetchone() or not driver.execute(SELECT_LIMIT, row).fetchone()
-            )
+            if not driver.execute(SELECT_LIMIT, row).fetchone():
+                return True
+            free = driver.execute(SELECT_FREE_SLOT, row).fetchone()
+        # A slot is given back a moment before the claim on it is.
+        return bool(free) and self.has_unassigned_slots(pool)
 
     def free_concurrency_slot_for_step(self, run_id: str, step_key: str) -> None:
         row = {"run_id": run_id, "step_key": step_key}
@@ -503,17 +504,17 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
         self._database.dispose()
 
     def _store_asset(
-        self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, key: str, text: str, time: str
+        self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, key: str, text: str, moment: str
     ) -> None:
         tags = self._tags_for_asset_event(event)
         if tags:
             rows = [
-                {"event_id": event_id, "asset_key": key, "key": name, "value": value, "event_timestamp": time}
+                {"event_id": event_id, "asset_key": key, "key": name, "value": value, "event_timestamp": moment}
                 for name, value in tags.items()
             ]
             driver.executemany(INSERT_EVENT_TAG, rows)
         body = event.get_dagster_event()
-        values = {"asset_key": key, "last_run_id": event.run_id, "last_materialization_timestamp": time}
+        values = {"asset_key": key, "last_run_id": event.run_id, "last_materialization_timestamp": moment}
         if body.is_step_materialization:
             driver.execute(UPSERT_MATERIALIZED, {**values, "last_materialization": _record_text(event_id, text)})
         elif body.is_asset_materialization_planned:
@@ -522,7 +523,7 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             driver.execute(UPSERT_OBSERVED, values)
 
     def _store_check(
-        self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, text: str, time: str
+        self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, text: str, moment: str
     ) -> None:
         body = event.get_dagster_event()
         data: Any = body.event_specific_data
@@ -531,7 +532,7 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             "check_name": data.check_name,
             "run_id": event.run_id,
             "evaluation_event": text,
-            "evaluation_event_timestamp": time,
+            "evaluation_event_timestamp": moment,
             "evaluation_event_storage_id": event_id,
             "materialization_event_storage_id": None,
             "partition": None,

@@ -20,13 +20,18 @@ from .extended_schema import ExtendedSchema
 from .garbled_text import GarbledText
 from .late_batches import LateBatches
 from .lost_values import LostValues
+from .orphan_rows import OrphanRows
+from .overlapping_batches import OverlappingBatches
+from .padded_text import PaddedText
 from .recased_category import RecasedCategory
 from .renamed_columns import RenamedColumns
 from .reordered_columns import ReorderedColumns
 from .retried_load import RetriedLoad
 from .retyped_column import RetypedColumn
+from .spelled_cells import SpelledCells
 from .spelled_moments import SpelledMoments
 from .spelled_numbers import SpelledNumbers
+from .torn_copies import TornCopies
 from .trailer_lines import TrailerLines
 
 __all__ = [
@@ -38,14 +43,19 @@ __all__ = [
     "GarbledText",
     "LateBatches",
     "LostValues",
+    "OrphanRows",
+    "OverlappingBatches",
+    "PaddedText",
     "RecasedCategory",
     "RenamedColumns",
     "ReorderedColumns",
     "RetriedLoad",
     "RetypedColumn",
+    "SpelledCells",
     "SpelledMoments",
     "SpelledNumbers",
     "Stage",
+    "TornCopies",
     "TrailerLines",
     "fault",
     "faults",

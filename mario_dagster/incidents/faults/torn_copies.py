@@ -10,7 +10,10 @@ import pyarrow as pa
 
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage
 
-from .base import Fault, Stage, one, some_rows
+from .base import Fault, Stage, some_rows
+
+# After what a whole retry wrote again.
+TORN_PLACE = 2 * RETRY_PLACE
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,10 @@ class TornCopies(Fault):
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
-        rows = feed.repeat(models, "torn", self.name, RETRY_PLACE + len(feed.added) + models / (models.max() + 1))
+        rows = feed.repeat(models, "torn", self.name, TORN_PLACE + np.arange(len(models)))
         written = [name for name in feed.table.column_names if name != feed.table.key]
-        for row in rows:
-            for name in written[one(rng, range(1, len(written))) :]:
-                feed.assign(name, np.array([row]), pa.nulls(1, feed.columns[name].type))
+        ends = rng.integers(1, len(written), size=len(rows))
+        for place, name in enumerate(written):
+            empty = rows[ends <= place]
+            feed.assign(name, empty, pa.nulls(len(empty), feed.columns[name].type))
         damage.undo(self.name, self.table, "remove_duplicates")

@@ -1,0 +1,110 @@
+"""Task 4's clean data: three days and more of a shop's orders, in batches of some hours, and its products.
+
+In: a seed's streams and a scale. Out: a `CleanWorld` of thirteen batches and a product list. Nights are quiet, some
+tills come back late with orders of an earlier batch's hours, even of another day, and no order refers to what is not
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mario_dagster.catalog.incremental import CATEGORIES, ORDERS, PRODUCTS
+
+from .shop import (
+    DAY,
+    DAYS,
+    EPOCH_DAY,
+    HOUR,
+    Batch,
+    CleanWorld,
+    Streams,
+    frame_of,
+    identifiers,
+    popularity,
+    prices,
+    product_names,
+    quantities,
+    split_rows,
+)
+
+BATCHES = 13
+PRODUCT_ROWS = 18
+LEAST_ROWS, MOST_ROWS = 12, 22
+LATE_FROM = 2  # batches before this one are too early to hold orders of an earlier batch's hours
+QUARTER = HOUR // 4
+
+
+def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
+    """Thirteen batches, one each five and a half to six and a half hours, and the products ordered in them."""
+    products = _products(streams("products"), PRODUCT_ROWS * max(1, scale // 10))
+    clock = streams("clock")
+    window = int(clock.integers(22, 27)) * QUARTER
+    start = int(EPOCH_DAY.timestamp()) + int(clock.integers(DAYS)) * DAY + int(clock.integers(4 * 24)) * QUARTER
+    opens = start + np.arange(BATCHES) * window
+    sizes = _batch_sizes(streams("sizes"), opens + window / 2, scale)
+    events = [
+        _event_times(streams(f"times/{index}"), index, opens, window, size) for index, size in enumerate(sizes)
+    ]
+    orders = split_rows(_orders(streams("orders"), products, sizes, np.concatenate(events)), sizes)
+    landed = [int(second) + window + int(clock.integers(240, 1_201)) for second in opens]
+    batches = tuple(
+        Batch(batch_name(index), frame, datetime.fromtimestamp(second, UTC))
+        for index, (frame, second) in enumerate(zip(orders, landed, strict=True))
+    )
+    now = batches[-1].landed_at + timedelta(minutes=int(clock.integers(4, 31)))
+    return CleanWorld("incremental", batches, {"products": frame_of(PRODUCTS, products)}, now)
+
+
+def batch_name(index: int) -> str:
+    return f"b{index + 1:02d}"
+
+
+def _products(rng: np.random.Generator, size: int) -> dict[str, Any]:
+    categories = [CATEGORIES[index % len(CATEGORIES)] for index in rng.permutation(size)]
+    return {
+        "product_id": identifiers(rng, size, 1_000, 8_000),
+        "product_name": product_names(rng, categories),
+        "unit_price": prices(rng, size),
+        "category": categories,
+    }
+
+
+def _batch_sizes(rng: np.random.Generator, middles: np.ndarray, scale: int) -> list[int]:
+    """12 to 22 rows times scale: most around the day's peak, which is some time between one and five."""
+    wave = np.cos((middles % DAY / HOUR - rng.uniform(13, 17)) / 24 * 2 * np.pi)
+    rows = np.clip(17.0 + 4.0 * wave + rng.uniform(-2.5, 2.5, BATCHES), LEAST_ROWS, MOST_ROWS)
+    return [int(size) for size in np.rint(rows * scale)]
+
+
+def _event_times(rng: np.random.Generator, index: int, opens: np.ndarray, window: int, size: int) -> np.ndarray:
+    """Seconds since 1970 of a batch's orders, in order of arrival: its own hours, and some of any batch before."""
+    times = np.sort(rng.integers(opens[index], opens[index] + window, size))
+    if index >= LATE_FROM:
+        late = rng.choice(size, max(1, round(size * rng.uniform(0.06, 0.12))), replace=False)
+        times[late] = rng.integers(opens[0], opens[index], late.size)
+    return times
+
+
+def _orders(
+    rng: np.random.Generator, products: Mapping[str, Any], sizes: Sequence[int], times: np.ndarray
+) -> pd.DataFrame:
+    size, price = int(sum(sizes)), products["unit_price"]
+    product = rng.choice(len(price), size, p=popularity(rng, len(price)))
+    quantity = quantities(rng, price[product], float(np.median(price)))
+    return frame_of(
+        ORDERS,
+        {
+            "order_id": identifiers(rng, size, 100_000, 900_000),
+            "batch_id": np.repeat([batch_name(index) for index in range(len(sizes))], sizes),
+            "product_id": products["product_id"][product],
+            "quantity": quantity,
+            "event_ts": times,
+            "revenue": np.round(quantity * price[product], 2),
+        },
+    )

@@ -1,0 +1,182 @@
+"""The four profiles of task 2: two to train on, one that combines them anew, one family held out.
+
+In: faults and pools. Out: `PROFILES`. What makes it harder than task 1 is that damage hides damage: an outlier stands
+in a column of text, a half-written copy looks like lost values, a duplicate cannot be told while its key has no name.
+"""
+
+from __future__ import annotations
+
+from mario_dagster.catalog import Profile
+from mario_dagster.incidents.faults import (
+    AnyOf,
+    BogusRows,
+    ExtendedSchema,
+    Fault,
+    LostValues,
+    RecasedCategory,
+    RenamedColumns,
+    ReorderedColumns,
+    RetriedLoad,
+    RetypedColumn,
+    SpelledCells,
+    SpelledMoments,
+    SpelledNumbers,
+    TornCopies,
+    TrailerLines,
+)
+from mario_dagster.incidents.pools import HELD_OUT, TRAIN
+
+from .ingestion import HELD_OUT_YEARS, NULL, YEARS
+
+TASK = "events"
+EVENTS = "transactions"
+
+ALIASES = {
+    "transaction_id": ("txn_id", "transaction_ref", "payment_id"),
+    "age": ("payer_age", "age_of_payer", "buyer_age"),
+    "amount": ("amt", "paid_amount", "amount_charged"),
+    "status": ("payment_status", "status_code", "txn_status"),
+    "event_date": ("event_time", "event_day", "date_of_event"),
+}
+EXTRAS = {"terminal": ("pos", "web", "app"), "issuer_region": ("emea", "apac", "amer"), "retry_of": ("none", "first")}
+
+DATES: Fault = AnyOf(
+    (
+        SpelledMoments(EVENTS, "event_date", ("iso", *TRAIN.dates), least=2, most=3),
+        SpelledCells(EVENTS, "event_date", TRAIN.dates),
+    )
+)
+AGE_AS_TEXT: Fault = AnyOf((RetypedColumn(EVENTS, "age", ("string",)), SpelledNumbers(EVENTS, "age", YEARS)))
+LOST_AGE: Fault = LostValues(EVENTS, "age", TRAIN.sentinels, share=(0.01, 0.05))
+AMOUNT_AS_TEXT: Fault = AnyOf(
+    (
+        RetypedColumn(EVENTS, "amount", ("string",)),
+        SpelledCells(EVENTS, "amount", TRAIN.currency),
+        SpelledNumbers(EVENTS, "amount", TRAIN.currency, least=1, most=3),
+    )
+)
+LOST_AMOUNT: Fault = LostValues(EVENTS, "amount", TRAIN.sentinels, share=(0.01, 0.05), fill="fill_mean")
+TEST_PAYMENTS: Fault = BogusRows(EVENTS, {"amount": TRAIN.numbers}, drop="amount")
+REORDERED: Fault = AnyOf((ReorderedColumns(EVENTS), ExtendedSchema(EVENTS, EXTRAS, most=2)), least=2, most=2)
+RENAMED: Fault = RenamedColumns(EVENTS, ALIASES, least=1, most=2)
+
+EVENT_RETRY = Profile(
+    name="duplicate_event_retry",
+    task=TASK,
+    splits=("train",),
+    summary="The provider's delivery broke off and was retried: events stand there twice, some half written.",
+    patterns=("duplicates", "half-written copies", "numbers as text", "column drift"),
+    faults=(
+        AnyOf((RetriedLoad(EVENTS, share=(0.01, 0.15)), TornCopies(EVENTS)), least=1, most=2),
+        AnyOf((AGE_AS_TEXT, AMOUNT_AS_TEXT, LOST_AGE, LOST_AMOUNT), least=1, most=2),
+        AnyOf((RENAMED, REORDERED), least=1, most=2),
+        AnyOf(
+            (
+                DATES,
+                RecasedCategory(EVENTS, "status", share=(0.05, 0.4)),
+                AnyOf((TEST_PAYMENTS, TrailerLines(EVENTS, total="amount", batches=(1, 1)))),
+                LostValues(EVENTS, "status", NULL, share=(0.01, 0.04), fill="fill_forward"),
+            ),
+            least=0,
+            most=2,
+        ),
+    ),
+)
+
+TYPE_REGRESSION = Profile(
+    name="dtype_validation_regression",
+    task=TASK,
+    splits=("train",),
+    summary="An exporter writes everything as text: numbers, keys and dates, with words where values are missing.",
+    patterns=("numbers as text", "retyped keys", "sentinels", "date spellings", "category case"),
+    faults=(
+        AnyOf(
+            (
+                AGE_AS_TEXT,
+                AMOUNT_AS_TEXT,
+                RetypedColumn(EVENTS, "transaction_id"),
+                DATES,
+            ),
+            least=2,
+            most=4,
+        ),
+        AnyOf((LOST_AGE, LOST_AMOUNT)),
+        AnyOf((RENAMED, REORDERED)),
+        AnyOf(
+            (
+                RecasedCategory(EVENTS, "status"),
+                AnyOf((RetriedLoad(EVENTS, share=(0.01, 0.1)), TornCopies(EVENTS))),
+                TEST_PAYMENTS,
+            ),
+            least=1,
+            most=2,
+        ),
+    ),
+)
+
+CONTRACT_BREAKAGE = Profile(
+    name="event_contract_breakage",
+    task=TASK,
+    splits=("eval",),
+    summary="The provider's next version: the date under another name, columns added and moved, statuses lost.",
+    patterns=("renamed columns", "added columns", "column order", "lost statuses", "category case", "total lines"),
+    faults=(
+        RenamedColumns(EVENTS, ALIASES, least=1, most=3, always=("event_date",)),
+        DATES,
+        AnyOf((AMOUNT_AS_TEXT, AGE_AS_TEXT, LOST_AGE), least=1, most=2),
+        AnyOf(
+            (
+                RecasedCategory(EVENTS, "status"),
+                LostValues(EVENTS, "status", TRAIN.sentinels, share=(0.01, 0.05), fill="fill_forward"),
+                REORDERED,
+                TrailerLines(EVENTS, total="amount", batches=(1, 1)),
+                AnyOf((RetriedLoad(EVENTS, share=(0.01, 0.1)), TornCopies(EVENTS))),
+            ),
+            least=2,
+            most=3,
+        ),
+    ),
+)
+
+OUTLIER_CURRENCY = Profile(
+    name="outlier_currency_regression",
+    task=TASK,
+    splits=("eval",),
+    held_out=True,
+    summary="A new acquirer: amounts in foreign currency and minor units, and its test payments among the real ones.",
+    patterns=("test payments", "foreign currency", "minor units", "foreign date spellings", "renamed columns"),
+    faults=(
+        BogusRows(EVENTS, {"amount": HELD_OUT.numbers}, drop="amount", share=(0.01, 0.04)),
+        SpelledNumbers(EVENTS, "amount", (*HELD_OUT.currency, *HELD_OUT.cents), least=2, most=4),
+        RenamedColumns(
+            EVENTS,
+            {
+                "transaction_id": ("acquirer_transaction_no", "clearing_id"),
+                "amount": ("captured_amount_fx", "clearing_amount"),
+                "status": ("clearing_status", "lifecycle_status"),
+                "event_date": ("value_date", "posting_date"),
+            },
+            least=1,
+            most=3,
+        ),
+        AnyOf(
+            (
+                AnyOf(
+                    (
+                        SpelledMoments(EVENTS, "event_date", HELD_OUT.dates, least=1, most=3),
+                        SpelledCells(EVENTS, "event_date", HELD_OUT.dates),
+                    )
+                ),
+                BogusRows(EVENTS, {"age": HELD_OUT.numbers}, drop="age"),
+                SpelledNumbers(EVENTS, "age", HELD_OUT_YEARS),
+                LostValues(EVENTS, "age", HELD_OUT.sentinels, share=(0.01, 0.05)),
+                LostValues(EVENTS, "status", HELD_OUT.sentinels, share=(0.01, 0.05), fill="fill_forward"),
+                AnyOf((RetriedLoad(EVENTS, share=(0.02, 0.15)), TornCopies(EVENTS)), least=1, most=2),
+            ),
+            least=2,
+            most=3,
+        ),
+    ),
+)
+
+PROFILES: tuple[Profile, ...] = (EVENT_RETRY, TYPE_REGRESSION, CONTRACT_BREAKAGE, OUTLIER_CURRENCY)

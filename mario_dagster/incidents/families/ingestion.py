@@ -1,0 +1,185 @@
+"""The four profiles of task 1: two to train on, one that combines them anew, one family held out.
+
+In: faults and pools. Out: `PROFILES`. Ten steps have to do, so an incident asks for four to seven repairs; which ones,
+on which columns and under what names is the seed's choice among far more than ten.
+"""
+
+from __future__ import annotations
+
+from mario_dagster.catalog import Profile
+from mario_dagster.incidents.faults import (
+    AnyOf,
+    BogusRows,
+    ExtendedSchema,
+    Fault,
+    GarbledText,
+    LostValues,
+    RenamedColumns,
+    ReorderedColumns,
+    RetriedLoad,
+    RetypedColumn,
+    SpelledCells,
+    SpelledMoments,
+    SpelledNumbers,
+    TornCopies,
+    TrailerLines,
+)
+from mario_dagster.incidents.pools import HELD_OUT, TRAIN
+
+TASK = "ingestion"
+CUSTOMERS = "customers"
+
+# Units of an age, and what test records claim; no other task has such columns.
+YEARS, HELD_OUT_YEARS = ("{value} years",), ("{value} yrs",)
+NULL: tuple[str | None, ...] = (None,)
+ALIASES = {
+    "customer_id": ("cust_no", "client_id", "customer_ref"),
+    "age": ("customer_age", "age_years", "age_at_signup"),
+    "monthly_spend": ("spend_per_month", "avg_spend", "monthly_spending"),
+    "city": ("home_city", "city_name", "residence_city"),
+    "signup_date": ("signup_dt", "signed_up_on", "registration_date"),
+}
+EXTRAS = {"source_system": ("crm", "web shop", "till"), "loyalty_tier": ("basic", "silver", "gold")}
+
+MIXED_DATES: Fault = SpelledMoments(CUSTOMERS, "signup_date", ("iso", *TRAIN.dates), least=2, most=3)
+SOME_DATES: Fault = SpelledCells(CUSTOMERS, "signup_date", TRAIN.dates)
+DATES: Fault = AnyOf((MIXED_DATES, SOME_DATES))
+CURRENCY: Fault = AnyOf(
+    (
+        SpelledCells(CUSTOMERS, "monthly_spend", TRAIN.currency),
+        SpelledNumbers(CUSTOMERS, "monthly_spend", TRAIN.currency, least=1, most=3),
+    )
+)
+REORDERED: Fault = AnyOf((ReorderedColumns(CUSTOMERS), ExtendedSchema(CUSTOMERS, EXTRAS, most=2)), least=2, most=2)
+
+
+def lost(column: str, words: tuple[str | None, ...], share: tuple[float, float] = (0.01, 0.05)) -> Fault:
+    """A few lost values, to be filled with the median or the mean: the middle of a column either way."""
+    return AnyOf(
+        (
+            LostValues(CUSTOMERS, column, words, share=share),
+            LostValues(CUSTOMERS, column, words, share=share, fill="fill_mean"),
+        )
+    )
+
+
+NULL_BURST = Profile(
+    name="ingestion_null_burst",
+    task=TASK,
+    splits=("train",),
+    summary="A join upstream came back empty: ages and spending are lost, among whatever else the release brought.",
+    patterns=("lost ages", "lost spending", "sentinels", "drift beside the loss"),
+    faults=(
+        AnyOf((lost("age", NULL, share=(0.01, 0.08)), lost("age", TRAIN.sentinels))),
+        AnyOf((lost("monthly_spend", NULL, share=(0.01, 0.08)), lost("monthly_spend", TRAIN.sentinels))),
+        AnyOf(
+            (
+                CURRENCY,
+                DATES,
+                RenamedColumns(CUSTOMERS, ALIASES),
+                REORDERED,
+                GarbledText(CUSTOMERS, "city"),
+                RetypedColumn(CUSTOMERS, "customer_id"),
+                AnyOf((RetriedLoad(CUSTOMERS, share=(0.01, 0.08)), TornCopies(CUSTOMERS))),
+                AnyOf(
+                    (
+                        TrailerLines(CUSTOMERS, total="monthly_spend", batches=(1, 1)),
+                        BogusRows(CUSTOMERS, {"age": TRAIN.numbers}, drop="age"),
+                    )
+                ),
+            ),
+            least=1,
+            most=3,
+        ),
+    ),
+)
+
+SIGNUP_DRIFT = Profile(
+    name="signup_contract_drift",
+    task=TASK,
+    splits=("train",),
+    summary="The sign-up form was rebuilt: its date under a new name and spelling, spending with currency marks.",
+    patterns=("renamed columns", "currency marks", "mixed date spellings", "a lost column"),
+    faults=(
+        RenamedColumns(CUSTOMERS, ALIASES, least=1, most=2, always=("signup_date",)),
+        DATES,
+        CURRENCY,
+        AnyOf((lost("age", NULL), lost("age", TRAIN.sentinels), lost("monthly_spend", NULL))),
+        AnyOf(
+            (
+                GarbledText(CUSTOMERS, "city"),
+                REORDERED,
+                RetypedColumn(CUSTOMERS, "customer_id"),
+                ExtendedSchema(CUSTOMERS, EXTRAS),
+                RetriedLoad(CUSTOMERS, share=(0.01, 0.08)),
+            ),
+        ),
+    ),
+)
+
+DATE_DRIFT = Profile(
+    name="ingestion_date_contract_drift",
+    task=TASK,
+    splits=("eval",),
+    summary="Offices write dates each in their own way, and the merged file has their test records and column orders.",
+    patterns=("mixed date spellings", "test records", "column order", "retyped ages"),
+    faults=(
+        MIXED_DATES,
+        AnyOf((lost("age", NULL), lost("monthly_spend", NULL), lost("monthly_spend", TRAIN.sentinels))),
+        AnyOf(
+            (
+                BogusRows(CUSTOMERS, {"age": TRAIN.numbers}, drop="age"),
+                BogusRows(CUSTOMERS, {"monthly_spend": TRAIN.numbers}, drop="monthly_spend"),
+                REORDERED,
+                GarbledText(CUSTOMERS, "city"),
+                AnyOf((RetypedColumn(CUSTOMERS, "age"), SpelledNumbers(CUSTOMERS, "age", YEARS))),
+                AnyOf((RetriedLoad(CUSTOMERS, share=(0.02, 0.1)), TornCopies(CUSTOMERS))),
+                RenamedColumns(CUSTOMERS, ALIASES),
+            ),
+            least=2,
+            most=4,
+        ),
+    ),
+)
+
+CURRENCY_REGRESSION = Profile(
+    name="currency_contract_regression",
+    task=TASK,
+    splits=("eval",),
+    held_out=True,
+    summary="Billing moved abroad: spending in other currencies and minor units, dates and names as they write them.",
+    patterns=("foreign currency", "minor units", "renamed columns", "foreign date spellings", "test records"),
+    faults=(
+        SpelledNumbers(CUSTOMERS, "monthly_spend", (*HELD_OUT.currency, *HELD_OUT.cents), least=2, most=4),
+        AnyOf(
+            (
+                SpelledMoments(CUSTOMERS, "signup_date", HELD_OUT.dates, least=1, most=3),
+                SpelledCells(CUSTOMERS, "signup_date", HELD_OUT.dates),
+            )
+        ),
+        RenamedColumns(
+            CUSTOMERS,
+            {
+                "customer_id": ("account_holder_id", "party_key"),
+                "monthly_spend": ("monthly_charge_value", "billed_each_month"),
+                "city": ("billing_city", "city_of_billing"),
+                "signup_date": ("account_opened_date", "member_since"),
+            },
+            least=1,
+            most=2,
+        ),
+        AnyOf(
+            (
+                lost("monthly_spend", HELD_OUT.sentinels),
+                lost("age", HELD_OUT.sentinels),
+                SpelledNumbers(CUSTOMERS, "age", HELD_OUT_YEARS),
+                BogusRows(CUSTOMERS, {"monthly_spend": HELD_OUT.numbers}, drop="monthly_spend"),
+                BogusRows(CUSTOMERS, {"age": HELD_OUT.numbers}, drop="age"),
+            ),
+            least=1,
+            most=2,
+        ),
+    ),
+)
+
+PROFILES: tuple[Profile, ...] = (NULL_BURST, SIGNUP_DRIFT, DATE_DRIFT, CURRENCY_REGRESSION)

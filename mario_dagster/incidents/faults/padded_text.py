@@ -1,0 +1,35 @@
+"""Texts arrive padded with blanks to one width, as a fixed-width export writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow.compute as pc
+
+from mario_dagster.incidents.damage import Damage
+
+from .base import Fault, Stage
+
+
+@dataclass(frozen=True)
+class PaddedText(Fault):
+    """Every text of a column is padded, on the left or on the right.
+
+    Args:
+        wider: blanks that the longest text gets, from least to most.
+    """
+
+    stage: ClassVar[Stage] = Stage.CELLS
+    table: str
+    column: str
+    wider: tuple[int, int] = (1, 9)
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        feed = damage.feed(self.table)
+        texts = feed.columns[self.column]
+        width = pc.max(pc.utf8_length(texts)).as_py() + int(rng.integers(self.wider[0], self.wider[1] + 1))
+        pad = (pc.utf8_lpad, pc.utf8_rpad)[int(rng.integers(2))]
+        feed.rewrite(self.column, pad(texts, width=width, padding=" "), self.name)
+        damage.undo(self.name, self.table, "cast_to_string", self.column)
