@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from mario_dagster.assets import incremental, referential, temporal
+from mario_dagster.assets import events, incremental, ingestion, referential, temporal
 from mario_dagster.assets.jobs import jobs_of, schedule_of
 from mario_dagster.assets.pipeline import LakeIOManager, Pipeline
 from mario_dagster.assets.publish import published_assets
@@ -23,7 +23,7 @@ from mario_dagster.sandbox.injection import injection_jobs
 @cache
 def pipelines() -> dict[str, Pipeline]:
     """Every task's pipeline, by slug."""
-    built = (referential.PIPELINE, incremental.PIPELINE, temporal.PIPELINE)
+    built = (ingestion.PIPELINE, events.PIPELINE, referential.PIPELINE, incremental.PIPELINE, temporal.PIPELINE)
     return {pipeline.task.slug: pipeline for pipeline in built}
 
 

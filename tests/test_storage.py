@@ -712,11 +712,11 @@ def test_eight_threads_run_eight_sandboxes(tmp_path: Path) -> None:
         instance = open_instance(tmp_path / str(number))
         instance.add_dynamic_partitions("batches", ["t01"])
         instance.event_log_storage.set_concurrency_slots(POOL, 1)
-        for step in range(3):
+        for step in range(2):
             with instance.database.transaction():
                 assert run_job(instance, LANDED, tags={}, partition_key="t01").success
                 assert run_job(instance, TABLE, tags={"mario/step": str(step)}).success
-        assert instance.get_runs_count() == 6
+        assert instance.get_runs_count() == 4
         close_instance(instance)
 
     in_threads(8, live)
@@ -750,7 +750,7 @@ def test_closing_gives_everything_back(tmp_path: Path) -> None:
     live(0)
     gc.collect()
     before = descriptors(), threading.active_count()
-    for number in range(1, 6):
+    for number in range(1, 4):
         live(number)
     gc.collect()
     assert (descriptors(), threading.active_count()) == before

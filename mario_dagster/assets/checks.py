@@ -113,6 +113,8 @@ class Check:
 
 # What a table's rows, times, amounts and recomputation are called in the names of facts; by default after the table.
 _NAMES: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("ingestion", "customers"): {"times": "signup_dates", "amounts": "ages_and_spending"},
+    ("events", "transactions"): {"times": "event_dates", "amounts": "ages_and_amounts"},
     ("referential", "orders"): {"times": "order_dates", "amounts": "quantities"},
     ("referential", "customers"): {"amounts": "ages"},
     ("referential", "products"): {"amounts": "prices"},

@@ -226,7 +226,7 @@ class Lake:
             if not self.exists(name):
                 return None
             handle = self._handles[name] = DeltaTable(self.root / name)
-        else:
+        elif handle.version() != self.version(name):
             handle.update_incremental()
         return handle
 

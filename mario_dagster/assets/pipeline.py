@@ -98,7 +98,7 @@ def partitions_of(task: Task, table: Table) -> dg.DynamicPartitionsDefinition:
 # --- assets -----------------------------------------------------------------------------------------------------------
 
 
-def _landed_asset(task: Task, table: Table) -> dg.AssetsDefinition:
+def _landed_asset(task: Task, table: Table) -> Any:
     options: dict[str, Any] = {}
     if table.batched:
         options = {

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mario_dagster.catalog.incremental import CATEGORIES, ORDERS, PRODUCTS
+from mario_dagster.catalog.incremental import ORDERS, PRODUCTS
+from mario_dagster.catalog.temporal import CATEGORIES
 
 from .shop import (
     DAY,
@@ -48,9 +49,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
     start = int(EPOCH_DAY.timestamp()) + int(clock.integers(DAYS)) * DAY + int(clock.integers(4 * 24)) * QUARTER
     opens = start + np.arange(BATCHES) * window
     sizes = _batch_sizes(streams("sizes"), opens + window / 2, scale)
-    events = [
-        _event_times(streams(f"times/{index}"), index, opens, window, size) for index, size in enumerate(sizes)
-    ]
+    events = [_event_times(streams(f"times/{index}"), index, opens, window, size) for index, size in enumerate(sizes)]
     orders = split_rows(_orders(streams("orders"), products, sizes, np.concatenate(events)), sizes)
     landed = [int(second) + window + int(clock.integers(240, 1_201)) for second in opens]
     batches = tuple(

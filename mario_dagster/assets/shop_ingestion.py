@@ -54,9 +54,7 @@ def ages(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.clip(np.rint(middle + 13.0 * _logistic_z(rng, size)), YOUNGEST, OLDEST).astype(np.int64)
 
 
-def amounts(
-    rng: np.random.Generator, size: int, median: tuple[float, float], sigma: tuple[float, float]
-) -> np.ndarray:
+def amounts(rng: np.random.Generator, size: int, median: tuple[float, float], sigma: tuple[float, float]) -> np.ndarray:
     """Log-normal dollars in whole cents, cut at two standard deviations."""
     middle, width = rng.uniform(*median), rng.uniform(*sigma)
     return np.round(np.maximum(middle * np.exp(width * _logistic_z(rng, size)), 0.5), 2)

@@ -70,8 +70,8 @@ def world_at(root: Path) -> World:
 def world_of(instance: dg.DagsterInstance, task: str) -> World:
     """The world that a task's assets live in, on a Dagster instance.
 
-    A sandbox's own Dagster home decides; then `MARIO_SANDBOX`; else (`dagster dev` in a fresh checkout) a world for each
-    task inside the Dagster home.
+    A sandbox's own Dagster home decides; then `MARIO_SANDBOX`; else (`dagster dev` in a fresh checkout) a world for
+    each task inside the Dagster home.
 
     Args:
         task: the task's slug, the first part of its asset keys.

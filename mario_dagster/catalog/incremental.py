@@ -63,8 +63,8 @@ INCREMENTAL = Task(
     max_steps=30,
     pool="recovery_workers",
     description=(
-        "Most of three days of order batches wait behind a starved worker pool, the stream changed how it writes, and the "
-        "daily summary fell behind and came out wrong. Normalise, scale up, load, refresh, then publish, in few steps."
+        "Most of three days of order batches wait behind a starved worker pool, the stream changed how it writes, and "
+        "the daily summary fell behind and came out wrong. Normalise, scale up, load, refresh, publish: in few steps."
     ),
     tables=(ORDERS, PRODUCTS, DAILY_SUMMARY),
     objective_weights={
@@ -86,12 +86,12 @@ INCREMENTAL = Task(
         incident_type="incremental load recovery under a backlog and too few workers",
         objective="Load every batch that has landed, bring the daily summary up to date, then publish.",
         broken_state=(
-            "The producer redelivered the stream in another shape, most batches never loaded for want of recovery workers, "
-            "and a bad transform deploy wrote the daily summary, which now is old and wrong."
+            "The producer redelivered the stream in another shape, most batches never loaded for want of recovery "
+            "workers, and a bad transform deploy wrote the daily summary, which now is old and wrong."
         ),
         incident_summary=(
-            "The daily summary is days behind. Most batches wait behind a starved pool, the few that are loaded break their "
-            "contract, and the scheduled run fails its checks."
+            "The daily summary is days behind. Most batches wait behind a starved pool, the few that are loaded break "
+            "their contract, and the scheduled run fails its checks."
         ),
         diagnosis_signals=(
             "pending_batches, backlog_rows and queue_backlog_age_minutes: how much waits, and for how long",
@@ -101,7 +101,7 @@ INCREMENTAL = Task(
             "downstream_stale and freshness_lag_minutes: the summary does not show what has landed",
         ),
         repair_steps=(
-            "Rename, cast and normalise the orders first: such repairs are remembered for every batch that loads later.",
+            "Rename, cast and normalise the orders first: such repairs are remembered for each batch that loads later.",
             "Scale recovery workers up to what is required and replay the pending batches, oldest first.",
             "Then remove duplicates and rows nobody sent, and fill what was lost.",
             "Repair the products, and the summary's names and spellings.",
@@ -125,8 +125,8 @@ INCREMENTAL = Task(
             "the score falls below 0.10",
         ),
         threshold_rationale=(
-            "0.78 cannot be reached with batches pending or the summary stale; it leaves room for values that are lost for "
-            "good."
+            "0.78 cannot be reached with batches pending or the summary stale; it leaves room for values that are lost "
+            "for good."
         ),
         target_policy="normalise once, load everything, derive, publish: half of the steps are replays",
         dense_shaping_notes=("0.9 of each change in score, less a small cost a step",),

@@ -19,10 +19,10 @@ from .server import local_server
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from mario_dagster.catalog import Task
     from mario_dagster.policies.play import Played, Turn
 
-# A held-out family: its names, spellings and units occur in no train profile.
-PROFILE, SEED = "heldout_temporal_rollup_contract_family", 1
+SEED = 1
 WIDTHS = (4, 46, 5, 15)
 READS, SAMPLE = (0, 1, 2), 2
 
@@ -46,7 +46,7 @@ def run_demo(
         "task": chosen.slug,
         "split": split,
         "seed": SEED if seed is None else seed,
-        "profile": profile or (PROFILE if split == "eval" else None),
+        "profile": profile or (_held_out(chosen) if split == "eval" else None),
         "episode_id": f"demo-{secrets.token_hex(4)}",
     }
     live = LiveTable(chosen.max_steps, quiet=as_json)
@@ -65,6 +65,13 @@ def run_demo(
     else:
         _print_summary(report)
     return 0 if report["success"] else 1
+
+
+def _held_out(task: Task) -> str | None:
+    """A family whose names, spellings and units occur in no train profile; None where the task has none."""
+    from mario_dagster.incidents.profiles import profiles
+
+    return next((profile.name for profile in profiles(task, "eval") if profile.held_out), None)
 
 
 def _preload_client() -> None:

@@ -6,6 +6,7 @@ In: a world with a vault. Out: a check result with score, parts and threshold in
 
 import dagster as dg
 
+from mario_dagster.assets.evidence import backlog
 from mario_dagster.assets.jobs import GRADE
 from mario_dagster.assets.pipeline import key_of
 from mario_dagster.assets.world import world_of
@@ -28,7 +29,7 @@ def grade_check(task: Task) -> dg.AssetChecksDefinition:
         vault = vault_of(world.root)
         if vault is None:
             return dg.AssetCheckResult(passed=True, description="no incident has struck here: nothing to grade")
-        result = grade_world(world, context.instance, task, vault)
+        result = grade_world(world, task, vault, backlog(world, context.instance, task))
         return dg.AssetCheckResult(
             passed=result.score >= task.threshold,
             metadata={

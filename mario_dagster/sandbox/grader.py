@@ -239,6 +239,19 @@ def rows_of(table: pa.Table) -> int:
 # --- a task's objectives ----------------------------------------------------------------------------------------------
 
 
+def table_objectives(
+    task: Task,
+    tables: Mapping[str, pd.DataFrame],
+    truth: Truth,
+    state: PipelineState,
+    scores: Mapping[str, float],
+) -> dict[str, float]:
+    """Tasks 1 and 2: the parts of their one table's own score."""
+    table = task.main_table
+    lost = truth.lost.get(table.name, frozenset())
+    return table_parts(table, tables.get(table.name), truth.tables[table.name], lost)
+
+
 def referential_objectives(
     task: Task,
     tables: Mapping[str, pd.DataFrame],
@@ -375,6 +388,8 @@ def _present(keys: pa.ChunkedArray | pa.Array, held: pa.Table, table: Table) -> 
 
 Objectives = Callable[[Task, Mapping[str, pd.DataFrame], Truth, PipelineState, Mapping[str, float]], dict[str, float]]
 OBJECTIVES: dict[str, Objectives] = {
+    "ingestion": table_objectives,
+    "events": table_objectives,
     "referential": referential_objectives,
     "incremental": incremental_objectives,
     "temporal": temporal_objectives,

@@ -1,13 +1,11 @@
 """Grading a world as it stands: gathers what `grader.py` needs, and asks it.
 
-In: a world, its Dagster instance, its vault. Out: a `Grade`.
+In: a world, its backlog, its vault. Out: a `Grade`.
 """
 
 from __future__ import annotations
 
-import dagster as dg
-
-from mario_dagster.assets.evidence import backlog
+from mario_dagster.assets.evidence import Backlog
 from mario_dagster.assets.frames import content_hash
 from mario_dagster.assets.lake import Stored
 from mario_dagster.assets.memo import MEMO
@@ -20,9 +18,8 @@ from .grader import Grade, PipelineState, Truth, grade, table_score
 from .vault import Vault
 
 
-def grade_world(world: World, instance: dg.DagsterInstance, task: Task, vault: Vault) -> Grade:
+def grade_world(world: World, task: Task, vault: Vault, state: Backlog) -> Grade:
     """The score of a world now, from its tables and state; nothing recorded is trusted."""
-    state = backlog(world, instance, task)
     names = [name for name in task.table_names if world.lake.exists(table_name(task, name))]
     stored = {name: world.lake.read(table_name(task, name)) for name in names}
     tables = {name: each.frame for name, each in stored.items()}

@@ -33,7 +33,7 @@ def injection_jobs(task: Task) -> list[dg.JobDefinition]:
         config_schema={
             "profile": dg.Field(str, default_value=names[0], description=f"One of: {', '.join(names)}."),
         },
-        description="Redeliver the day's feeds damaged, install the bad deploy, starve the pool. Then run the hourly job.",
+        description="Redeliver the feeds damaged, install the bad deploy, starve the pool. Then run the hourly job.",
     )
     def inject(context: dg.OpExecutionContext) -> None:
         world = world_of(context.instance, task.slug)

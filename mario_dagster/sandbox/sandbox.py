@@ -9,16 +9,16 @@ whoever else works on the same home (the Dagster UI, a script, another server) i
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 
 from mario_dagster import definitions
-from mario_dagster.assets.evidence import backlog, pool_slots
+from mario_dagster.assets.evidence import Backlog, backlog, pool_slots
 from mario_dagster.assets.publish import Release, newest_release
 from mario_dagster.assets.repairs import Repair
 from mario_dagster.assets.repairs import check as check_repair
@@ -38,6 +38,7 @@ from .templates import Recipe, clone_folder, instantiate
 from .vault import Vault
 
 Tags = Mapping[str, str]
+Value = TypeVar("Value")
 
 
 class InvalidAction(ValueError):
@@ -88,8 +89,7 @@ class Sandbox:
         self._journal = Journal(root, self.instance)
         self._failures = FailureLog(self.instance)
         self._lock = threading.RLock()
-        self._signals: tuple[tuple[Any, ...], Signals] | None = None
-        self._grade: tuple[tuple[Any, ...], Grade] | None = None
+        self._read: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._lines: list[Line] = []
 
     # --- coming and going ---------------------------------------------------------------------------------------------
@@ -188,21 +188,20 @@ class Sandbox:
 
     def signals(self) -> Signals:
         """What a player may know; computed anew only when the instance, a table or the landing zone has changed."""
-        with self._lock:
-            mark = self._mark()
-            if self._signals is None or self._signals[0] != mark:
-                graph = definitions.asset_graph()
-                found = read_signals(self.world, self.instance, self.task, graph, self._failures)
-                self._signals = (mark, found)
-            return self._signals[1]
+
+        def read() -> Signals:
+            graph = definitions.asset_graph()
+            return read_signals(self.world, self.instance, self.task, self.backlog(), graph, self._failures)
+
+        return self._current("signals", read)
 
     def grade(self) -> Grade:
         """The true score now. Not for a player where feedback is `checks`."""
-        with self._lock:
-            mark = self._mark()
-            if self._grade is None or self._grade[0] != mark:
-                self._grade = (mark, grade_world(self.world, self.instance, self.task, self.vault))
-            return self._grade[1]
+        return self._current("grade", lambda: grade_world(self.world, self.task, self.vault, self.backlog()))
+
+    def backlog(self) -> Backlog:
+        """Batches that are loaded, batches that wait, and the workers there are."""
+        return self._current("backlog", lambda: backlog(self.world, self.instance, self.task))
 
     def health(self) -> float:
         """0 to 1, from checks alone."""
@@ -246,7 +245,7 @@ class Sandbox:
         table = self.task.batched_table
         if table is None:
             raise InvalidAction(f"task '{self.task.slug}' has no batches to replay")
-        state = backlog(self.world, self.instance, self.task)
+        state = self.backlog()
         if state.pending:
             batch = state.pending[0].batch
             result = self._run("replay", {**tags, "dagster/partition": batch})
@@ -259,7 +258,7 @@ class Sandbox:
             result = self._run(f"repair_{table.name}", tags)
         if not result.success:
             return self._failed(result, f"replay of {batch} failed")
-        left = len(backlog(self.world, self.instance, self.task).pending)
+        left = len(self.backlog().pending)
         return self._done(result, f"loaded {batch} into {table.name}: {left} pending")
 
     def refresh(self, tags: Tags = {}) -> Result:  # noqa: B006
@@ -354,7 +353,7 @@ class Sandbox:
             for lake in (self.world.lake, self.world.published):
                 roll_back_orphans(lake, self.instance)
             self._journal.mend()
-            self._signals = self._grade = None
+            self._read = ((), {})
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
@@ -363,6 +362,17 @@ class Sandbox:
             return run_job(
                 self.instance, definitions.job(f"{self.task.slug}_{job}"), tags=dict(tags), run_config=config
             )
+
+    def _current(self, name: str, read: Callable[[], Value]) -> Value:
+        """What is read from the world, kept until anything that it is read from has changed."""
+        with self._lock:
+            mark = self._mark()
+            if self._read[0] != mark:
+                self._read = (mark, {})
+            held = self._read[1]
+            if name not in held:
+                held[name] = read()
+            return cast(Value, held[name])
 
     def _mark(self) -> tuple[Any, ...]:
         """Changes with anything that signals or grades are computed from."""

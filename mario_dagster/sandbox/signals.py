@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from mario_dagster.assets.checks import Check, Evidence, Outcome, checks_for
 from mario_dagster.assets.contract import ContractReport
-from mario_dagster.assets.evidence import Backlog, backlog, gather
+from mario_dagster.assets.evidence import Backlog, gather
 from mario_dagster.assets.memo import MEMO
 from mario_dagster.assets.publish import newest_release
 from mario_dagster.assets.tables import table_name
@@ -87,10 +87,11 @@ class Signals:
         return float(sum(HEALTH_WEIGHTS[name] * value for name, value in parts.items()))
 
 
-def read_signals(world: World, instance: SandboxInstance, task: Task, graph: Any, failures: FailureLog) -> Signals:
+def read_signals(
+    world: World, instance: SandboxInstance, task: Task, state: Backlog, graph: Any, failures: FailureLog
+) -> Signals:
     """The signals of a world as it stands."""
     failures.update()
-    state = backlog(world, instance, task)
     late = stale(world, instance, task, graph)
     evidence = gather(world, task, state, late)
     versions = {name: world.lake.note(table_name(task, name)).data_version for name in evidence.tables}

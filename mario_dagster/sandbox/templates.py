@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 from mario_dagster.catalog import FEEDBACKS, SPLITS, Split, UnknownName, task
 from mario_dagster.incidents.compiler import compile_incident
@@ -58,10 +57,9 @@ class Recipe:
             raise ValueError(f"seed must be 0 or more, not {seed}")
         if scale < 1:
             raise ValueError(f"scale must be 1 or more, not {scale}")
-        chosen = cast(Split, split)
         salt = os.environ.get(SALT_VARIABLE, "") if split == "eval" else ""
-        name = choose(found, chosen, seed, profile, salt).name
-        return cls(found.slug, name, chosen, seed, scale, salt)
+        name = choose(found, split, seed, profile, salt).name
+        return cls(found.slug, name, split, seed, scale, salt)
 
     def info(self, id: str, feedback: str | None = None) -> SandboxInfo:
         """What a sandbox of this recipe says of itself when it is new."""

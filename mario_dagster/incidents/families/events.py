@@ -59,6 +59,14 @@ LOST_AMOUNT: Fault = LostValues(EVENTS, "amount", TRAIN.sentinels, share=(0.01, 
 TEST_PAYMENTS: Fault = BogusRows(EVENTS, {"amount": TRAIN.numbers}, drop="amount")
 REORDERED: Fault = AnyOf((ReorderedColumns(EVENTS), ExtendedSchema(EVENTS, EXTRAS, most=2)), least=2, most=2)
 RENAMED: Fault = RenamedColumns(EVENTS, ALIASES, least=1, most=2)
+AGE: Fault = AnyOf((AGE_AS_TEXT, LOST_AGE), least=1, most=2)
+AMOUNT: Fault = AnyOf((AMOUNT_AS_TEXT, LOST_AMOUNT), least=1, most=2)
+
+
+def renamed_beside(column: str) -> Fault:
+    """A rename of another column: two are out of shape, and not one twice."""
+    return RenamedColumns(EVENTS, {name: aliases for name, aliases in ALIASES.items() if name != column})
+
 
 EVENT_RETRY = Profile(
     name="duplicate_event_retry",
@@ -68,8 +76,14 @@ EVENT_RETRY = Profile(
     patterns=("duplicates", "half-written copies", "numbers as text", "column drift"),
     faults=(
         AnyOf((RetriedLoad(EVENTS, share=(0.01, 0.15)), TornCopies(EVENTS)), least=1, most=2),
-        AnyOf((AGE_AS_TEXT, AMOUNT_AS_TEXT, LOST_AGE, LOST_AMOUNT), least=1, most=2),
-        AnyOf((RENAMED, REORDERED), least=1, most=2),
+        AnyOf(
+            (
+                AnyOf((AGE, AMOUNT, RENAMED), least=3, most=3),
+                AnyOf((AGE, AMOUNT, REORDERED), least=3, most=3),
+                AnyOf((AGE, renamed_beside("age")), least=2, most=2),
+                AnyOf((AMOUNT, renamed_beside("amount"), REORDERED), least=3, most=3),
+            )
+        ),
         AnyOf(
             (
                 DATES,
@@ -156,7 +170,7 @@ OUTLIER_CURRENCY = Profile(
                 "status": ("clearing_status", "lifecycle_status"),
                 "event_date": ("value_date", "posting_date"),
             },
-            least=1,
+            least=2,
             most=3,
         ),
         AnyOf(

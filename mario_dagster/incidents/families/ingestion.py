@@ -63,6 +63,17 @@ def lost(column: str, words: tuple[str | None, ...], share: tuple[float, float] 
     )
 
 
+# Names other than of ages and spending, so that a rename and a loss never fall on one column.
+RENAMED_BESIDE: Fault = RenamedColumns(
+    CUSTOMERS, {name: ALIASES[name] for name in ("customer_id", "city", "signup_date")}
+)
+LOST_AGES: Fault = lost("age", NULL, share=(0.01, 0.08))
+LOST_SPENDING: Fault = lost("monthly_spend", NULL, share=(0.01, 0.08))
+BLANKED_AGES, BLANKED_SPENDING = lost("age", TRAIN.sentinels), lost("monthly_spend", TRAIN.sentinels)
+RETYPED_KEY: Fault = RetypedColumn(CUSTOMERS, "customer_id")
+ONE_COLUMN: Fault = AnyOf((DATES, RENAMED_BESIDE, RETYPED_KEY))
+TWO_COLUMNS: Fault = AnyOf((CURRENCY, DATES, RENAMED_BESIDE, RETYPED_KEY), least=2, most=2)
+
 NULL_BURST = Profile(
     name="ingestion_null_burst",
     task=TASK,
@@ -70,16 +81,18 @@ NULL_BURST = Profile(
     summary="A join upstream came back empty: ages and spending are lost, among whatever else the release brought.",
     patterns=("lost ages", "lost spending", "sentinels", "drift beside the loss"),
     faults=(
-        AnyOf((lost("age", NULL, share=(0.01, 0.08)), lost("age", TRAIN.sentinels))),
-        AnyOf((lost("monthly_spend", NULL, share=(0.01, 0.08)), lost("monthly_spend", TRAIN.sentinels))),
         AnyOf(
             (
-                CURRENCY,
-                DATES,
-                RenamedColumns(CUSTOMERS, ALIASES),
+                AnyOf((BLANKED_AGES, BLANKED_SPENDING), least=2, most=2),
+                AnyOf((BLANKED_AGES, LOST_SPENDING, ONE_COLUMN), least=3, most=3),
+                AnyOf((LOST_AGES, BLANKED_SPENDING, ONE_COLUMN), least=3, most=3),
+                AnyOf((LOST_AGES, LOST_SPENDING, TWO_COLUMNS), least=3, most=3),
+            )
+        ),
+        AnyOf(
+            (
                 REORDERED,
                 GarbledText(CUSTOMERS, "city"),
-                RetypedColumn(CUSTOMERS, "customer_id"),
                 AnyOf((RetriedLoad(CUSTOMERS, share=(0.01, 0.08)), TornCopies(CUSTOMERS))),
                 AnyOf(
                     (
@@ -89,7 +102,7 @@ NULL_BURST = Profile(
                 ),
             ),
             least=1,
-            most=3,
+            most=2,
         ),
     ),
 )
@@ -104,12 +117,12 @@ SIGNUP_DRIFT = Profile(
         RenamedColumns(CUSTOMERS, ALIASES, least=1, most=2, always=("signup_date",)),
         DATES,
         CURRENCY,
-        AnyOf((lost("age", NULL), lost("age", TRAIN.sentinels), lost("monthly_spend", NULL))),
+        AnyOf((LOST_AGES, BLANKED_AGES, LOST_SPENDING)),
         AnyOf(
             (
                 GarbledText(CUSTOMERS, "city"),
                 REORDERED,
-                RetypedColumn(CUSTOMERS, "customer_id"),
+                RETYPED_KEY,
                 ExtendedSchema(CUSTOMERS, EXTRAS),
                 RetriedLoad(CUSTOMERS, share=(0.01, 0.08)),
             ),
@@ -125,19 +138,24 @@ DATE_DRIFT = Profile(
     patterns=("mixed date spellings", "test records", "column order", "retyped ages"),
     faults=(
         MIXED_DATES,
-        AnyOf((lost("age", NULL), lost("monthly_spend", NULL), lost("monthly_spend", TRAIN.sentinels))),
+        AnyOf((LOST_AGES, LOST_SPENDING, BLANKED_SPENDING)),
+        AnyOf(
+            (
+                AnyOf((RetypedColumn(CUSTOMERS, "age"), SpelledNumbers(CUSTOMERS, "age", YEARS))),
+                RenamedColumns(CUSTOMERS, {name: ALIASES[name] for name in ("customer_id", "age", "city")}),
+                RETYPED_KEY,
+            )
+        ),
         AnyOf(
             (
                 BogusRows(CUSTOMERS, {"age": TRAIN.numbers}, drop="age"),
                 BogusRows(CUSTOMERS, {"monthly_spend": TRAIN.numbers}, drop="monthly_spend"),
                 REORDERED,
                 GarbledText(CUSTOMERS, "city"),
-                AnyOf((RetypedColumn(CUSTOMERS, "age"), SpelledNumbers(CUSTOMERS, "age", YEARS))),
                 AnyOf((RetriedLoad(CUSTOMERS, share=(0.02, 0.1)), TornCopies(CUSTOMERS))),
-                RenamedColumns(CUSTOMERS, ALIASES),
             ),
-            least=2,
-            most=4,
+            least=1,
+            most=3,
         ),
     ),
 )
