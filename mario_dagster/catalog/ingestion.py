@@ -54,8 +54,8 @@ INGESTION = Task(
             "respelt, and the scheduled load fails its checks."
         ),
         incident_summary=(
-            "The customers table breaks its contract since the last delivery. What consumers read is the release before "
-            "it, until a repaired table is published."
+            "The customers table breaks its contract since the last delivery. What consumers read is the release "
+            "before it, until a repaired table is published."
         ),
         diagnosis_signals=(
             "schema_report: columns in another type, or missing",
@@ -86,8 +86,8 @@ INGESTION = Task(
             "the score falls below 0.10",
         ),
         threshold_rationale=(
-            "0.85 is out of reach with two columns missing or in another type, and no check lets one pass; it leaves room "
-            "for values that are lost for good."
+            "0.85 is out of reach with two columns missing or in another type, and no check lets one pass; it leaves "
+            "room for values that are lost for good."
         ),
         target_policy="names and types first, then rows, then publish; no step to spare",
         dense_shaping_notes=("0.9 of each change in score, less a small cost a step",),

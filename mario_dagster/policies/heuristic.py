@@ -65,7 +65,12 @@ def _recovery(seen: Observation, types: Mapping[str, str]) -> Plan:
     seen = yield from _load(seen)
     seen = yield from _shape(seen)
     seen = yield from _clean(seen, types)
-    for table in (*others, main, *others):
+    for table in others:
+        seen = yield from _visit(seen, table, types)
+    # What is wrong and not stale was computed wrongly, from inputs that are the same again: once more, then.
+    if any("fails" in _ailments(seen, table) for table in others):
+        seen = yield from _refresh(seen, again=True)
+    for table in (main, *others):
         seen = yield from _visit(seen, table, types)
     seen = yield from _refresh(seen)
     while seen["resource_level"] > seen["required_resource_level"]:
@@ -94,8 +99,8 @@ def _ailments(seen: Observation, table: str) -> str:
     return str(seen["dependency_health_summary"].get(table, ""))
 
 
-def _refresh(seen: Observation) -> Plan:
-    if seen["downstream_stale"] and REFRESH in seen["available_actions"]:
+def _refresh(seen: Observation, *, again: bool = False) -> Plan:
+    if (seen["downstream_stale"] or again) and REFRESH in seen["available_actions"]:
         seen = yield Move(REFRESH)
     return seen
 
