@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,51 +14,9 @@ import pytest
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
-REPO = Path(__file__).resolve().parent.parent
+from .serving import Server
+
 INCIDENT = {"task": "temporal", "split": "train", "seed": 11}
-
-
-class Server:
-    """A real server in a process of its own."""
-
-    def __init__(self, home: Path):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mario_dagster.cli", "serve", "--host", "127.0.0.1", "--port", str(self.port)],
-            env={**os.environ, "MARIO_HOME": str(home)},
-            cwd=REPO,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                if httpx.get(f"{self.url}/health", timeout=2).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            assert self.process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=30)
-
-    def post(self, path: str, body: Mapping[str, Any], timeout: float = 60) -> dict[str, Any]:
-        reply = httpx.post(f"{self.url}{path}", json=body, timeout=timeout)
-        assert reply.status_code == 200, reply.text
-        return dict(reply.json())
-
-    def steps(self, episode: str) -> int:
-        return int(httpx.get(f"{self.url}/state", params={"episode_id": episode}, timeout=30).json()["step_count"])
-
-    def step(self, episode: str, action: Mapping[str, Any], timeout: float = 60) -> dict[str, Any]:
-        return self.post("/step", {"episode_id": episode, "action": action}, timeout)
 
 
 def gold(home: Path, episode: str) -> tuple[Mapping[str, Any], ...]:
@@ -111,8 +64,6 @@ def test_a_killed_server_goes_on_to_the_same_trajectory_and_score(tmp_path: Path
 
 
 def _step_and_kill(server: Server, move: Mapping[str, Any], delay: float) -> None:
-    import threading
-
     timer = threading.Timer(delay + 0.005, server.kill)
     timer.start()
     try:

@@ -38,7 +38,7 @@ from dagster._record import copy
 from dagster._serdes import serialize_value
 
 from mario_dagster.sandbox import instance as instances
-from mario_dagster.sandbox import storage
+from mario_dagster.sandbox import statements, storage
 from mario_dagster.sandbox.instance import (
     SandboxInstance,
     close_instance,
@@ -355,10 +355,10 @@ def test_every_read_gives_what_stock_storages_read(instance: SandboxInstance, ho
 
 
 def test_statements_fit_the_newest_schema(home: Path) -> None:
-    statements = {name: text for name, text in vars(storage).items() if re.match(r"(INSERT|SELECT|[A-Z]+)_", name)}
+    texts = {name: text for name, text in vars(statements).items() if re.match(r"(INSERT|SELECT|[A-Z]+)_", name)}
     connection = sqlite3.connect(home / storage.DATABASE)
     checked = 0
-    for name, text in statements.items():
+    for name, text in texts.items():
         if isinstance(text, str) and re.match(r"(INSERT|SELECT|UPDATE|DELETE) ", text):
             values = dict.fromkeys(re.findall(r":(\w+)", text), "[]")
             connection.execute(f"EXPLAIN {text}", values), name

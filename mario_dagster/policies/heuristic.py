@@ -204,21 +204,22 @@ def _clean(seen: Observation, types: Mapping[str, str]) -> Plan:
 
 
 def _row_faults(seen: Observation, types: Mapping[str, str]) -> Iterator[Move]:
-    """What to do about the rows that the checks name: keys first, then amounts, then gaps."""
+    """What to do about the rows that the checks name: those that name nothing real, then amounts, then gaps."""
     culprits = _culprits(seen)
-    lost = [column for column, reason in culprits if reason == "missing_value"]
-    key = seen["observed_columns"][0]
-    if seen["missing_rate"] and key in lost:
-        yield Move(DROP_NULLS, target_column=key)
-    if seen["outlier_count"]:
-        for column, reason in culprits:
-            if reason in ("outlier", "out_of_range"):
-                yield Move(DROP_OUTLIERS, target_column=column)
-    if seen["missing_rate"]:
-        for column in lost:
-            if column != key:
-                fill = FILL_FORWARD if types.get(column) in NO_NUMBERS else FILL_MEDIAN
-                yield Move(fill, target_column=column)
+    lost = [column for column, reason in culprits if reason == "missing_value"] if seen["missing_rate"] else []
+    for column in filter(_identifies, lost):
+        yield Move(DROP_NULLS, target_column=column)
+    for column, reason in culprits:
+        if reason in ("outlier", "out_of_range"):
+            yield Move(DROP_OUTLIERS, target_column=column)
+    for column in lost:
+        if not _identifies(column):
+            yield Move(FILL_FORWARD if types.get(column) in NO_NUMBERS else FILL_MEDIAN, target_column=column)
+
+
+def _identifies(column: str) -> bool:
+    """Whether a column says which one a row is or is about: never to be made up, so a row without it is none."""
+    return column.endswith("_id")
 
 
 def _culprits(seen: Observation) -> list[tuple[str, str]]:

@@ -38,7 +38,8 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster_shared.error import SerializableErrorInfo
 
-from mario_dagster.sandbox.storage import DATABASE, Database, SandboxEventLogStorage, SandboxStorage, create_database
+from mario_dagster.sandbox.database import Database
+from mario_dagster.sandbox.storage import DATABASE, SandboxEventLogStorage, SandboxStorage, create_database
 
 DAGSTER_YAML = """\
 # Written when the sandbox was made. Any Dagster tool with DAGSTER_HOME set to this folder works on it.

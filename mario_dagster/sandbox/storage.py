@@ -14,9 +14,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -51,197 +49,11 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserializ
 from dagster._utils.concurrency import ConcurrencyClaimStatus, ConcurrencyKeyInfo, ConcurrencySlotStatus
 from sqlalchemy.engine import Connection
 
-BUSY_TIMEOUT_SECONDS = 30.0
-BUSY_POLL_SECONDS = 0.001
+from . import statements
+from .database import Database
+
 # Dagster's live log tail watches the folder for this very file name.
 DATABASE = f"{consolidated_sqlite_event_log.SQLITE_EVENT_LOG_FILENAME}.db"
-
-
-class _PatientCursor(sqlite3.Cursor):
-    """Waits for another writer in steps of a millisecond.
-
-    SQLite's own waiting soon looks but ten times a second, and so a process that writes step after step would keep a
-    `dagster-webserver` on the same sandbox waiting for minutes.
-    """
-
-    def execute(self, *statement: Any) -> sqlite3.Cursor:  # type: ignore[override]
-        return _patiently(super().execute, statement)
-
-    def executemany(self, *statement: Any) -> sqlite3.Cursor:  # type: ignore[override]
-        return _patiently(super().executemany, statement)
-
-
-def _patiently(run: Callable[..., sqlite3.Cursor], statement: tuple[Any, ...]) -> sqlite3.Cursor:
-    deadline = 0.0
-    while True:
-        try:
-            return run(*statement)
-        except sqlite3.OperationalError as error:
-            now = time.monotonic()
-            deadline = deadline or now + BUSY_TIMEOUT_SECONDS
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > deadline:
-                raise
-        time.sleep(BUSY_POLL_SECONDS)
-
-
-class _PatientConnection(sqlite3.Connection):
-    def cursor(self, factory: type[sqlite3.Cursor] = _PatientCursor) -> sqlite3.Cursor:  # type: ignore[override]
-        return super().cursor(factory)
-
-    def execute(self, *statement: Any) -> sqlite3.Cursor:
-        return self.cursor().execute(*statement)
-
-
-class Database:
-    """One SQLite file: a pooled engine and, per thread, at most one open transaction."""
-
-    def __init__(self, path: str):
-        self.path = path
-        self.url = f"sqlite:///{path}"
-        self.engine = sa.create_engine(
-            self.url,
-            poolclass=sa.pool.QueuePool,
-            pool_size=2,
-            max_overflow=20,
-            connect_args={"timeout": 0, "check_same_thread": False, "factory": _PatientConnection},
-        )
-        sa.event.listen(self.engine, "connect", _configure)
-        sa.event.listen(self.engine, "begin", _begin)
-        self._local = threading.local()
-
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """The thread's open transaction, or one of its own for the length of the block."""
-        ambient: Connection | None = getattr(self._local, "connection", None)
-        if ambient is not None:
-            yield ambient
-            return
-        with self.engine.connect() as connection, connection.begin():
-            yield connection
-
-    @contextmanager
-    def driver(self) -> Iterator[sqlite3.Connection]:
-        """As `connect`, but the driver's own connection: a ready-made statement costs a tenth of SQLAlchemy's."""
-        with self.connect() as connection:
-            yield connection.connection.driver_connection  # type: ignore[misc]
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Everything this thread writes inside the block is committed at its end, or not at all."""
-        if getattr(self._local, "connection", None) is not None:
-            raise RuntimeError("a transaction is already open in this thread")
-        with self.engine.connect() as connection:
-            connection.info["write"] = True
-            try:
-                with connection.begin():
-                    self._local.connection = connection
-                    yield connection
-            finally:
-                self._local.connection = None
-                connection.info.pop("write", None)
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether this thread is inside `transaction()`."""
-        return getattr(self._local, "connection", None) is not None
-
-    def dispose(self) -> None:
-        self.engine.dispose()
-
-
-def _configure(dbapi_connection: Any, _record: Any) -> None:
-    cursor = dbapi_connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # With OFF a killed process loses nothing, only a machine that loses power: not worth an fsync an event.
-    cursor.execute("PRAGMA synchronous=OFF")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    # Outside `transaction()` the driver begins at the first write, as in stock Dagster: begun at a read, a transaction
-    # could not wait for another process's write, it would fail. IMMEDIATE takes the write lock at once instead.
-    if connection.info.get("write"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-# Dagster's own statements on its own tables, ready made: building and compiling them with SQLAlchemy was half of a
-# run's time. A test explains each on a new database, so that an upgrade that moves a column fails there.
-def _insert(table: str, *columns: str) -> str:
-    names, values = ", ".join(columns), ", ".join(f":{name}" for name in columns)
-    return f"INSERT INTO {table} ({names}) VALUES ({values})"
-
-
-def _upsert_asset(*columns: str) -> str:
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
-    return f"{_insert('asset_keys', 'asset_key', *columns)} ON CONFLICT (asset_key) DO UPDATE SET {changes}"
-
-
-_CHECK_COLUMNS = (
-    "execution_status",
-    "evaluation_event",
-    "evaluation_event_timestamp",
-    "evaluation_event_storage_id",
-    "materialization_event_storage_id",
-)
-_ASSET_COLUMNS = ("id", "asset_key", "last_materialization", "last_run_id", "asset_details", "cached_status_data")
-_OF_STEP = "run_id = :run_id AND step_key = :step_key"
-_OF_POOL = "concurrency_key = :concurrency_key"
-# Lists go in as one JSON parameter, so that a statement's text never changes.
-_OF_KEYS = "IN (SELECT value FROM json_each(:keys))"
-
-INSERT_RUN = _insert(
-    "runs",
-    "run_id",
-    "pipeline_name",
-    "status",
-    "run_body",
-    "snapshot_id",
-    "partition",
-    "partition_set",
-    "backfill_id",
-    "create_timestamp",
-)
-INSERT_RUN_TAG = _insert("run_tags", "run_id", "key", "value")
-SELECT_RUN = "SELECT run_body, status FROM runs WHERE run_id = :run_id"
-SELECT_RUN_RECORD = """\
-SELECT id, run_body, status, create_timestamp, update_timestamp, start_time, end_time
-FROM runs WHERE run_id = :run_id"""
-SELECT_SNAPSHOT = "SELECT id FROM snapshots WHERE snapshot_id = :snapshot_id"
-
-INSERT_EVENT = _insert(
-    "event_logs", "run_id", "event", "dagster_event_type", "timestamp", "step_key", "asset_key", "partition"
-)
-INSERT_EVENT_TAG = _insert("asset_event_tags", "event_id", "asset_key", "key", "value", "event_timestamp")
-UPSERT_MATERIALIZED = _upsert_asset("last_materialization", "last_run_id", "last_materialization_timestamp")
-UPSERT_PLANNED = _upsert_asset("last_run_id", "last_materialization_timestamp")
-UPSERT_OBSERVED = _upsert_asset("last_materialization_timestamp")
-SELECT_ASSETS = f"""\
-SELECT {", ".join(_ASSET_COLUMNS)} FROM asset_keys WHERE asset_key {_OF_KEYS}
-AND (wipe_timestamp IS NULL OR last_materialization_timestamp > wipe_timestamp) ORDER BY asset_key"""
-SELECT_ASSET_DETAILS = f"SELECT asset_key, asset_details FROM asset_keys WHERE asset_key {_OF_KEYS}"
-SELECT_TAGS_BY_PARTITION = f"""\
-SELECT latest.partition, tags.value FROM asset_event_tags AS tags JOIN (
-    SELECT partition, max(id) AS id FROM event_logs
-    WHERE asset_key = :asset_key AND dagster_event_type = :event_type AND partition {_OF_KEYS} GROUP BY partition
-) AS latest ON tags.event_id = latest.id WHERE tags.key = :tag"""
-SELECT_PARTITION = "SELECT id FROM dynamic_partitions WHERE partitions_def_name = :name AND partition = :key"
-
-INSERT_CHECK = _insert("asset_check_executions", "asset_key", "check_name", "run_id", "partition", *_CHECK_COLUMNS)
-UPDATE_CHECK = f"""\
-UPDATE asset_check_executions SET {", ".join(f"{name} = :{name}" for name in _CHECK_COLUMNS)}
-WHERE asset_key = :asset_key AND check_name = :check_name AND run_id = :run_id AND partition IS :partition"""
-
-SELECT_LIMIT = f"SELECT id FROM concurrency_limits WHERE {_OF_POOL}"
-COUNT_PENDING = f"SELECT count(*) FROM pending_steps WHERE {_OF_POOL}"
-INSERT_ASSIGNED = """\
-INSERT INTO pending_steps (concurrency_key, run_id, step_key, priority, assigned_timestamp)
-VALUES (:concurrency_key, :run_id, :step_key, :priority, CURRENT_TIMESTAMP)"""
-SELECT_ASSIGNED = f"SELECT concurrency_key FROM pending_steps WHERE {_OF_STEP} AND assigned_timestamp IS NOT NULL"
-DELETE_PENDING = f"DELETE FROM pending_steps WHERE {_OF_STEP}"
-SELECT_FREE_SLOT = f"SELECT id FROM concurrency_slots WHERE {_OF_POOL} AND step_key IS NULL AND NOT deleted"
-TAKE_SLOT = "UPDATE concurrency_slots SET run_id = :run_id, step_key = :step_key WHERE id = :slot"
-DELETE_DELETED_SLOT = f"DELETE FROM concurrency_slots WHERE {_OF_STEP} AND deleted"
-FREE_SLOT = f"UPDATE concurrency_slots SET run_id = NULL, step_key = NULL WHERE {_OF_STEP}"
 
 _encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -319,18 +131,18 @@ class SandboxRunStorage(SqliteRunStorage):
         created = col_values["create_timestamp"].replace(tzinfo=None).isoformat(" ", "microseconds")
         with self._database.driver() as driver:
             try:
-                driver.execute(INSERT_RUN, {**col_values, "create_timestamp": created})
+                driver.execute(statements.INSERT_RUN, {**col_values, "create_timestamp": created})
             except sqlite3.IntegrityError as error:
                 raise DagsterRunAlreadyExists from error
             rows = [{"run_id": col_values["run_id"], "key": key, "value": value} for key, value in tags.items()]
-            driver.executemany(INSERT_RUN_TAG, rows)
+            driver.executemany(statements.INSERT_RUN_TAG, rows)
 
     def _row_to_run(self, row: Any) -> DagsterRun:
         return _run_from(row["run_body"], row["status"])
 
     def _get_run_by_id(self, run_id: str) -> DagsterRun | None:
         with self._database.driver() as driver:
-            row = driver.execute(SELECT_RUN, {"run_id": run_id}).fetchone()
+            row = driver.execute(statements.SELECT_RUN, {"run_id": run_id}).fetchone()
         return _run_from(*row) if row else None
 
     def get_run_records(self, filters: RunsFilter | None = None, *args: Any, **kwargs: Any) -> Sequence[RunRecord]:
@@ -338,7 +150,7 @@ class SandboxRunStorage(SqliteRunStorage):
         if run_ids is None or len(run_ids) != 1 or filters != RunsFilter(run_ids) or args or set(kwargs) - {"limit"}:
             return super().get_run_records(filters, *args, **kwargs)
         with self._database.driver() as driver:
-            row = driver.execute(SELECT_RUN_RECORD, {"run_id": run_ids[0]}).fetchone()
+            row = driver.execute(statements.SELECT_RUN_RECORD, {"run_id": run_ids[0]}).fetchone()
         if row is None:
             return []
         storage_id, body, status, created, updated, start, end = row
@@ -347,7 +159,7 @@ class SandboxRunStorage(SqliteRunStorage):
 
     def _has_snapshot_id(self, snapshot_id: str) -> bool:
         with self._database.driver() as driver:
-            return driver.execute(SELECT_SNAPSHOT, {"snapshot_id": snapshot_id}).fetchone() is not None
+            return driver.execute(statements.SELECT_SNAPSHOT, {"snapshot_id": snapshot_id}).fetchone() is not None
 
     def has_execution_plan_snapshot(self, execution_plan_snapshot_id: str) -> bool:
         # Stock reads, inflates and parses the snapshot to answer this.
@@ -386,8 +198,8 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
         if asset_keys is None or any(filters.values()) or not self.has_secondary_index(ASSET_KEY_INDEX_COLS):  # type: ignore[no-untyped-call]
             return super()._fetch_raw_asset_rows(asset_keys, **filters)
         with self._database.driver() as driver:
-            rows = driver.execute(SELECT_ASSETS, {"keys": _key_texts(asset_keys)}).fetchall()
-        return [dict(zip(_ASSET_COLUMNS, row, strict=True)) for row in rows], False, None
+            rows = driver.execute(statements.SELECT_ASSETS, {"keys": _key_texts(asset_keys)}).fetchall()
+        return [dict(zip(statements.ASSET_COLUMNS, row, strict=True)) for row in rows], False, None
 
     def _get_latest_materialization_records(self, raw_asset_rows: Any) -> Mapping[AssetKey, Any]:
         records = {}
@@ -401,7 +213,7 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     def _get_assets_details(self, asset_keys: Sequence[AssetKey]) -> Sequence[AssetDetails | None]:
         with self._database.driver() as driver:
-            details = dict(driver.execute(SELECT_ASSET_DETAILS, {"keys": _key_texts(asset_keys)}).fetchall())
+            details = dict(driver.execute(statements.SELECT_ASSET_DETAILS, {"keys": _key_texts(asset_keys)}).fetchall())
         return [AssetDetails.from_db_string(details.get(key.to_string())) for key in asset_keys]  # type: ignore[no-untyped-call]
 
     def get_latest_tags_by_partition(
@@ -425,7 +237,7 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             "tag": tag_keys[0],
         }
         with self._database.driver() as driver:
-            rows = driver.execute(SELECT_TAGS_BY_PARTITION, values).fetchall()
+            rows = driver.execute(statements.SELECT_TAGS_BY_PARTITION, values).fetchall()
         return {partition: {tag_keys[0]: value} for partition, value in rows}
 
     def store_event(self, event: EventLogEntry) -> None:
@@ -443,7 +255,7 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             "partition": (body.partition or None) if body is not None else None,
         }
         with self._database.driver() as driver:
-            event_id = driver.execute(INSERT_EVENT, row).lastrowid or 0
+            event_id = driver.execute(statements.INSERT_EVENT, row).lastrowid or 0
             if body is None:
                 return
             if key is not None and body.event_type in ASSET_EVENTS:
@@ -453,7 +265,9 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
         with self._database.driver() as driver:
-            found = driver.execute(SELECT_PARTITION, {"name": partitions_def_name, "key": partition_key}).fetchone()
+            found = driver.execute(
+                statements.SELECT_PARTITION, {"name": partitions_def_name, "key": partition_key}
+            ).fetchone()
         return found is not None
 
     def claim_concurrency_slot(
@@ -465,10 +279,10 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             return super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
         row = {"concurrency_key": concurrency_key, "run_id": run_id, "step_key": step_key, "priority": priority or 0}
         with self._database.driver() as driver:
-            slot = driver.execute(SELECT_FREE_SLOT, row).fetchone()
-            if slot and driver.execute(COUNT_PENDING, row).fetchone() == (0,):
-                driver.execute(INSERT_ASSIGNED, row)
-                driver.execute(TAKE_SLOT, {**row, "slot": slot[0]})
+            slot = driver.execute(statements.SELECT_FREE_SLOT, row).fetchone()
+            if slot and driver.execute(statements.COUNT_PENDING, row).fetchone() == (0,):
+                driver.execute(statements.INSERT_ASSIGNED, row)
+                driver.execute(statements.TAKE_SLOT, {**row, "slot": slot[0]})
                 return ConcurrencyClaimStatus(
                     concurrency_key=concurrency_key, slot_status=ConcurrencySlotStatus.CLAIMED
                 )
@@ -481,21 +295,23 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
         """Whether a step in this pool could start now: a pool without a limit always has room."""
         row = {"concurrency_key": pool}
         with self._database.driver() as driver:
-            if not driver.execute(SELECT_LIMIT, row).fetchone():
+            if not driver.execute(statements.SELECT_LIMIT, row).fetchone():
                 return True
-            free = driver.execute(SELECT_FREE_SLOT, row).fetchone()
+            free = driver.execute(statements.SELECT_FREE_SLOT, row).fetchone()
         # A slot is given back a moment before the claim on it is.
         return bool(free) and self.has_unassigned_slots(pool)
 
     def free_concurrency_slot_for_step(self, run_id: str, step_key: str) -> None:
         row = {"run_id": run_id, "step_key": step_key}
         with self._database.driver() as driver:
-            driver.execute(DELETE_DELETED_SLOT, row)
-            driver.execute(FREE_SLOT, row)
-            pools = [pool for (pool,) in driver.execute(SELECT_ASSIGNED, row)]
-            driver.execute(DELETE_PENDING, row)
+            driver.execute(statements.DELETE_DELETED_SLOT, row)
+            driver.execute(statements.FREE_SLOT, row)
+            pools = [pool for (pool,) in driver.execute(statements.SELECT_ASSIGNED, row)]
+            driver.execute(statements.DELETE_PENDING, row)
             waiting = [
-                pool for pool in pools if driver.execute(COUNT_PENDING, {"concurrency_key": pool}).fetchone() != (0,)
+                pool
+                for pool in pools
+                if driver.execute(statements.COUNT_PENDING, {"concurrency_key": pool}).fetchone() != (0,)
             ]
         self.assign_pending_steps(waiting)
 
@@ -512,15 +328,17 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
                 {"event_id": event_id, "asset_key": key, "key": name, "value": value, "event_timestamp": moment}
                 for name, value in tags.items()
             ]
-            driver.executemany(INSERT_EVENT_TAG, rows)
+            driver.executemany(statements.INSERT_EVENT_TAG, rows)
         body = event.get_dagster_event()
         values = {"asset_key": key, "last_run_id": event.run_id, "last_materialization_timestamp": moment}
         if body.is_step_materialization:
-            driver.execute(UPSERT_MATERIALIZED, {**values, "last_materialization": _record_text(event_id, text)})
+            driver.execute(
+                statements.UPSERT_MATERIALIZED, {**values, "last_materialization": _record_text(event_id, text)}
+            )
         elif body.is_asset_materialization_planned:
-            driver.execute(UPSERT_PLANNED, values)
+            driver.execute(statements.UPSERT_PLANNED, values)
         elif body.is_asset_observation:
-            driver.execute(UPSERT_OBSERVED, values)
+            driver.execute(statements.UPSERT_OBSERVED, values)
 
     def _store_check(
         self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, text: str, moment: str
@@ -541,15 +359,15 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             row["execution_status"] = CheckStatus.PLANNED.value
             subset = data.partitions_subset
             for partition in subset.get_partition_keys() if subset else [None]:
-                driver.execute(INSERT_CHECK, {**row, "partition": partition})
+                driver.execute(statements.INSERT_CHECK, {**row, "partition": partition})
         elif body.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             target = data.target_materialization_data
             row["execution_status"] = (CheckStatus.SUCCEEDED if data.passed else CheckStatus.FAILED).value
             row["materialization_event_storage_id"] = target.storage_id if target else None
             row["partition"] = data.partition
-            updated = driver.execute(UPDATE_CHECK, row).rowcount if event.run_id else 0
+            updated = driver.execute(statements.UPDATE_CHECK, row).rowcount if event.run_id else 0
             if updated == 0:
-                driver.execute(INSERT_CHECK, row)
+                driver.execute(statements.INSERT_CHECK, row)
             elif updated > 1:
                 raise DagsterInvariantViolationError(f"{updated} rows for one evaluation of {data.asset_check_key}")
 

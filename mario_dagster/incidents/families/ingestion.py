@@ -34,7 +34,7 @@ YEARS, HELD_OUT_YEARS = ("{value} years",), ("{value} yrs",)
 NULL: tuple[str | None, ...] = (None,)
 ALIASES = {
     "customer_id": ("cust_no", "client_id", "customer_ref"),
-    "age": ("customer_age", "age_years", "age_at_signup"),
+    "age": ("customer_age", "age_years", "age_of_customer"),
     "monthly_spend": ("spend_per_month", "avg_spend", "monthly_spending"),
     "city": ("home_city", "city_name", "residence_city"),
     "signup_date": ("signup_dt", "signed_up_on", "registration_date"),

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage, FaultError
+
+from .claims import Claim, Material
 
 Value = TypeVar("Value")
 
@@ -45,8 +49,10 @@ class Fault(ABC):
 
     stage: ClassVar[Stage] = Stage.VALUES
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if abstract:
+            return
         name = _snake(cls.__name__)
         held = _REGISTRY.get(name)
         if held is not None and held.__module__ != cls.__module__:
@@ -63,6 +69,23 @@ class Fault(ABC):
     def drawn(self, rng: np.random.Generator) -> tuple[Fault, ...]:
         """The faults that strike in its place: itself, unless it is a choice of others."""
         return (self,)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        """Instances that fit a task, for incidents to be composed of; none where composing has no use for it."""
+        return ()
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        """What it lays hold of, which no other fault of the incident may.
+
+        Raises:
+            FaultError: it does not fit the task, its table or its column.
+        """
+        return ()
+
+    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
+        """The clean data that it strikes: as they are, unless it is harmless, and part of what producers really sent."""
+        return world
 
     @abstractmethod
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:

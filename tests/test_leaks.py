@@ -1,0 +1,72 @@
+"""Nothing of the vault is anywhere a player, or an engineer in the Dagster UI, can look before the episode is done."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from mario_dagster.catalog import tasks
+from mario_dagster.env.actions import Move
+from mario_dagster.env.episode import Episode
+from mario_dagster.env.options import reset_options
+from mario_dagster.incidents.faults import faults
+from mario_dagster.incidents.profiles import profiles
+from mario_dagster.sandbox.home import Home
+
+
+def everything_said(episode: Episode, heard: list[str]) -> dict[str, str]:
+    """All text that leaves the engine: replies, state, files of the sandbox, and every cell of Dagster's database."""
+    root = episode.sandbox.root
+    said = {"replies": "\n".join(heard), "state": json.dumps(episode.state()), "summary": json.dumps(episode.summary())}
+    for path in root.rglob("*"):
+        said[f"path {path}"] = str(path.relative_to(root))
+        if path.suffix in (".json", ".jsonl", ".yaml"):
+            said[str(path)] = path.read_text(errors="replace")
+    with sqlite3.connect(root / "dagster" / "event_log.db") as database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            rows = database.execute(f'SELECT * FROM "{table}"').fetchall()
+            said[f"table {table}"] = "\n".join(str(cell) for row in rows for cell in row)
+    return said
+
+
+HELD_OUT = [next(each for each in reversed(profiles(task.slug, "eval")) if each.held_out) for task in tasks()]
+
+
+@pytest.mark.parametrize("profile", HELD_OUT, ids=lambda each: each.name)
+def test_no_label_of_the_incident_is_said_before_done(tmp_path: Path, profile: object) -> None:
+    name, slug = profile.name, profile.task  # type: ignore[attr-defined]
+    options = {"task": slug, "split": "eval", "profile": name, "seed": 5, "episode_id": "quiet"}
+    episode = Episode.start(reset_options(options), home=Home(tmp_path))
+    gold = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+    heard = [json.dumps(dict(episode.reply().observation))]
+    moves = [Move(0), Move(1), Move(2), Move(14), Move(3), Move(12, target_column="x", new_name="y"), *gold[:4]]
+    for move in moves[: episode.task.max_steps - 2]:
+        reply = episode.step(move)
+        assert not reply.done
+        heard.append(json.dumps(dict(reply.observation)))
+    # Names of faults that are everyday words of the repairs themselves tell nothing.
+    words = {name, "heldout", "held_out", "held-out", "ledger", "twin", ".vault"} | {
+        each for each in faults() if each not in ("late_batches",)
+    }
+    for place, text in everything_said(episode, heard).items():
+        if place == "replies" or place == "state":
+            text = text.replace('"heldout_profile_family"', "")
+        for word in words:
+            assert word not in text, (word, place)
+    score = episode.sandbox.grade().score
+    assert f"{score:.4f}"[:6] not in heard[-1] or abs(score - episode.sandbox.health()) < 1e-4
+    episode.close()
+
+
+def test_the_vault_is_for_this_user_only_and_outside_the_sandbox(tmp_path: Path) -> None:
+    episode = Episode.start(reset_options({"task": "temporal", "seed": 5, "episode_id": "shut"}), home=Home(tmp_path))
+    vault = episode.sandbox.vault.root
+    assert vault.stat().st_mode & 0o777 == 0o700
+    assert episode.sandbox.root not in vault.parents
+    assert (tmp_path / ".templates").exists()
+    for template in (tmp_path / ".templates").iterdir():
+        assert template.stat().st_mode & 0o077 == 0
+    episode.close()
