@@ -38,7 +38,7 @@ def definitions() -> dg.Definitions:
     for pipeline in pipelines().values():
         assets += [*pipeline.assets, published_assets(pipeline.task)]
         checks += [*pipeline.checks, grade_check(pipeline.task)]
-        jobs += [*jobs_of(pipeline), *injection_jobs(pipeline.task)]
+        jobs += [*jobs_of(pipeline), *injection_jobs(pipeline)]
         schedules.append(schedule_of(pipeline))
         sensors.append(landing_sensor(pipeline.task))
     return dg.Definitions(

@@ -1,13 +1,13 @@
-"""Task 3 is proven in pure pandas: its data are clean, its damage inverts, its checks and its score cannot be talked round.
+"""Task 3 is proven in pure pandas: its data are clean, its damage inverts, its checks and score cannot be talked round.
 
-The player here does to frames what the sandbox does to stored tables, with the same functions and no Dagster; whether it
-would publish is asked of the task's real checks, and how well it did of the real grader.
+The player here does to frames what the sandbox does to stored tables, with the same functions and no Dagster; whether
+it would publish is asked of the task's real checks, and how well it did of the real grader.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -51,9 +51,7 @@ def compiled(name: str, seed: int, scale: int = 1) -> Incident:
 def lost_of(incident: Incident) -> dict[str, frozenset[tuple[str, str]]]:
     cells = incident.ledger.cells
     gone = cells[cells["lost"].astype(bool)]
-    return {
-        table: frozenset(zip(group["key"], group["column"], strict=True)) for table, group in gone.groupby("table")
-    }
+    return {table: frozenset(zip(group["key"], group["column"], strict=True)) for table, group in gone.groupby("table")}
 
 
 class Player:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mario_dagster.catalog.referential import CATEGORIES, CUSTOMERS, ORDERS, PRODUCTS
+from mario_dagster.catalog.referential import CUSTOMERS, ORDERS, PRODUCTS
+from mario_dagster.catalog.temporal import CATEGORIES
 
 from .shop import (
     DAYS,
@@ -74,11 +75,10 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
 
 def _customers(rng: np.random.Generator, size: int) -> dict[str, Any]:
     first, last = rng.integers(len(FIRST_NAMES), size=size), rng.integers(len(LAST_NAMES), size=size)
-    names = [f"{FIRST_NAMES[one]} {LAST_NAMES[two]}" for one, two in zip(first, last, strict=True)]
     return {
         "customer_id": identifiers(rng, size, 10_000, 60_000, step=9 if size <= MANY_CUSTOMERS else 3),
-        "name": names,
-        "email": _emails(rng, names),
+        "name": [f"{FIRST_NAMES[one]} {LAST_NAMES[two]}" for one, two in zip(first, last, strict=True)],
+        "email": _emails(rng, first, last),
         # Most are between thirty and fifty; nobody is older than 84.
         "age": np.rint(18 + 66 * _bell(spread(rng, size))).astype(np.int64),
     }
@@ -89,14 +89,15 @@ def _bell(share: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 - np.sin(np.arcsin(1 - 2 * share) / 3)) ** 1.25
 
 
-def _emails(rng: np.random.Generator, names: list[str]) -> list[str]:
-    """Distinct addresses made of the names in plain letters."""
-    hosts = rng.integers(len(MAIL_HOSTS), size=len(names))
-    dots = rng.integers(3, size=len(names))
+def _emails(rng: np.random.Generator, firsts: np.ndarray, lasts: np.ndarray) -> list[str]:
+    """Distinct addresses made of the names, given as places in the lists above, in plain letters."""
+    hosts = rng.integers(len(MAIL_HOSTS), size=len(firsts))
+    dots = rng.integers(3, size=len(firsts))
+    plain_firsts, plain_lasts = ([_plain_letters(name) for name in names] for names in (FIRST_NAMES, LAST_NAMES))
     taken: dict[str, int] = {}
     found = []
-    for name, host, dot in zip(names, hosts, dots, strict=True):
-        first, _, last = _plain_letters(name).partition(" ")
+    for one, two, host, dot in zip(firsts, lasts, hosts, dots, strict=True):
+        first, last = plain_firsts[one], plain_lasts[two]
         box = (f"{first}.{last}", f"{first[0]}.{last}", f"{first}{last[0]}")[dot]
         address = f"{box}@{MAIL_HOSTS[host]}"
         taken[address] = taken.get(address, 0) + 1

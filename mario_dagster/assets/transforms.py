@@ -69,9 +69,7 @@ def order_totals(orders: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
     # In whole cents: a product of float prices may be a hair off what an invoice says.
     cents = pc.round(pc.multiply(listed.column("unit_price").take(place.filter(sold)), 100.0))
     totals = pc.divide(pc.multiply(cents, rows.column("quantity").filter(sold).cast(pa.float64())), 100.0)
-    return from_arrow(
-        pa.table({"order_id": rows.column("order_id").filter(sold), "total_price": totals})
-    )
+    return from_arrow(pa.table({"order_id": rows.column("order_id").filter(sold), "total_price": totals}))
 
 
 def daily_summary(orders: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:

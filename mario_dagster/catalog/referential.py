@@ -86,7 +86,7 @@ REFERENTIAL = Task(
         "and every order total. Repair each table, restore the references, compute the totals anew, then publish."
     ),
     tables=(ORDERS, CUSTOMERS, PRODUCTS, ORDER_TOTALS),
-    # Together (0.50 orders + 0.30 customers + 0.20 products) × (0.30 + 0.70 × share of right totals): the first three
+    # Together (0.50 orders + 0.30 customers + 0.20 products) * (0.30 + 0.70 * share of right totals): the first three
     # are 0.30 of each table's weight, the last is the tables' weighted quality times the share of right totals.
     objective_weights={
         "orders_quality": 0.15,

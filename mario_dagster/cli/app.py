@@ -156,3 +156,17 @@ def trace(sandbox: SandboxId = "latest", as_json: AsJson = False) -> None:
     from .sandboxes import show_trace
 
     show_trace(sandbox, as_json)
+
+
+@app.command()
+def check(
+    task: Annotated[str | None, typer.Option(help="Only this pipeline; see `mario tasks`.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Only this family of incidents.")] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds a profile and split.", min=1)] = 3,
+    first_seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Prove every incident on real sandboxes: it strikes, shows, and can be undone. Status 1 if one does not."""
+    from .proofs import run_check
+
+    raise typer.Exit(run_check(task=task, profile=profile, seeds=seeds, first_seed=first_seed, as_json=as_json))

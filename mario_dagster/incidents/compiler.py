@@ -46,6 +46,7 @@ class Incident:
         required_floor: workers required even when nothing is pending.
         ledger: what was changed, and what undoes it.
         gold: the public actions that undo it, from a fresh incident to the commit.
+        alerts: what monitors cry, rightly or wrongly, when the incident is open.
     """
 
     task: str
@@ -64,6 +65,7 @@ class Incident:
     required_floor: int
     ledger: Ledger
     gold: tuple[Step, ...]
+    alerts: tuple[str, ...] = ()
 
 
 def compile_incident(
@@ -89,40 +91,61 @@ def compile_incident(
     found = catalog.task(task)
     salt = salt if split == "eval" else ""
     chosen = choose(found, split, seed, profile, salt)
-    clean = clean_world(found.slug, seed, scale, salt, split)
-    damage = Damage.of(found, clean)
-    _strike(damage, chosen, lambda name: stream(seed, found.slug, split, chosen.name, name, salt=salt))
-    floor = HELD_OUT_FLOOR if chosen.held_out else FLOOR
+    return compile_profile(found, chosen, split=split, seed=seed, scale=scale, salt=salt)
+
+
+def compile_profile(
+    task: Task, profile: Profile, *, split: Split = "train", seed: int, scale: int = 1, salt: str = ""
+) -> Incident:
+    """Compile an incident of a profile that is at hand, registered or not.
+
+    Raises:
+        FaultError: the profile's faults do not fit the task, or one another.
+        ValueError: a scale below 1.
+    """
+
+    def streams(name: str) -> np.random.Generator:
+        return stream(seed, task.slug, split, profile.name, name, salt=salt)
+
+    drawn = _drawn(profile, streams)
+    clean = clean_world(task.slug, seed, scale, salt, split)
+    for name, fault in drawn:
+        clean = fault.prelude(clean, task, streams(f"prelude/{name}"))
+    damage = Damage.of(task, clean)
+    for name, fault in sorted(drawn, key=lambda pair: pair[1].stage):
+        fault.strike(damage, streams(name))
+    floor = damage.floor or (HELD_OUT_FLOOR if profile.held_out else FLOOR)
     batches = tuple(batch.name for batch in clean.batches)
-    declared = _declared(damage)
+    if task.pool and damage.healthy == len(batches):  # nobody has been at the pool
+        damage.workers = floor
     return Incident(
-        task=found.slug,
-        profile=chosen.name,
+        task=task.slug,
+        profile=profile.name,
         split=split,
         seed=seed,
         scale=scale,
-        held_out=chosen.held_out,
+        held_out=profile.held_out,
         clean=clean,
         landing={key: frame for feed in damage.feeds.values() for key, frame in _landing(feed).items()},
         healthy_batches=batches[: damage.healthy],
         pending=batches[damage.healthy :],
-        declared=declared,
+        declared=_declared(damage),
         deploys=damage.deploys,
         workers=damage.workers,
         required_floor=floor,
         ledger=ledger_of(damage),
-        gold=plan(found, damage.repairs, _backlog(found, damage, floor)),
+        gold=plan(task, damage.repairs, _backlog(task, damage, floor), deployed=bool(damage.deploys)),
+        alerts=tuple(profile.options.get("alerts", ())),
     )
 
 
-def _strike(damage: Damage, profile: Profile, streams: Streams) -> None:
-    """Draw the faults, then let each strike in its stage, with a stream of its own."""
+def _drawn(profile: Profile, streams: Streams) -> list[tuple[str, Fault]]:
+    """The faults that the seed draws, each with the name of a stream of its own."""
     drawn: list[tuple[str, Fault]] = []
     for index, fault in enumerate(profile.faults):
         picked = fault.drawn(streams(f"choice/{index}"))
         drawn += [(f"fault/{index}/{each.name}", each) for each in picked]
-    for name, fault in sorted(drawn, key=lambda pair: pair[1].stage):
-        fault.strike(damage, streams(name))
+    return drawn
 
 
 def _landing(feed: Feed) -> dict[str, pd.DataFrame]:

@@ -167,6 +167,7 @@ class Damage:
     feeds: dict[str, Feed]
     healthy: int = 0
     workers: int = 1
+    floor: int | None = None  # workers that the feed takes at the least; None where the profile says
     deploys: dict[str, Deploy] = field(default_factory=dict)
     repairs: dict[Step, str] = field(default_factory=dict)  # in order, with the fault that first asked for it
 

@@ -10,11 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from mario_dagster import definitions
-from mario_dagster.assets.frames import canonical
-from mario_dagster.assets.landing import Drop, Parcel
 from mario_dagster.assets.sources import HEALTHY_WORKERS, clean_drop, range_tags, register_batches
 from mario_dagster.assets.tables import SNAPSHOT
 from mario_dagster.assets.world import World, world_at
@@ -22,6 +18,7 @@ from mario_dagster.catalog import Task
 from mario_dagster.incidents.compiler import Incident
 
 from .instance import RunResult, SandboxInstance, close_instance, create_home, open_instance, run_job
+from .strike import redelivery
 
 DAGSTER_HOME = "dagster"
 
@@ -43,21 +40,6 @@ def live(incident: Incident, task: Task, root: Path) -> None:
     finally:
         world.close()
         close_instance(instance)
-
-
-def twin(incident: Incident, task: Task) -> Mapping[str, pd.DataFrame]:
-    """Every table as the same pipeline computes it from the producers' clean data."""
-    transforms = definitions.pipeline(task).transforms
-    tables: dict[str, pd.DataFrame] = {}
-    for table in task.tables:
-        if table.derived:
-            tables[table.name] = transforms[table.name](**{name: tables[name] for name in table.upstream})
-        elif table.batched:
-            frames = [batch.frame for batch in incident.clean.batches]
-            tables[table.name] = canonical(pd.concat(frames, ignore_index=True), table)
-        else:
-            tables[table.name] = canonical(incident.clean.feeds[str(table.feed)].reset_index(drop=True), table)
-    return tables
 
 
 def _healthy_history(incident: Incident, task: Task, world: World, instance: SandboxInstance) -> None:
@@ -90,18 +72,6 @@ def _strike(incident: Incident, task: Task, world: World, instance: SandboxInsta
     _run(instance, task, "hourly", {**range_tags(incident.healthy_batches), **tags})
     if incident.pending:
         _run(instance, task, "replay", {**tags, "dagster/partition": incident.pending[0]})
-
-
-def redelivery(incident: Incident, task: Task) -> Drop:
-    """The whole day's feeds once more, as the producer sends them after its redeploy."""
-    landed_at = {batch.name: batch.landed_at for batch in incident.clean.batches}
-    parcels = {}
-    for name, frame in incident.landing.items():
-        feed, batch = name.split("/", 1)
-        batched = batch in landed_at
-        key = (feed, batch if batched else SNAPSHOT)
-        parcels[key] = Parcel(frame, incident.declared[name], landed_at[batch] if batched else incident.clean.now)
-    return Drop(now=incident.clean.now, parcels=parcels, workers_floor=incident.required_floor)
 
 
 def _run(instance: SandboxInstance, task: Task, name: str, tags: Mapping[str, str]) -> RunResult:

@@ -261,7 +261,7 @@ def referential_objectives(
 ) -> dict[str, float]:
     """Task 3's parts of the score, each 0 to 1.
 
-    Weighted they are quality × (0.30 + 0.70 × share of right totals): three parts share the first term, the last part
+    Weighted they are quality * (0.30 + 0.70 * share of right totals): three parts share the first term, the last part
     is the whole second one, so that right totals of wrong tables, and wrong totals of right ones, are worth little.
     """
     quality = 0.50 * scores["orders"] + 0.30 * scores["customers"] + 0.20 * scores["products"]
@@ -275,7 +275,7 @@ def referential_objectives(
 
 
 def _due_totals(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth) -> pd.DataFrame:
-    """The totals that are right: the twin's, but of an order whose quantity is lost, what its plausible stand-in makes."""
+    """The totals that are right: the twin's; where an order's quantity is lost, what a plausible stand-in comes to."""
     orders, twin = task.table("orders"), truth.tables["orders"]
     gone = [key for key, name in truth.lost.get(orders.name, ()) if name == "quantity"]
     pairs = align(orders, to_arrow(tables.get(orders.name, pd.DataFrame())), to_arrow(twin)) if gone else None

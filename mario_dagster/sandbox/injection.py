@@ -8,22 +8,23 @@ from typing import Any
 
 import dagster as dg
 
+from mario_dagster.assets.pipeline import Pipeline
 from mario_dagster.assets.sources import DEV_SEED, register_batches
 from mario_dagster.assets.world import SANDBOX_FILE, world_of
-from mario_dagster.catalog import Task
 from mario_dagster.incidents.compiler import compile_incident
 from mario_dagster.incidents.profiles import profiles
 
-from .creation import redelivery, twin
 from .home import vault_folder
+from .strike import redelivery, twin
 from .vault import Vault
 
 
-def injection_jobs(task: Task) -> list[dg.JobDefinition]:
+def injection_jobs(pipeline: Pipeline) -> list[dg.JobDefinition]:
     """The job `<task>_inject_incident`: strikes the clean day that `dagster dev` landed, with a profile of choice.
 
     None for a task that has no profiles.
     """
+    task = pipeline.task
     names = [each.name for each in profiles(task)]
     if not names:
         return []
@@ -44,7 +45,7 @@ def injection_jobs(task: Task) -> list[dg.JobDefinition]:
         chosen = next(each for each in profiles(task) if each.name == _known(context.op_config["profile"], names))
         incident = compile_incident(task, chosen.name, split=chosen.splits[0], seed=DEV_SEED)
         vault = Vault(vault_folder(world.root.parent) / world.root.name)
-        vault.seal(incident, twin(incident, task))
+        vault.seal(incident, twin(incident, task, pipeline.transforms))
         world.set_deploys(incident.deploys)
         manifest = world.landing.deliver(redelivery(incident, task))
         register_batches(context.instance, task, manifest)

@@ -7,6 +7,7 @@ JSON.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,16 +19,18 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from mario_dagster import definitions
 from mario_dagster.catalog import FEEDBACKS, SPLITS, Split, UnknownName, task
 from mario_dagster.incidents.compiler import compile_incident
 from mario_dagster.incidents.profiles import choose
 
-from .creation import live, twin
+from .creation import live
 from .home import Home, SandboxExists, SandboxInfo, check_id
+from .strike import twin
 from .vault import Vault
 
 SALT_VARIABLE = "MARIO_EVAL_SALT"
-TEMPLATE_ID = "template"
+TEMPLATE_ID, LOCK = "template", ".lock"
 _BUILDING = threading.Lock()
 
 
@@ -123,7 +126,7 @@ def build(home: Home, recipe: Recipe, template: Path) -> None:
         # Whoever runs an asset knows a sandbox's world by this file.
         recipe.info(TEMPLATE_ID).save(partial / "sandbox")
         live(incident, found, partial / "sandbox")
-        Vault(partial / "vault").seal(incident, twin(incident, found))
+        Vault(partial / "vault").seal(incident, twin(incident, found, definitions.pipeline(found).transforms))
         os.chmod(partial, 0o700)
         if not template.is_dir():
             os.rename(partial, template)
@@ -132,26 +135,31 @@ def build(home: Home, recipe: Recipe, template: Path) -> None:
 
 
 def clone_folder(sandbox: Path, vault: Path, home: Home, info: SandboxInfo) -> None:
-    """Copy a sandbox folder and its vault under a new id; atomic: the sandbox is there whole, or not at all.
+    """Copy a sandbox folder and its vault under a new id; atomic: both are there whole, or neither.
 
     Raises:
         SandboxExists: the id was taken meanwhile.
     """
-    target, partial = home.sandbox(info.id), home.root / f".{info.id}.{secrets.token_hex(4)}"
+    target, sealed = home.sandbox(info.id), home.vault(info.id)
+    mark = f".{info.id}.{secrets.token_hex(4)}"
+    open_copy, sealed_copy = target.with_name(mark), sealed.with_name(mark)
     home.root.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copytree(sandbox, partial, copy_function=_link_or_copy)
-        info.save(partial)
-        if not target.exists():
-            shutil.rmtree(home.vault(info.id), ignore_errors=True)
-            shutil.copytree(vault, home.vault(info.id), copy_function=_link_or_copy)
-            os.chmod(home.vault(info.id), 0o700)
-        try:
-            os.rename(partial, target)
-        except OSError as error:
-            raise SandboxExists(f"sandbox '{info.id}' exists already") from error
+        shutil.copytree(sandbox, open_copy, copy_function=_link_or_copy)
+        info.save(open_copy)
+        shutil.copytree(vault, sealed_copy, copy_function=_link_or_copy)
+        os.chmod(sealed_copy, 0o700)
+        # Of several that want one id, in this process or others, one gets it.
+        with (home.root / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if target.exists():
+                raise SandboxExists(f"sandbox '{info.id}' exists already")
+            shutil.rmtree(sealed, ignore_errors=True)
+            os.rename(sealed_copy, sealed)
+            os.rename(open_copy, target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(open_copy, ignore_errors=True)
+        shutil.rmtree(sealed_copy, ignore_errors=True)
 
 
 def _link_or_copy(source: str, target: str) -> str:

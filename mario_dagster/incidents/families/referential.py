@@ -202,9 +202,7 @@ CASCADING_OUTAGE = Profile(
             share=(0.05, 0.12),
         ),
         RetriedLoad(PRODUCTS, share=(0.08, 0.25)),
-        BadDeploy(
-            TOTALS, aliases={"total_price": ("order_total", "price_total")}, least=0, most=1, scale=SHORTFALL
-        ),
+        BadDeploy(TOTALS, aliases={"total_price": ("order_total", "price_total")}, least=0, most=1, scale=SHORTFALL),
     ),
 )
 
@@ -220,11 +218,12 @@ CONTRACT_ALIAS = Profile(
             ORDERS,
             {
                 "order_date": ("event_date", "trade_date"),
-                "product_id": ("article_number", "article_key"),
-                "customer_id": ("account_number", "account_key"),
+                # Names that tell neither reference from the other: the tables they refer to do.
+                "product_id": ("goods_ref", "listing_ref"),
+                "customer_id": ("party_ref", "account_ref"),
             },
-            least=1,
-            most=2,
+            least=2,
+            most=3,
             always=("order_date",),
         ),
         RetypedColumn(ORDERS, "product_id", ("string", "float64")),
@@ -271,7 +270,7 @@ DEPENDENCY_ROLLUP = Profile(
     task=TASK,
     splits=("eval",),
     held_out=True,
-    summary="A billing takeover: foreign currencies and minor units, placeholder records, wrong totals under new names.",
+    summary="A billing takeover: foreign currencies, minor units, placeholder records, totals wrong and misspelt.",
     patterns=("foreign currency", "minor units", "placeholder records", "lost quantities", "mojibake", "wrong totals"),
     faults=(
         SpelledNumbers(PRODUCTS, "unit_price", (*HELD_OUT.currency, *HELD_OUT.cents), least=2, most=4),

@@ -16,47 +16,68 @@ from mario_dagster.catalog import UnknownName
 from .bad_deploy import BadDeploy
 from .base import AnyOf, Fault, Stage, registered
 from .bogus_rows import BogusRows
+from .claims import Claim, Material
+from .decoy import Decoy
 from .extended_schema import ExtendedSchema
 from .garbled_text import GarbledText
 from .late_batches import LateBatches
 from .lost_values import LostValues
+from .missing_by_column import MissingByColumn
+from .missing_by_value import MissingByValue
 from .orphan_rows import OrphanRows
 from .overlapping_batches import OverlappingBatches
 from .padded_text import PaddedText
+from .rare_category import RareCategory
+from .real_spike import RealSpike
 from .recased_category import RecasedCategory
 from .renamed_columns import RenamedColumns
 from .reordered_columns import ReorderedColumns
 from .retried_load import RetriedLoad
+from .retry_pressure import RetryPressure
 from .retyped_column import RetypedColumn
+from .slow_batch import SlowBatch
 from .spelled_cells import SpelledCells
 from .spelled_moments import SpelledMoments
 from .spelled_numbers import SpelledNumbers
+from .superseded_rows import SupersededRows
 from .torn_copies import TornCopies
 from .trailer_lines import TrailerLines
+from .uneven_batches import UnevenBatches
 
 __all__ = [
     "AnyOf",
     "BadDeploy",
     "BogusRows",
+    "Claim",
+    "Decoy",
     "ExtendedSchema",
     "Fault",
     "GarbledText",
     "LateBatches",
     "LostValues",
+    "Material",
+    "MissingByColumn",
+    "MissingByValue",
     "OrphanRows",
     "OverlappingBatches",
     "PaddedText",
+    "RareCategory",
+    "RealSpike",
     "RecasedCategory",
     "RenamedColumns",
     "ReorderedColumns",
     "RetriedLoad",
+    "RetryPressure",
     "RetypedColumn",
+    "SlowBatch",
     "SpelledCells",
     "SpelledMoments",
     "SpelledNumbers",
     "Stage",
+    "SupersededRows",
     "TornCopies",
     "TrailerLines",
+    "UnevenBatches",
     "fault",
     "faults",
 ]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
-from mario_dagster.catalog import Column
+from mario_dagster.catalog import Column, Task
 from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.spellings import strftime
 
 from .base import Fault, Stage, one, some
+from .claims import Claim, Material, column_of, derived, spellable
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,34 @@ class BadDeploy(Fault):
     most: int = 0
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scale: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        pool = material.pool
+        for table in task.derived_tables:
+            amounts = [column.name for column in table.columns if column.type == "float64"]
+            scale = dict.fromkeys(amounts, (0.8, 0.93))
+            yield cls(table.name, scale=scale)
+            yield cls(table.name, material.names(table), 1, 1, scale=scale)
+            for column in table.columns:
+                if column.is_moment:
+                    moments = pool.dates if column.type == "date" else pool.moments
+                    yield cls(table.name, texts={column.name: moments}, scale=scale)
+                elif column.type == "float64":
+                    yield cls(table.name, texts={column.name: (*pool.cents, "{value} USD")}, scale=scale)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = derived(self, task, self.table)
+        for name in self.aliases:
+            column_of(self, table, name, lambda _: True, "a column")
+            yield Claim(self.table, name, "deployed name")
+        for name, pool in self.texts.items():
+            fits = column_of(self, table, name, lambda held: held.is_number or held.is_moment, "a number or a moment")
+            spellable(self, fits, table, pool)
+            yield Claim(self.table, name, "deployed text")
+        for name in self.scale:
+            column_of(self, table, name, lambda held: held.type == "float64", "a float64 to scale")
+            yield Claim(self.table, name, "deployed scale")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         table = damage.task.table(self.table)

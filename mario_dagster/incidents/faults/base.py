@@ -84,7 +84,7 @@ class Fault(ABC):
         return ()
 
     def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
-        """The clean data that it strikes: as they are, unless it is harmless, and part of what producers really sent."""
+        """The clean data that it strikes: as they are, unless it is an oddity of what producers really sent."""
         return world
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mario_dagster.catalog import Column, Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, one, some_rows
+from .claims import Claim, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,21 @@ class BogusRows(Fault):
     drop: str
     share: tuple[float, float] = (0.012, 0.025)
 
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table, column in fed_columns(task):
+            if column.is_number and column.name != table.key and _outside(column, material.pool.numbers):
+                yield cls(table.name, {column.name: material.pool.numbers}, drop=column.name)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        for name in self.values:
+            column_of(self, table, name, lambda held: held.name != table.key, "a column beside the key")
+        pool = self.values.get(self.drop, ())
+        wants = "a range that its values are outside of"
+        column_of(self, table, self.drop, lambda held: held.is_number and _outside(held, pool), wants)
+        yield Claim(self.table, self.drop, "outliers")
+
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.arange(feed.size), self.share, least=2)
@@ -41,3 +58,10 @@ class BogusRows(Fault):
         for column, pool in self.values.items():
             feed.assign(column, rows, pa.array([one(rng, pool) for _ in rows]))
         damage.undo(self.name, self.table, "drop_outliers", self.drop)
+
+
+def _outside(column: Column, values: Sequence[Any]) -> bool:
+    """There are values, and all of them are outside the column's plausible range."""
+    low = -np.inf if column.minimum is None else column.minimum
+    high = np.inf if column.maximum is None else column.maximum
+    return bool(values) and all(not low <= value <= high for value in values)

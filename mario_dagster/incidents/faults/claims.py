@@ -54,7 +54,8 @@ class Material:
 
     def names(self, table: Table) -> dict[str, tuple[str, ...]]:
         """Column -> aliases, for the columns that train profiles rename; for all of them where they rename none."""
-        known = {name: self.aliases[table.name, name] for name in table.column_names if (table.name, name) in self.aliases}
+        pools = {name: self.aliases.get((table.name, name), ()) for name in table.column_names}
+        known = {name: pool for name, pool in pools.items() if pool}
         return known or {name: (f"src_{name}", f"{name}_raw") for name in table.column_names if name != BATCH}
 
 
@@ -80,13 +81,14 @@ def derived(fault: Fault, task: Task, name: str) -> Table:
 
 
 def column_of(fault: Fault, table: Table, name: str, fits: Callable[[Column], bool], wants: str) -> Column:
-    """The column that a fault strikes. Raises `FaultError` where there is none of that name, or it is of another kind."""
+    """The column that a fault strikes. Raises `FaultError` where there is none such, or it is of another kind."""
     try:
         column = table.column(name)
     except UnknownName as error:
         raise FaultError(f"{fault.name} does not fit {table.name}: {error}") from None
     if not fits(column):
-        raise FaultError(f"{fault.name} does not fit {table.name}.{name}: it needs {wants}, and {name} is {kind(column)}")
+        held = f"{name} is {kind(column)}"
+        raise FaultError(f"{fault.name} does not fit {table.name}.{name}: it needs {wants}, and {held}")
     return column
 
 

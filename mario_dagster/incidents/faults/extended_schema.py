@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from mario_dagster.incidents.damage import Damage
+from mario_dagster.catalog import Task
+from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage, one, some
+from .claims import Claim, Material, fed, fed_tables
+
+# What exports carry along that nobody asked for.
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "export_host": ("node-a", "node-b", "node-c"),
+    "row_note": ("checked", "amended", "imported"),
+    "writer": ("batch", "stream"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,17 @@ class ExtendedSchema(Fault):
     columns: Mapping[str, tuple[str, ...]]
     least: int = 1
     most: int = 1
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name, EXTRAS, most=2) for table in fed_tables(task))
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        taken = sorted(set(self.columns).intersection(table.column_names))
+        if taken:
+            raise FaultError(f"{self.name} does not fit {task.slug}.{table.name}: its contract has a '{taken[0]}'")
+        yield Claim(self.table, None, "extra columns")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow.compute as pc
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.spellings import plain
 
 from .base import Fault, some_rows
+from .claims import Claim, Material, column_of, fed, fed_columns, is_text
 
 _CHARACTERS = tuple(bytes([byte]).decode("cp1252", errors="ignore") or chr(byte) for byte in range(256))
 _FRAMES = (" {}", "{} ", "  {} ", "{}\t")
@@ -31,6 +34,14 @@ class GarbledText(Fault):
     mojibake: tuple[float, float] = (0.6, 1.0)
     blanks: tuple[float, float] = (0.15, 0.4)
     rounds: int = 1
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name, column.name) for table, column in fed_columns(task) if is_text(column))
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        column_of(self, fed(self, task, self.table), self.column, is_text, "text that is no category")
+        yield Claim(self.table, self.column, "spelling")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

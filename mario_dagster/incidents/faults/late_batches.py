@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from mario_dagster.incidents.damage import Damage
+from mario_dagster.catalog import Task
+from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage
+from .claims import Claim, Material
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,15 @@ class LateBatches(Fault):
     stage: ClassVar[Stage] = Stage.PIPELINE
     healthy: tuple[int, int] = (3, 4)
     workers: int = 1
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(), cls(workers=2)) if task.batched_table else ()
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        if task.batched_table is None:
+            raise FaultError(f"{self.name} does not fit task '{task.slug}': none of its tables comes in batches")
+        yield Claim(task.batched_table.name, None, "late batches")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         least, most = self.healthy

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from mario_dagster.incidents.damage import Damage
+from mario_dagster.catalog import Task
+from mario_dagster.incidents.damage import Damage, Feed
 
 from .base import Fault, Stage, every_choice, some, some_rows
+from .claims import Claim, Material, column_of, fed, fed_columns, is_amount
 
 Fill = Literal["fill_mean", "fill_median", "fill_forward"]
 
@@ -34,9 +38,31 @@ class LostValues(Fault):
     least: int = 1
     most: int = 2
 
+    def exposed(self, feed: Feed, rng: np.random.Generator) -> np.ndarray:
+        """Rows whose values may be lost, ascending: any genuine one, whatever stands there or beside it."""
+        return np.flatnonzero(feed.genuine)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table, column in fed_columns(task):
+            if (table.name, column.name) in material.losable:
+                fills: tuple[Fill, ...] = ("fill_median", "fill_mean") if column.is_number else ("fill_forward",)
+                for fill in fills:
+                    yield cls(table.name, column.name, material.pool.sentinels, (0.02, 0.05), fill)
+                    yield cls(table.name, column.name, (None,), (0.02, 0.05), fill)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        if self.fill == "fill_forward":
+            column_of(self, table, self.column, lambda held: bool(held.categories), "categories to fill forward from")
+        else:
+            fits = partial(is_amount, table)
+            column_of(self, table, self.column, fits, f"a number that is neither key nor reference, to {self.fill}")
+        yield Claim(self.table, self.column, "values")
+
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
-        rows = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
+        rows = some_rows(rng, self.exposed(feed, rng), self.share, least=2)
         words = some(rng, self.words, self.least, self.most)
         texts = [words[index] for index in every_choice(rng, len(rows), len(words))]
         feed.put(self.column, rows, texts, self.name, lost=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, every_choice, some, some_rows
+from .claims import Claim, Material, column_of, fed, fed_columns
 
 # Their keys are a series of their own, beyond whatever other faults number their rows with.
 _APART = 40
@@ -35,6 +38,19 @@ class OrphanRows(Fault):
     share: tuple[float, float] = (0.01, 0.03)
     least: int = 1
     most: int = 2
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table, column in fed_columns(task):
+            if column.references:
+                yield cls(table.name, column.name, (*material.pool.sentinels, None))
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        column_of(self, fed(self, task, self.table), self.column, lambda held: bool(held.references), "a reference")
+        # What is dropped for its missing reference would be dropped with it: rows that lack other things as well.
+        yield Claim(self.table, None, "total lines")
+        yield Claim(self.table, None, "torn rows")
+        yield Claim(self.table, self.column, "values")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, some, some_rows
+from .claims import Claim, Material, fed, fed_tables
 
 # Before every genuine row of a batch, as a window that opens early would write them.
 _OPENING = -1e9
@@ -28,6 +31,14 @@ class OverlappingBatches(Fault):
     table: str
     batches: tuple[int, int] = (3, 6)
     share: tuple[float, float] = (0.1, 0.35)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name) for table in fed_tables(task) if table.batched)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        fed(self, task, self.table, batched=True)
+        yield Claim(self.table, None, "overlaps")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pyarrow.compute as pc
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage
+from .claims import Claim, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,14 @@ class PaddedText(Fault):
     table: str
     column: str
     wider: tuple[int, int] = (1, 9)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name, column.name) for table, column in fed_columns(task) if column.type == "string")
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        column_of(self, fed(self, task, self.table), self.column, lambda held: held.type == "string", "text")
+        yield Claim(self.table, self.column, "spelling")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

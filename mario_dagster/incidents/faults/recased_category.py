@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, some_rows
+from .claims import Claim, Material, column_of, fed, fed_columns
 
 _CASES = (str.upper, str.title, str.swapcase, lambda text: f" {text}", lambda text: f"{text.title()} ")
 
@@ -24,6 +27,14 @@ class RecasedCategory(Fault):
     table: str
     column: str
     share: tuple[float, float] = (0.2, 0.6)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name, column.name) for table, column in fed_columns(task) if column.categories)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        column_of(self, fed(self, task, self.table), self.column, lambda held: bool(held.categories), "categories")
+        yield Claim(self.table, self.column, "spelling")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

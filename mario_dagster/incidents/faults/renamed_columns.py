@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, one, some
+from .claims import Claim, Material, column_of, fed, fed_tables
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,19 @@ class RenamedColumns(Fault):
     least: int = 1
     most: int = 1
     always: tuple[str, ...] = ()
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table in fed_tables(task):
+            aliases = material.names(table)
+            yield cls(table.name, aliases)
+            yield cls(table.name, aliases, least=2, most=3)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        for name in (*self.aliases, *self.always):
+            column_of(self, table, name, lambda _: True, "a column")
+        yield Claim(self.table, None, "names")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage
+from .claims import Claim, Material, fed, fed_tables
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,14 @@ class ReorderedColumns(Fault):
 
     stage: ClassVar[Stage] = Stage.ORDER
     table: str
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name) for table in fed_tables(task) if len(table.columns) > 2)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        fed(self, task, self.table)
+        yield Claim(self.table, None, "order")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage
 
 from .base import Fault, Stage, some, some_rows
+from .claims import Claim, Material, fed, fed_tables
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,15 @@ class RetriedLoad(Fault):
     table: str
     batches: tuple[int, int] = (2, 4)
     share: tuple[float, float] = (0.3, 0.8)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table in fed_tables(task):
+            yield cls(table.name) if table.batched else cls(table.name, share=(0.04, 0.2))
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        fed(self, task, self.table)
+        yield Claim(self.table, None, "retried rows")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

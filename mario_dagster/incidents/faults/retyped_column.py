@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from mario_dagster.assets.frames import ARROW
-from mario_dagster.catalog import ColumnType
+from mario_dagster.catalog import ColumnType, Task
 from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.spellings import plain
 
 from .base import Fault, one
+from .claims import Claim, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,20 @@ class RetypedColumn(Fault):
     table: str
     column: str
     types: tuple[ColumnType, ...] = ("string", "float64")
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table, column in fed_columns(task):
+            if column.is_number:
+                yield cls(table.name, column.name, ("string", "float64") if column.type == "int64" else ("string",))
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table, kinds = fed(self, task, self.table), " or ".join(self.types)
+        fits = {"int64": {"string", "float64"}, "float64": {"string"}}
+        column_of(
+            self, table, self.column, lambda held: {*self.types} <= fits.get(held.type, set()), f"a number, not {kinds}"
+        )
+        yield Claim(self.table, self.column, "spelling")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.spellings import spell_rows
 
 from .base import Fault, every_choice, some, some_rows
+from .claims import Claim, Material, column_of, fed, fed_columns, is_amount, spellable
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,21 @@ class SpelledCells(Fault):
     share: tuple[float, float] = (0.02, 0.30)
     least: int = 1
     most: int = 2
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table, column in fed_columns(task):
+            if is_amount(table, column) and column.type == "float64":
+                yield cls(table.name, column.name, material.pool.currency)
+            elif column.type == "date":
+                yield cls(table.name, column.name, material.pool.dates)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        wants = "a number or a moment"
+        column = column_of(self, table, self.column, lambda held: held.is_number or held.is_moment, wants)
+        spellable(self, column, table, self.spellings)
+        yield Claim(self.table, self.column, "spelling")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

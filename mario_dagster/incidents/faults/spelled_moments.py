@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.spellings import spell_rows
 
 from .base import Fault, every_choice, some
+from .claims import Claim, Material, column_of, fed, fed_columns, spellable
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,22 @@ class SpelledMoments(Fault):
     spellings: tuple[str, ...]
     least: int = 1
     most: int = 1
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        pool = material.pool
+        for table, column in fed_columns(task):
+            if column.type == "date":
+                yield cls(table.name, column.name, ("iso", *pool.dates), least=2, most=3)
+            elif column.type == "timestamp":
+                yield cls(table.name, column.name, pool.moments, most=2)
+                yield cls(table.name, column.name, pool.offsets, least=2, most=3)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        column = column_of(self, table, self.column, lambda held: held.is_moment, "a date or timestamp")
+        spellable(self, column, table, self.spellings)
+        yield Claim(self.table, self.column, "spelling")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.spellings import spell_rows
 
 from .base import Fault, every_choice, some
+from .claims import Claim, Material, column_of, fed, fed_columns, is_amount, spellable
+
+# Units of an age, which is counted in no pieces.
+YEARS = ("{value} years",)
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,22 @@ class SpelledNumbers(Fault):
     spellings: tuple[str, ...]
     least: int = 1
     most: int = 1
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        pool = material.pool
+        for table, column in fed_columns(task):
+            if is_amount(table, column) and column.type == "float64":
+                yield cls(table.name, column.name, pool.currency, most=3)
+                yield cls(table.name, column.name, (*pool.cents, pool.currency[0]), most=3)
+            elif is_amount(table, column):
+                yield cls(table.name, column.name, YEARS if "age" in column.name else pool.units, most=3)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        column = column_of(self, table, self.column, lambda held: held.is_number, "a number")
+        spellable(self, column, table, self.spellings)
+        yield Claim(self.table, self.column, "spelling")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

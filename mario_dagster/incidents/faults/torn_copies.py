@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage
 
 from .base import Fault, Stage, some_rows
+from .claims import Claim, Material, fed, fed_tables
 
 # After what a whole retry wrote again.
 TORN_PLACE = 2 * RETRY_PLACE
@@ -27,6 +30,14 @@ class TornCopies(Fault):
     stage: ClassVar[Stage] = Stage.DELIVERY
     table: str
     share: tuple[float, float] = (0.01, 0.05)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name) for table in fed_tables(task))
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        fed(self, task, self.table)
+        yield Claim(self.table, None, "torn rows")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

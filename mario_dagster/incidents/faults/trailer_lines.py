@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import TRAILER_PLACE, Damage, Feed
 
 from .base import Fault, Stage, some
+from .claims import BATCH, Claim, Material, column_of, fed, fed_columns, is_amount
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,19 @@ class TrailerLines(Fault):
     total: str
     keep: tuple[str, ...] = ()
     batches: tuple[int, int] = (3, 7)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table, column in fed_columns(task):
+            if is_amount(table, column):
+                yield cls(table.name, column.name, (BATCH,)) if table.batched else cls(table.name, column.name)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        column_of(self, table, self.total, lambda held: held.is_number, "a number to add up")
+        # A total may be an outlier: dropping outliers would drop the line as well.
+        yield Claim(self.table, self.total, "outliers")
+        yield Claim(self.table, None, "total lines")
 
     def strike(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)

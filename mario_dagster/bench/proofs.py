@@ -1,0 +1,178 @@
+"""The proof of every incident: each property of a fair benchmark, for each task, profile, split and seed.
+
+In: which of them. Out: a `Proof` a case, as they are done. Cases are played on real sandboxes in a scratch home, in a
+few processes, since Dagster runs in one process wait for each other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mario_dagster.catalog import Split, Task, UnknownName, tasks
+from mario_dagster.catalog import task as find_task
+
+WORKERS = 2
+# Fewer cases than this are done before another process has loaded Dagster.
+WORTH_A_PROCESS = 4
+State = Literal["holds", "fails", "not applicable"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One incident to prove.
+
+    Args:
+        first: of its profile and split; properties that are proven once are proven on it.
+    """
+
+    task: str
+    profile: str
+    split: Split
+    seed: int
+    first: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.profile}/{self.split}/seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a property holds of a case, and if not, why not."""
+
+    state: State
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A case with what was found, by property."""
+
+    case: Case
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.findings) and all(found.state != "fails" for found in self.findings.values())
+
+
+def cases(task: str | None, profile: str | None, seeds: int, first_seed: int = 0) -> list[Case]:
+    """Every case asked for; the longest plays first, so that no process is left alone with them at the end.
+
+    Raises:
+        UnknownName: no such task, or no such profile of it.
+    """
+    from mario_dagster.incidents.profiles import profiles
+
+    asked: Sequence[Task] = tasks() if task is None else (find_task(task),)
+    every = [each for one in sorted(asked, key=lambda one: -one.max_steps) for each in profiles(one)]
+    if profile is not None and profile not in {each.name for each in every}:
+        raise UnknownName("profile", profile, [each.name for each in every])
+    return [
+        Case(each.task, each.name, split, seed, first=seed == first_seed)
+        for each in every
+        if profile in (None, each.name)
+        for split in each.splits
+        for seed in range(first_seed, first_seed + seeds)
+    ]
+
+
+def prove_all(wanted: Sequence[Case]) -> Iterator[Proof]:
+    """Prove cases, as they are done."""
+    with scratch_home() as root:
+        if len(wanted) < WORTH_A_PROCESS:
+            yield from (prove(case, root) for case in wanted)
+            return
+        with workers() as pool:
+            futures = [pool.submit(prove, case, root) for case in wanted]
+            yield from (future.result() for future in as_completed(futures))
+
+
+@contextmanager
+def workers(number: int = WORKERS) -> Iterator[ProcessPoolExecutor]:
+    """Processes of their own for plays; what is not begun is dropped when the block is left early."""
+    # Spawned: this process may have threads (a progress bar, Dagster's), and a fork with those can hang.
+    pool = ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=quiet)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def scratch_home() -> Iterator[Path]:
+    """A folder for sandboxes that nobody will look at again, in memory where the system has such a place."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and _free(memory) > 2**30
+    with tempfile.TemporaryDirectory(prefix="mario-", dir=memory if roomy else None) as folder:
+        yield Path(folder)
+
+
+def quiet() -> None:
+    """Keep Dagster's notices about its own parameters out of what this prints."""
+    import warnings
+
+    warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
+
+
+def prove(case: Case, root: Path) -> Proof:
+    """One case, every property of it. What breaks on the way counts as a property that fails, and says how."""
+    from mario_dagster.sandbox.home import Home
+
+    from .properties import HISTORY
+
+    home, begun = Home(root / f"{os.getpid()}"), time.perf_counter()
+    try:
+        findings = _findings(case, home)
+    except Exception as error:
+        findings = {HISTORY: Finding("fails", _said(error))}
+    home.prune(keep=0, templates=True)
+    return Proof(case, findings, round(time.perf_counter() - begun, 2))
+
+
+def _findings(case: Case, home: Any) -> dict[str, Finding]:
+    from mario_dagster.incidents.compiler import compile_incident
+    from mario_dagster.sandbox.sandbox import Sandbox
+    from mario_dagster.sandbox.templates import Recipe
+
+    from .properties import HISTORY, ONCE, PROPERTIES, Scene
+
+    recipe = Recipe.of(case.task, profile=case.profile, split=case.split, seed=case.seed, scale=1)
+    with Sandbox.create(case.task, profile=case.profile, split=case.split, seed=case.seed, home=home) as sandbox:
+        incident = compile_incident(case.task, case.profile, split=case.split, seed=case.seed, salt=recipe.salt)
+        scene = Scene(sandbox, incident, home)
+        found = {HISTORY: Finding("holds")}
+        for name, holds in PROPERTIES.items():
+            if case.first or name not in ONCE:
+                found[name] = _finding(holds, scene)
+        return found
+
+
+def _finding(holds: Any, scene: Any) -> Finding:
+    from .properties import NotApplicable
+
+    try:
+        wrong = holds(scene)
+    except NotApplicable as reason:
+        return Finding("not applicable", str(reason))
+    except Exception as error:
+        return Finding("fails", _said(error))
+    return Finding("fails", wrong) if wrong else Finding("holds")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:400]
+
+
+def _free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,278 @@
+"""What must hold of every incident, each as a function of a real sandbox in which it has struck.
+
+In: a `Scene`: the sandbox as the person on call finds it, never touched here, and clones of it to play in. Out: an
+empty text when the property holds, else what is wrong. The properties are those of a fair benchmark: it struck, it
+shows, it cannot be talked away, it can be undone, by more than one way, and only by undoing it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+
+import pandas as pd
+
+from mario_dagster.assets.frames import content_hash
+from mario_dagster.assets.tables import SNAPSHOT, landed_name, stack, table_name
+from mario_dagster.env.actions import Move, perform
+from mario_dagster.incidents.compiler import Incident
+from mario_dagster.incidents.damage import UNBATCHED
+from mario_dagster.sandbox.home import Home
+from mario_dagster.sandbox.sandbox import Sandbox
+
+from .bookkeeping import disagreements
+from .orders import COMMIT, INSPECT, other_order
+
+RECOVERED = 0.999
+LEFT_OUT = 3
+TAGS = {"mario/actor": "proof"}
+
+
+class NotApplicable(Exception):
+    """The property says nothing about this incident; the message says why."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a play ended.
+
+    Args:
+        refused: moves that were invalid or whose run failed, in words.
+        published: the commit job published, of this very play.
+    """
+
+    score: float
+    published: bool
+    refused: tuple[str, ...] = ()
+
+    @property
+    def recovered(self) -> bool:
+        return self.published and self.score >= RECOVERED
+
+    def __str__(self) -> str:
+        end = f"score {self.score:.4f}, {'published' if self.published else 'not published'}"
+        return "; ".join((end, *self.refused[:2]))
+
+
+@dataclass
+class Scene:
+    """An incident that has struck, and room to play it again and again."""
+
+    sandbox: Sandbox
+    incident: Incident
+    home: Home
+
+    def __post_init__(self) -> None:
+        self._numbers = count(1)
+
+    @cached_property
+    def gold(self) -> tuple[Move, ...]:
+        return tuple(Move.from_dict(step) for step in self.sandbox.vault.gold)
+
+    def copy(self, of: Sandbox | None = None) -> Take:
+        """The scene once more, as it was when the incident struck, or as `of` stands."""
+        return Take((of or self.sandbox).clone(f"{self.sandbox.id[:50]}-{next(self._numbers)}", self.home), self.home)
+
+    @cached_property
+    def walk(self) -> tuple[Ending, Mapping[int, Ending]]:
+        """The gold plan played, and played without each of a few of its moves, on branches of the same play."""
+        acts = [place for place, move in enumerate(self.gold) if move.action_id not in (INSPECT, COMMIT)]
+        info = self.sandbox.info
+        dice = random.Random(f"{info.task}/{self.sandbox.profile}/{info.split}/{info.seed}")
+        chosen = sorted(dice.sample(acts, min(LEFT_OUT, len(acts))))
+        without: dict[int, Ending] = {}
+        with self.copy() as trunk:
+            played = 0
+            for place in chosen:
+                trunk.play(self.gold[played:place])
+                played = place
+                with self.copy(trunk.sandbox) as branch:
+                    branch.active = trunk.active
+                    without[place] = branch.rescue(self.gold[place + 1 :])
+            trunk.play(self.gold[played:])
+            return trunk.ending(), without
+
+
+class Take:
+    """One play in a clone, which is gone afterwards."""
+
+    def __init__(self, sandbox: Sandbox, home: Home):
+        self.sandbox, self._home = sandbox, home
+        self.active = sandbox.task.main_table.name
+        self.refused: list[str] = []
+
+    def __enter__(self) -> Take:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sandbox.close()
+        self._home.remove(self.sandbox.id)
+
+    def play(self, moves: Sequence[Move]) -> None:
+        """Act through the public actions, without the observations between: nobody is looking."""
+        with self.sandbox.instance.database.transaction():
+            for move in moves:
+                outcome = perform(self.sandbox, move, self.active, TAGS)
+                self.active = outcome.active_table
+                if outcome.status != "done":
+                    self.refused.append(f"{move.action.name}: {outcome.text}")
+
+    def rescue(self, moves: Sequence[Move]) -> Ending:
+        """Play on to the commit; that one only where the tables are the truth's, since else it decides nothing."""
+        self.play([move for move in moves if move.action_id != COMMIT])
+        if self.sandbox.grade().score >= RECOVERED:
+            self.play([Move(COMMIT)])
+        return self.ending()
+
+    def ending(self) -> Ending:
+        published = self.sandbox.signals().committed == "published"
+        return Ending(self.sandbox.grade().score, published, tuple(self.refused))
+
+
+Property = Callable[[Scene], str]
+
+
+def the_damage_is_what_the_ledger_says(scene: Scene) -> str:
+    """What landed, and what the tables were loaded with, is the compiler's damage; its ledger is the exact diff."""
+    wrong = [*_misplaced(scene), *disagreements(scene.incident, scene.sandbox.task)]
+    return "; ".join(wrong[:3])
+
+
+def _misplaced(scene: Scene) -> list[str]:
+    """Landed partitions and tables that hold something else than the compiled damage."""
+    sandbox, incident, wrong = scene.sandbox, scene.incident, []
+    if sandbox.signals().pending_batches != incident.pending:
+        wrong.append(f"pending are {sandbox.signals().pending_batches}, not {incident.pending}")
+    for table in sandbox.task.tables:
+        if table.feed is None:
+            continue
+        held = {batch: batch for batch in incident.healthy_batches} if table.batched else {SNAPSHOT: UNBATCHED}
+        for stored, batch in held.items():
+            landed = sandbox.world.lake.read(landed_name(sandbox.task, table, stored)).frame
+            if content_hash(landed) != content_hash(incident.landing[f"{table.feed}/{batch}"]):
+                wrong.append(f"{table.feed}/{batch} is not what was delivered")
+        loaded = stack([incident.landing[f"{table.feed}/{batch}"] for batch in held.values()])
+        if content_hash(sandbox.table(table.name)) != content_hash(loaded):
+            wrong.append(f"{table.name} is not the sum of what landed")
+    return wrong
+
+
+def a_blocking_check_fails(scene: Scene) -> str:
+    """The damage shows: at least one blocking check fails, and the score is under the threshold."""
+    signals, score = scene.sandbox.signals(), scene.sandbox.grade().score
+    if not signals.blocking_failures:
+        return "every blocking check passes"
+    under = score < scene.sandbox.task.threshold
+    return "" if under else f"score {score:.4f} is at or above {scene.sandbox.task.threshold} before any repair"
+
+
+def doing_nothing_publishes_nothing(scene: Scene) -> str:
+    """A commit at once fails, and consumers see what they saw before."""
+    with scene.copy() as take:
+        before = take.sandbox.release()
+        tables = {name: content_hash(take.sandbox.table(name)) for name in take.sandbox.task.table_names}
+        take.play([Move(COMMIT)])
+        if take.ending().published or take.sandbox.release() != before:
+            return "a commit without a repair published"
+        after = {name: content_hash(take.sandbox.table(name)) for name in take.sandbox.task.table_names}
+        return "" if after == tables else "a failed commit changed a table"
+
+
+def the_gold_repairs_recover_it(scene: Scene) -> str:
+    """Played through the public actions within the budget, they reach the truth and publish it."""
+    budget = scene.sandbox.task.max_steps
+    if len(scene.gold) > budget:
+        return f"{len(scene.gold)} moves for a budget of {budget}"
+    ending, _ = scene.walk
+    return "" if ending.recovered and not ending.refused else str(ending)
+
+
+def every_gold_repair_is_needed(scene: Scene) -> str:
+    """Without any one of them the truth is not reached, or not published; a few are tried, drawn by the seed."""
+    _, without = scene.walk
+    idle = [_words(scene.gold[place]) for place, ending in without.items() if ending.recovered]
+    return f"not needed: {', '.join(idle)}" if idle else ""
+
+
+def another_order_recovers_it(scene: Scene) -> str:
+    """Independent repairs the other way round, tables in another order and a look beforehand do as well."""
+    moves = other_order(scene.sandbox.task, scene.gold)
+    if moves == scene.gold:
+        raise NotApplicable("no two moves may swap, and the budget leaves no look")
+    with scene.copy() as take:
+        take.play(moves)
+        ending = take.ending()
+    return "" if ending.recovered and not ending.refused else f"{ending}; played {[_words(move) for move in moves]}"
+
+
+def the_truth_commits_at_one(scene: Scene) -> str:
+    """The twin's tables put in place by hand score 1.0 and are published."""
+    with scene.copy() as take:
+        sandbox = take.sandbox
+        wrong = _drain(sandbox) or _put_truth(sandbox)
+        if wrong:
+            return wrong
+        result = sandbox.commit(TAGS)
+        score = sandbox.grade().score
+        if not result.ok:
+            return f"the truth is refused: {result.message}"
+        return "" if abs(score - 1.0) < 1e-9 else f"the truth scores {score}"
+
+
+def _drain(sandbox: Sandbox) -> str:
+    """Load every batch, with as many workers as that takes, and leave as many as are needed."""
+    if sandbox.task.pool:
+        sandbox.set_workers(3)
+        while sandbox.backlog().pending:
+            result = sandbox.replay(TAGS)
+            if not result.ok:
+                return f"a replay with all workers failed: {result.message}"
+        sandbox.set_workers(sandbox.signals().required_resource_level)
+    return ""
+
+
+def _put_truth(sandbox: Sandbox) -> str:
+    """Write the twin's tables; what is derived is computed from them, by the right release."""
+    lake = sandbox.world.lake
+    sandbox.world.set_deploys({})
+    for table in sandbox.task.tables:
+        name, twin = table_name(sandbox.task, table.name), sandbox.vault.twin(table.name)
+        note = lake.note(name)
+        if not table.derived:
+            kept = type(note)(run_id=note.run_id, loaded=note.loaded, data_version=content_hash(twin))
+            lake.write(name, twin, kept)
+            continue
+        lake.write(name, twin, type(note)())
+        if not sandbox.refresh(TAGS).ok:
+            return f"{table.name} cannot be computed from the truth"
+        try:
+            pd.testing.assert_frame_equal(sandbox.table(table.name), twin)
+        except AssertionError:
+            return f"{table.name} computed from the truth is not the twin's"
+    return ""
+
+
+def _words(move: Move) -> str:
+    named = [name for name in (move.target_column, move.new_name) if name]
+    return f"{move.action.name}({' -> '.join(named)})" if named else move.action.name
+
+
+# That the clean history ran green is proven by a sandbox being there at all: its creation raises otherwise.
+HISTORY = "the_clean_history_is_green"
+PROPERTIES: Mapping[str, Property] = {
+    each.__name__: each
+    for each in (
+        the_damage_is_what_the_ledger_says,
+        a_blocking_check_fails,
+        doing_nothing_publishes_nothing,
+        the_gold_repairs_recover_it,
+        every_gold_repair_is_needed,
+        another_order_recovers_it,
+        the_truth_commits_at_one,
+    )
+}
+# Proven once a profile and split: what it looks at hardly changes with the seed.
+ONCE = frozenset({"the_truth_commits_at_one"})

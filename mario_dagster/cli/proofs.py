@@ -1,0 +1,97 @@
+"""`mario check`: every incident proven on real sandboxes, as a table of profiles and properties.
+
+In: which incidents. Out: how many of each profile's cases hold in each property, what does not and why, and status 1
+when anything does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeVar
+
+from .console import CommandError, err, out, print_json, print_table, working
+
+if TYPE_CHECKING:
+    from mario_dagster.bench.proofs import Proof
+
+Item = TypeVar("Item")
+# A property's name is a sentence; a table has room for a word or two of it.
+HEADS = {
+    "the_clean_history_is_green": "history",
+    "the_damage_is_what_the_ledger_says": "ledger",
+    "a_blocking_check_fails": "shows",
+    "doing_nothing_publishes_nothing": "no-op",
+    "the_gold_repairs_recover_it": "gold",
+    "every_gold_repair_is_needed": "needed",
+    "another_order_recovers_it": "order",
+    "the_truth_commits_at_one": "truth",
+}
+
+
+def run_check(*, task: str | None, profile: str | None, seeds: int, first_seed: int, as_json: bool) -> int:
+    """Prove them; status 0 when every property holds of every case."""
+    begun = perf_counter()
+    with working("Listing incidents"):
+        from mario_dagster.bench.proofs import cases, prove_all, quiet
+
+        wanted = cases(task, profile, seeds, first_seed)
+    if not wanted:
+        raise CommandError("there is no incident to prove; --seeds takes 1 or more")
+    quiet()
+    proofs = sorted(tracked("Proving incidents", prove_all(wanted), len(wanted)), key=lambda each: str(each.case))
+    broken = [proof for proof in proofs if not proof.holds]
+    if as_json:
+        print_json([{**asdict(proof.case), "holds": proof.holds, **_plain(proof)} for proof in proofs])
+    else:
+        _print_report(proofs, perf_counter() - begun)
+    return 1 if broken else 0
+
+
+def tracked(what: str, items: Iterable[Item], total: int) -> Iterator[Item]:
+    """The items as they come, counted by a progress bar on a terminal and by a line at each tenth elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    if err().is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=err()) as progress:
+            yield from progress.track(items, total=total, description=what)
+        return
+    for number, item in enumerate(items, 1):
+        if number == total or number % max(1, total // 10) == 0:
+            err().print(f"{what}: {number} of {total}", markup=False)
+        yield item
+
+
+def _plain(proof: Proof) -> Mapping[str, object]:
+    found = {name: asdict(each) for name, each in proof.findings.items()}
+    return {"seconds": proof.seconds, "properties": found}
+
+
+def _print_report(proofs: Sequence[Proof], seconds: float) -> None:
+    from rich.text import Text
+
+    names = list(dict.fromkeys(name for proof in proofs for name in proof.findings))
+    groups: dict[tuple[str, str, str], list[Proof]] = {}
+    for proof in proofs:
+        groups.setdefault((proof.case.task, proof.case.profile, proof.case.split), []).append(proof)
+
+    def cell(group: list[Proof], name: str) -> Text:
+        states = [proof.findings[name].state for proof in group if name in proof.findings]
+        judged = [state for state in states if state != "not applicable"]
+        held = judged.count("holds")
+        return Text(f"{held}/{len(judged)}" if judged else "-", style="red" if held < len(judged) else "")
+
+    print_table(
+        ("task", "profile", "split", *(HEADS.get(name, name) for name in names)),
+        ((*key, *(cell(group, name) for name in names)) for key, group in groups.items()),
+        right=[HEADS.get(name, name) for name in names],
+    )
+    for proof in proofs:
+        for name, found in proof.findings.items():
+            if found.state == "fails":
+                out().print(f"{proof.case}: {name} fails: {found.why}", markup=False, soft_wrap=True)
+    judged = sum(found.state != "not applicable" for proof in proofs for found in proof.findings.values())
+    held = sum(found.state == "holds" for proof in proofs for found in proof.findings.values())
+    out().print(f"{held} of {judged} properties of {len(proofs)} incidents hold ({seconds:.0f} s)", markup=False)

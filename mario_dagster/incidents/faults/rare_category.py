@@ -1,0 +1,52 @@
+"""A category that is allowed, and all but unheard of, occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mario_dagster.assets.frames import as_type
+from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.catalog import Task
+
+from .base import Fault
+from .claims import Claim, Material, column_of, fed, fed_columns
+from .decoy import Decoy
+
+
+@dataclass(frozen=True)
+class RareCategory(Decoy):
+    """One of a column's categories stands in a single row of the feed; the rows that had it have others."""
+
+    table: str
+    column: str
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (
+            cls(table.name, column.name)
+            for table, column in fed_columns(task)
+            if len(column.categories) > 2 and not table.batched
+        )
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        wants = "categories, more than two, of a feed in one piece"
+        column_of(self, table, self.column, lambda held: len(held.categories) > 2 and not table.batched, wants)
+        yield Claim(self.table, self.column, "rarity")
+
+    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
+        table = task.table(self.table)
+        frame = world.feeds[str(table.feed)]
+        held = np.array(frame[self.column].tolist(), dtype=object)
+        rare = str(rng.choice(sorted(set(held))))
+        others = [each for each in sorted(set(held)) if each != rare]
+        if not others:
+            return world
+        rows = rng.permutation(np.flatnonzero(held == rare))[1:]
+        held[rows] = rng.choice(others, len(rows))
+        values = as_type(pd.Series(held, index=frame.index), "string")
+        return replace(world, feeds={**world.feeds, str(table.feed): frame.assign(**{self.column: values})})

@@ -1,0 +1,100 @@
+"""Business was good: a run of orders, or of customers, is far larger than usual, and really is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mario_dagster.assets.frames import as_type
+from mario_dagster.assets.repairs import outlier_mask
+from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.catalog import Table, Task
+
+from .base import Fault
+from .claims import Claim, Material, column_of, fed, fed_tables, is_amount
+from .decoy import Decoy
+
+
+@dataclass(frozen=True)
+class RealSpike(Decoy):
+    """The amounts of neighbouring rows are several times what they are elsewhere, all within the contract.
+
+    Args:
+        columns: numbers that grow together: pieces and what they come to, or an amount alone. Whole numbers first.
+        factor: how many times as large.
+        share: of the rows of the table, or of the batch that has the spike.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    factor: tuple[float, float] = (2.5, 5.0)
+    share: tuple[float, float] = (0.06, 0.12)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        for table in fed_tables(task):
+            whole = tuple(name.name for name in table.columns if name.name == "quantity")
+            money = tuple(c.name for c in table.columns if c.type == "float64" and is_amount(table, c))
+            # A price is what orders are reckoned with: it does not grow with them.
+            if (whole or money) and "unit_price" not in money:
+                yield cls(table.name, (*whole, *money))
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        table = fed(self, task, self.table)
+        for name in self.columns:
+            column_of(self, table, name, lambda held: is_amount(table, held), "a number, no key and no reference")
+        yield Claim(self.table, None, "spike")
+
+    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
+        table = task.table(self.table)
+        if not table.batched:
+            feed = str(table.feed)
+            return replace(world, feeds={**world.feeds, feed: self._grown(world.feeds[feed], table, rng)})
+        # A spike does not mind where one batch ends and the next begins.
+        whole = pd.concat([batch.frame for batch in world.batches], ignore_index=True)
+        ends = np.cumsum([len(batch.frame) for batch in world.batches])
+        grown = self._grown(whole, table, rng)
+        frames = [part.reset_index(drop=True) for part in np.split(grown, ends[:-1])]
+        return replace(
+            world, batches=tuple(replace(b, frame=frame) for b, frame in zip(world.batches, frames, strict=True))
+        )
+
+    def _grown(self, frame: pd.DataFrame, table: Table, rng: np.random.Generator) -> pd.DataFrame:
+        """The frame with a run of its rows grown, as far as no value of the column becomes an outlier by it."""
+        size = max(3, round(len(frame) * rng.uniform(*self.share)))
+        start = int(rng.integers(0, max(1, len(frame) - size)))
+        factors = self._factors(frame, table, start, size, rng)
+        if not _plausible(_times(frame, table, factors), table, self.columns):
+            return frame
+        return _times(frame, table, factors)
+
+    def _factors(
+        self, frame: pd.DataFrame, table: Table, start: int, size: int, rng: np.random.Generator
+    ) -> Mapping[str, np.ndarray]:
+        """Column -> what each row is multiplied by; whole numbers grow by whole factors, and all columns with them."""
+        wanted = rng.uniform(*self.factor, size)
+        first = table.column(self.columns[0])
+        values = frame[first.name].to_numpy(dtype=np.float64)
+        most = values.max() if first.type == "int64" else (first.maximum or np.inf)
+        room = np.maximum(1.0, most / values[start : start + size])
+        factor = np.minimum(wanted, room)
+        factor = np.floor(factor) if first.type == "int64" else factor
+        factors = np.ones(len(frame))
+        factors[start : start + size] = factor
+        return dict.fromkeys(self.columns, factors)
+
+
+def _times(frame: pd.DataFrame, table: Table, factors: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    grown = frame.copy()
+    for name, factor in factors.items():
+        column = table.column(name)
+        values = np.round(frame[name].to_numpy(dtype=np.float64) * factor, 0 if column.type == "int64" else 2)
+        grown[name] = as_type(pd.Series(values, index=frame.index), column.type)
+    return grown
+
+
+def _plausible(frame: pd.DataFrame, table: Table, columns: Iterable[str]) -> bool:
+    return not any(outlier_mask(frame[name], table.column(name)).any() for name in columns)

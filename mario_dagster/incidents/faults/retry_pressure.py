@@ -1,0 +1,40 @@
+"""A storm of retries: nearly every batch is delivered twice, and the loads' workers have no rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mario_dagster.catalog import MAX_WORKERS, Task
+from mario_dagster.incidents.damage import Damage
+
+from .base import Fault
+from .claims import Claim, Material, fed, fed_tables
+from .retried_load import RetriedLoad
+
+
+@dataclass(frozen=True)
+class RetryPressure(RetriedLoad):
+    """Retried loads in most batches; the feed says that it takes every worker from now on, backlog or none.
+
+    Args:
+        workers: slots of the pool that the feed takes at the least.
+    """
+
+    batches: tuple[int, int] = (8, 12)
+    share: tuple[float, float] = (0.6, 1.0)
+    workers: int = MAX_WORKERS
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name) for table in fed_tables(task) if table.batched)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        fed(self, task, self.table, batched=True)
+        return super().claims(task)
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        super().strike(damage, rng)
+        damage.floor = self.workers

@@ -1,0 +1,44 @@
+"""A batch landed late, and is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.catalog import Task
+from mario_dagster.incidents.damage import FaultError
+
+from .base import Fault
+from .claims import Claim, Material
+from .decoy import Decoy
+
+
+@dataclass(frozen=True)
+class SlowBatch(Decoy):
+    """One batch took most of the time until the next one to arrive; nothing is wrong with it.
+
+    Args:
+        share: of the time between its usual landing and that of the batch after it.
+    """
+
+    share: tuple[float, float] = (0.5, 0.9)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(),) if task.batched_table else ()
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        if task.batched_table is None:
+            raise FaultError(f"{self.name} does not fit task '{task.slug}': none of its tables comes in batches")
+        yield Claim(task.batched_table.name, None, "landing times")
+
+    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
+        batches = list(world.batches)
+        slow = int(rng.integers(1, len(batches) - 1))
+        usual, following = batches[slow].landed_at, batches[slow + 1].landed_at
+        late = usual + (following - usual) * float(rng.uniform(*self.share))
+        batches[slow] = replace(batches[slow], landed_at=late.replace(second=0, microsecond=0))
+        return replace(world, batches=tuple(batches))

@@ -1,0 +1,53 @@
+"""Batches have irregular shapes: a producer closed a few early, and the next ones hold what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mario_dagster.assets.frames import as_type
+from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.catalog import Task
+
+from .base import Fault
+from .claims import BATCH, Claim, Material, fed, fed_tables
+from .decoy import Decoy
+
+
+@dataclass(frozen=True)
+class UnevenBatches(Decoy):
+    """Some batches are a few rows, and the ones after them nearly twice as long; no row is lost by it.
+
+    Args:
+        batches: how many batches are short, from least to most; no two of them neighbours.
+        share: of a short batch's rows that come with the next one.
+    """
+
+    table: str
+    batches: tuple[int, int] = (1, 3)
+    share: tuple[float, float] = (0.6, 0.85)
+
+    @classmethod
+    def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
+        return (cls(table.name) for table in fed_tables(task) if table.batched)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        fed(self, task, self.table, batched=True)
+        yield Claim(self.table, None, "batch shapes")
+
+    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
+        batches = list(world.batches)
+        count = int(rng.integers(self.batches[0], self.batches[1] + 1))
+        for short in 2 * rng.choice((len(batches) - 1) // 2, count, replace=False):
+            frame, after = batches[short].frame, batches[short + 1].frame
+            kept = max(1, len(frame) - round(len(frame) * rng.uniform(*self.share)))
+            moved = frame.iloc[kept:]
+            # Rows belong to the batch that they come with, as they do in every other.
+            name = pd.Series([batches[short + 1].name] * len(moved), index=moved.index)
+            moved = moved.assign(**{BATCH: as_type(name, "string")})
+            batches[short] = replace(batches[short], frame=frame.iloc[:kept].reset_index(drop=True))
+            batches[short + 1] = replace(batches[short + 1], frame=pd.concat([moved, after], ignore_index=True))
+        return replace(world, batches=tuple(batches))
