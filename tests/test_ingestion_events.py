@@ -1,4 +1,4 @@
-"""Tasks 1 and 2 are proven in pure pandas: clean data are clean, every damage inverts, no short list of moves solves all.
+"""Tasks 1 and 2 are proven in pure pandas: clean data are clean, damage inverts, no short list of moves solves all.
 
 Whether a table would be published is asked of the task's real checks, and how good it is of the real grader. On real
 Dagster the same incidents are played in `test_incident_proofs.py`.

@@ -91,16 +91,19 @@ class LiveTable:
 
     @contextmanager
     def playing(self) -> Iterator[None]:
-        if self._quiet or not err().is_terminal:
-            if not self._quiet:
-                err().print("Breaking a pipeline …", markup=False)
+        # Rows and the waiting line share a console where they share a screen: else they would write over each other.
+        screen = out() if out().is_terminal and not self._quiet else err()
+        if not screen.is_terminal:
+            screen.print("Breaking a pipeline …", markup=False)
             yield
             return
-        with err().status("Breaking a pipeline: healthy history first, then the incident") as self._status:
+        with screen.status("Breaking a pipeline: healthy history first, then the incident") as self._status:
             yield
 
     def add(self, turn: Turn) -> None:
         """Show a turn that is over."""
+        if self._status:
+            self._status.update(f"step {turn.number + 1} of at most {self._budget}")
         if self._quiet:
             return
         seen = turn.observation
@@ -118,8 +121,6 @@ class LiveTable:
             ),
             style="red" if result.startswith(("invalid:", "failed:")) else None,
         )
-        if self._status:
-            self._status.update(f"step {turn.number + 1} of at most {self._budget}")
 
     def _head(self, seen: Mapping[str, Any]) -> None:
         out().print(f"\n[bold]{seen['incident_type']}[/bold]\n{seen['incident_summary']}\n")

@@ -1,56 +1,42 @@
-"""The registry of profiles: `profiles(task, split)`, `profile(name)`, `draw(task, split, seed)`.
+"""Which profile an incident is of: the one named, or the one that the seed draws.
 
-In: the families beside this file and the entry points `mario_dagster.profiles` of installed plugins (each names a
-`Profile` or an iterable of them). Out: frozen `Profile` values.
+In: a task, a split, a seed, and perhaps a name: a registered profile's, or a composed one's (`composed:hard`). Out: a
+frozen `Profile`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
-from functools import cache
-from importlib import metadata
-
 from mario_dagster import catalog
-from mario_dagster.catalog import SPLITS, Profile, Split, UnknownName
+from mario_dagster.catalog import Profile, Split, UnknownName
 from mario_dagster.randomness import stream
 
-from .families import events, incremental, ingestion, referential, temporal
+from .composition import described, is_composed, profile_of
+from .registry import BUILT_IN, ENTRY_POINT, named, profiles, registered
 
-ENTRY_POINT = "mario_dagster.profiles"
-BUILT_IN: tuple[Profile, ...] = (
-    *ingestion.PROFILES,
-    *events.PROFILES,
-    *referential.PROFILES,
-    *incremental.PROFILES,
-    *temporal.PROFILES,
-)
-
-
-def profiles(task: object = None, split: str | None = None) -> tuple[Profile, ...]:
-    """Profiles in order of registration, of one task or split where that is given.
-
-    Raises:
-        UnknownName: no such task or split.
-    """
-    slug = catalog.task(task).slug if task is not None else None
-    if split is not None and split not in SPLITS:
-        raise UnknownName("split", split, SPLITS)
-    return tuple(each for each in _registry() if slug in (None, each.task) and (split is None or split in each.splits))
+__all__ = ["BUILT_IN", "ENTRY_POINT", "choose", "draw", "profile", "profiles"]
 
 
 def profile(name: str) -> Profile:
-    """The profile of that name. Raises `UnknownName` when there is none."""
-    return _named(name, _registry())
+    """The profile of that name; of a composed one (`composed:hard`), what can be said without its seed.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    return described(name) if is_composed(name) else named(name, registered())
 
 
 def choose(task: object, split: Split, seed: int, name: str | None = None, salt: str = "") -> Profile:
-    """The profile named, or else the one that the seed draws.
+    """The profile named, or else the one that the seed draws. A composed one is for train, and made from the seed.
 
     Raises:
         UnknownName: no such task or split, or no profile of that name in that split of that task.
+        FaultError: the faults that a composed name lists do not fit the task, or one another.
     """
-    return draw(task, split, seed, salt) if name is None else _named(name, profiles(task, split))
+    if name is None:
+        return draw(task, split, seed, salt)
+    if split == "train" and is_composed(name):
+        return profile_of(catalog.task(task), name, seed)
+    return named(name, (*profiles(task, split), *profiles(task, split, by_name_only=True)))
 
 
 def draw(task: object, split: Split, seed: int, salt: str = "") -> Profile:
@@ -60,30 +46,3 @@ def draw(task: object, split: Split, seed: int, salt: str = "") -> Profile:
     if not open_:
         raise UnknownName(f"{split} profile of task", slug, ())
     return open_[int(stream(seed, slug, split, "profile", salt=salt).integers(len(open_)))]
-
-
-def _named(name: str, among: Iterable[Profile]) -> Profile:
-    known = {each.name: each for each in among}
-    if name not in known:
-        raise UnknownName("profile", name, known)
-    return known[name]
-
-
-@cache
-def _registry() -> tuple[Profile, ...]:
-    found = {each.name: each for each in BUILT_IN}
-    for entry in metadata.entry_points(group=ENTRY_POINT):
-        try:
-            loaded = entry.load()
-            added = (loaded,) if isinstance(loaded, Profile) else tuple(loaded)
-        except Exception as error:
-            logging.getLogger(__name__).warning("profile plugin '%s' did not load: %s", entry.value, error)
-            continue
-        for each in added:
-            if each.name in found:
-                logging.getLogger(__name__).warning(
-                    "profile plugin '%s': '%s' is taken: left out", entry.value, each.name
-                )
-                continue
-            found[each.name] = each
-    return tuple(found.values())

@@ -21,6 +21,7 @@ from mario_dagster.catalog import Column, Table
 NAME_WEIGHT, VALUE_WEIGHT = 0.45, 0.55
 THRESHOLD = 0.45
 SAMPLE = 400
+MOST_REPEATS = 0.3
 
 
 def alias_hints(frame: pd.DataFrame, table: Table) -> Mapping[str, str]:
@@ -68,8 +69,9 @@ def value_likeness(series: pd.Series, column: Column, table: Table) -> float:
         fit = _number_fit(values, column)
     else:
         fit = _text_fit(values, column)
-    unique = values.is_unique
-    return fit if unique == (column.name == table.key) or not unique else 0.7 * fit
+    # A key hardly repeats, whatever a retried load did to it; other columns may or may not.
+    repeats = 1 - values.nunique() / len(values)
+    return fit * (1.0 if column.name != table.key or repeats < MOST_REPEATS else 0.6)
 
 
 def _number_fit(values: pd.Series, column: Column) -> float:

@@ -48,6 +48,8 @@ class Fault(ABC):
     """One defect. Subclasses are frozen dataclasses whose fields are pools and ranges that the seed draws from."""
 
     stage: ClassVar[Stage] = Stage.VALUES
+    # It is there to be told from damage: no repair undoes it, and none is called for.
+    harmless: ClassVar[bool] = False
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

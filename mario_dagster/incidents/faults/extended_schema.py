@@ -33,6 +33,7 @@ class ExtendedSchema(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.SCHEMA
+    harmless: ClassVar[bool] = True
     table: str
     columns: Mapping[str, tuple[str, ...]]
     least: int = 1

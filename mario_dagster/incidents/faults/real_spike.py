@@ -10,7 +10,7 @@ import pandas as pd
 
 from mario_dagster.assets.frames import as_type
 from mario_dagster.assets.repairs import outlier_mask
-from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.assets.shop import CleanWorld, split_rows
 from mario_dagster.catalog import Table, Task
 
 from .base import Fault
@@ -55,12 +55,9 @@ class RealSpike(Decoy):
             return replace(world, feeds={**world.feeds, feed: self._grown(world.feeds[feed], table, rng)})
         # A spike does not mind where one batch ends and the next begins.
         whole = pd.concat([batch.frame for batch in world.batches], ignore_index=True)
-        ends = np.cumsum([len(batch.frame) for batch in world.batches])
-        grown = self._grown(whole, table, rng)
-        frames = [part.reset_index(drop=True) for part in np.split(grown, ends[:-1])]
-        return replace(
-            world, batches=tuple(replace(b, frame=frame) for b, frame in zip(world.batches, frames, strict=True))
-        )
+        frames = split_rows(self._grown(whole, table, rng), [len(batch.frame) for batch in world.batches])
+        batches = tuple(replace(batch, frame=frame) for batch, frame in zip(world.batches, frames, strict=True))
+        return replace(world, batches=batches)
 
     def _grown(self, frame: pd.DataFrame, table: Table, rng: np.random.Generator) -> pd.DataFrame:
         """The frame with a run of its rows grown, as far as no value of the column becomes an outlier by it."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.catalog import Task
-from mario_dagster.incidents.damage import TRAILER_PLACE, Damage, Feed
+from mario_dagster.incidents.damage import TRAILER_PLACE, Damage, FaultError, Feed
 
 from .base import Fault, Stage, some
 from .claims import BATCH, Claim, Material, column_of, fed, fed_columns, is_amount
@@ -36,12 +36,16 @@ class TrailerLines(Fault):
     @classmethod
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         for table, column in fed_columns(task):
-            if is_amount(table, column):
-                yield cls(table.name, column.name, (BATCH,)) if table.batched else cls(table.name, column.name)
+            if is_amount(table, column) and table.batched:
+                yield cls(table.name, column.name, (BATCH,))
+            elif is_amount(table, column):
+                yield cls(table.name, column.name, batches=(1, 1))
 
     def claims(self, task: Task) -> Iterable[Claim]:
         table = fed(self, task, self.table)
         column_of(self, table, self.total, lambda held: held.is_number, "a number to add up")
+        if self.batches[0] > 1 and not table.batched:
+            raise FaultError(f"{self.name} does not fit {table.name}: it ends {self.batches[0]} batches, and there is one")
         # A total may be an outlier: dropping outliers would drop the line as well.
         yield Claim(self.table, self.total, "outliers")
         yield Claim(self.table, None, "total lines")

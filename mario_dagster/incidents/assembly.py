@@ -1,0 +1,143 @@
+"""Putting an incident together: a profile at hand becomes concrete damage, a ledger of it, the plan that undoes it.
+
+In: a task, a profile, a seed, a split, a scale. Out: an `Incident`. The producer redelivers every
+batch under its new schema, so that a drift is in all of them alike; the pipeline had loaded the first few batches when
+it struck, and the others wait. The same arguments give the same incident on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mario_dagster.assets.shop import CleanWorld, clean_world
+from mario_dagster.catalog import Profile, Split, Task, required_workers
+from mario_dagster.catalog.deploy import Deploy
+from mario_dagster.randomness import stream
+
+from .damage import Damage, Feed
+from .faults import Fault
+from .ledger import Ledger
+from .records import ledger_of
+from .steps import Backlog, Step, plan
+
+Streams = Callable[[str], np.random.Generator]
+
+FLOOR, HELD_OUT_FLOOR = 2, 3
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One incident, compiled.
+
+    Args:
+        clean: what the producers really sent: the truth.
+        landing: `feed/batch` -> what lands when the producer redelivers: the damage.
+        healthy_batches: had loaded clean, and been published, before the strike; oldest first.
+        pending: batches whose load never ran, oldest first.
+        declared: `feed/batch` -> rows that the producer says it sent, each once.
+        deploys: derived table -> the bad deploy of its transform.
+        workers: pool slots after the strike.
+        required_floor: workers required even when nothing is pending.
+        ledger: what was changed, and what undoes it.
+        gold: the public actions that undo it, from a fresh incident to the commit.
+        alerts: what monitors cry, rightly or wrongly, when the incident is open.
+    """
+
+    task: str
+    profile: str
+    split: Split
+    seed: int
+    scale: int
+    held_out: bool
+    clean: CleanWorld
+    landing: Mapping[str, pd.DataFrame]
+    healthy_batches: tuple[str, ...]
+    pending: tuple[str, ...]
+    declared: Mapping[str, int]
+    deploys: Mapping[str, Deploy]
+    workers: int
+    required_floor: int
+    ledger: Ledger
+    gold: tuple[Step, ...]
+    alerts: tuple[str, ...] = ()
+
+
+def compile_profile(
+    task: Task, profile: Profile, *, split: Split = "train", seed: int, scale: int = 1, salt: str = ""
+) -> Incident:
+    """Compile an incident of a profile that is at hand, registered or not.
+
+    Raises:
+        FaultError: the profile's faults do not fit the task, or one another.
+        ValueError: a scale below 1.
+    """
+
+    def streams(name: str) -> np.random.Generator:
+        return stream(seed, task.slug, split, profile.name, name, salt=salt)
+
+    drawn = _drawn(profile, streams)
+    clean = clean_world(task.slug, seed, scale, salt, split)
+    for name, fault in drawn:
+        clean = fault.prelude(clean, task, streams(f"prelude/{name}"))
+    damage = Damage.of(task, clean)
+    for name, fault in sorted(drawn, key=lambda pair: pair[1].stage):
+        fault.strike(damage, streams(name))
+    floor = damage.floor or (HELD_OUT_FLOOR if profile.held_out else FLOOR)
+    batches = tuple(batch.name for batch in clean.batches)
+    if task.pool and damage.healthy == len(batches):  # nobody has been at the pool
+        damage.workers = floor
+    return Incident(
+        task=task.slug,
+        profile=profile.name,
+        split=split,
+        seed=seed,
+        scale=scale,
+        held_out=profile.held_out,
+        clean=clean,
+        landing={key: frame for feed in damage.feeds.values() for key, frame in _landing(feed).items()},
+        healthy_batches=batches[: damage.healthy],
+        pending=batches[damage.healthy :],
+        declared=_declared(damage),
+        deploys=damage.deploys,
+        workers=damage.workers,
+        required_floor=floor,
+        ledger=ledger_of(damage),
+        gold=plan(task, damage.repairs, _backlog(task, damage, floor), deployed=bool(damage.deploys)),
+        alerts=tuple(profile.options.get("alerts", ())),
+    )
+
+
+def _drawn(profile: Profile, streams: Streams) -> list[tuple[str, Fault]]:
+    """The faults that the seed draws, each with the name of a stream of its own."""
+    drawn: list[tuple[str, Fault]] = []
+    for index, fault in enumerate(profile.faults):
+        picked = fault.drawn(streams(f"choice/{index}"))
+        drawn += [(f"fault/{index}/{each.name}", each) for each in picked]
+    return drawn
+
+
+def _landing(feed: Feed) -> dict[str, pd.DataFrame]:
+    return {f"{feed.table.feed}/{batch}": frame for batch, frame in feed.frames().items()}
+
+
+def _declared(damage: Damage) -> dict[str, int]:
+    declared = {}
+    for feed in damage.feeds.values():
+        for index, batch in enumerate(feed.batches):
+            declared[f"{feed.table.feed}/{batch}"] = int((feed.genuine & (feed.batch == index)).sum())
+    return declared
+
+
+def _backlog(task: Task, damage: Damage, floor: int) -> Backlog:
+    table = task.batched_table
+    if task.pool is None or table is None:
+        return Backlog(workers=damage.workers, floor=damage.workers, peak=damage.workers)
+    feed = damage.feed(table.name)
+    rows = tuple(
+        int((feed.genuine & (feed.batch == index)).sum()) for index in range(damage.healthy, len(feed.batches))
+    )
+    return Backlog(rows, damage.workers, floor, required_workers(len(rows), sum(rows), floor))
