@@ -7,7 +7,7 @@ benchmark that only accepts the order its author thought of would not be one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from mario_dagster.catalog import Task
 from mario_dagster.env.actions import Move
@@ -38,7 +38,7 @@ def sections(gold: Sequence[Move]) -> tuple[list[Move], list[list[Move]], list[M
     end = next((place for place, move in enumerate(gold) if move.action_id in (REFRESH, COMMIT)), len(gold))
     starts = [place for place, move in enumerate(gold[:end]) if move.action_id == INSPECT and move.target_column]
     bounds = [*starts, end]
-    others = [list(gold[begin:until]) for begin, until in zip(bounds, bounds[1:], strict=False)]
+    others = [list(gold[begin:until]) for begin, until in pairwise(bounds)]
     return list(gold[: bounds[0]]), others, list(gold[end:])
 
 
