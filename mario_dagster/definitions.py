@@ -18,6 +18,7 @@ from mario_dagster.assets.sources import landing_sensor
 from mario_dagster.catalog import Task
 from mario_dagster.sandbox.grade_check import grade_check
 from mario_dagster.sandbox.injection import injection_jobs
+from mario_dagster.sandbox.monitor import monitor_job
 
 
 @cache
@@ -38,7 +39,7 @@ def definitions() -> dg.Definitions:
     for pipeline in pipelines().values():
         assets += [*pipeline.assets, published_assets(pipeline.task)]
         checks += [*pipeline.checks, grade_check(pipeline.task)]
-        jobs += [*jobs_of(pipeline), *injection_jobs(pipeline)]
+        jobs += [*jobs_of(pipeline), *injection_jobs(pipeline), monitor_job(pipeline.task)]
         schedules.append(schedule_of(pipeline))
         sensors.append(landing_sensor(pipeline.task))
     return dg.Definitions(

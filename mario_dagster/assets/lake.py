@@ -152,6 +152,20 @@ class Lake:
         version, entry = self._newest(name)
         return Stored(self._frame(name, entry), entry.note, version)
 
+    def read_at(self, name: str, version: int) -> pd.DataFrame:
+        """A table's frame as of one of its versions.
+
+        Raises:
+            NoTable: it has no such version.
+        """
+        path = Path(f"{self._log(name)}/{version:020d}.json")
+        if not path.exists():
+            raise NoTable(f"table '{name}' has no version {version}")
+        entry = _parse(path.read_text(), (version, 0, 0))
+        if entry.file is None:
+            return from_arrow(DeltaTable(self.root / name, version).to_pyarrow_table())
+        return self._frame(name, entry)
+
     def note(self, name: str) -> Note:
         """The newest version's note, without reading its data."""
         return self._newest(name)[1].note

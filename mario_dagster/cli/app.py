@@ -5,6 +5,7 @@ In: arguments. Out: calls of the module that does the work, and exit statuses.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -42,6 +43,8 @@ app = typer.Typer(
 )
 sandboxes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and prune sandboxes.")
 app.add_typer(sandboxes, name="sandboxes")
+plan = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Export what an episode did; play it elsewhere.")
+app.add_typer(plan, name="plan")
 
 
 def _version(wanted: bool) -> None:
@@ -170,3 +173,45 @@ def check(
     from .proofs import run_check
 
     raise typer.Exit(run_check(task=task, profile=profile, seeds=seeds, first_seed=first_seed, as_json=as_json))
+
+
+@app.command()
+def exploits(
+    task: Annotated[str | None, typer.Option(help="Only this pipeline; see `mario tasks`.")] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds a task and split.", min=1)] = 2,
+    first_seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/exploits.md.")] = False,
+) -> None:
+    """Play every cheat against every pipeline. Status 1 if one wins, or earns what honest work earns."""
+    from .exploits import run_exploits
+
+    raise typer.Exit(run_exploits(task=task, seeds=seeds, first_seed=first_seed, as_json=as_json, markdown=markdown))
+
+
+@plan.command("export")
+def plan_export(
+    sandbox: SandboxId = "latest",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+) -> None:
+    """The repairs and other acts of an episode that were done, as YAML."""
+    from .plan import export_plan
+
+    export_plan(sandbox, output)
+
+
+@plan.command("apply")
+def plan_apply(
+    file: Annotated[Path, typer.Argument(help="A plan, as `mario plan export` writes it.")],
+    task: Annotated[str | None, typer.Option(help="The plan's own unless given; it fits no other.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Another family of incidents.")] = None,
+    split: Annotated[str | None, typer.Option(help="train or eval.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another incident.")] = None,
+    episode_id: Annotated[str | None, typer.Option(help="The new episode's id.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play a plan on a fresh sandbox of its incident, or of another. Status 1 if a step is refused or fails."""
+    from .plan import apply_plan
+
+    overrides = {"task": task, "profile": profile, "split": split, "seed": seed, "episode_id": episode_id}
+    raise typer.Exit(apply_plan(file, overrides, as_json))

@@ -60,8 +60,9 @@ class Episode:
 
         Raises:
             EpisodeExists: the id has been played, or is being played.
-            BadRequest: no such profile in this task and split.
+            BadRequest: no such profile in this task and split, or one composed of faults that do not go together.
         """
+        from mario_dagster.incidents.damage import FaultError
         from mario_dagster.sandbox.home import SandboxExists
         from mario_dagster.sandbox.sandbox import Sandbox
 
@@ -78,7 +79,7 @@ class Episode:
             )
         except SandboxExists:
             raise EpisodeExists(f"episode '{options.episode_id}' exists; choose another episode_id, or none") from None
-        except UnknownName as error:
+        except (UnknownName, FaultError) as error:
             raise BadRequest(str(error)) from None
         return cls._at_first_line(sandbox, via)
 
@@ -182,6 +183,7 @@ class Episode:
             "table_scores": {name: round(value, 6) for name, value in sorted(now.table_scores.items())},
             "minutes_to_recover": round(now.minutes, 1),
             "exposed_row_minutes": round(now.exposure, 1),
+            "collateral_cells": now.collateral,
         }
 
     def close(self) -> None:
@@ -191,6 +193,8 @@ class Episode:
     # --- one step -----------------------------------------------------------------------------------------------------
 
     def _first_line(self, via: str) -> dict[str, Any]:
+        from mario_dagster.sandbox.collateral import versions
+
         sandbox = self.sandbox
         return {
             "kind": "reset",
@@ -206,6 +210,7 @@ class Episode:
             "score": self._score(),
             "result": f"incident open: {self.task.card.incident_summary}",
             "failing_checks": list(sandbox.signals().blocking_failures),
+            "versions": dict(versions(sandbox.world, self.task)),
         }
 
     def _play(self, move: Move, now: Standing) -> dict[str, Any]:
@@ -273,12 +278,20 @@ class Episode:
         }
         if grade:
             paid |= {"grade": dict(grade.parts), "table_scores": dict(grade.tables)}
+            paid["collateral_cells"] = self._collateral()
         return paid
 
     # --- scores -------------------------------------------------------------------------------------------------------
 
     def _truth(self) -> Grade:
         return self.sandbox.grade()
+
+    def _collateral(self) -> int:
+        """Cells that were right when the incident struck, and are wrong or gone now."""
+        from mario_dagster.sandbox.collateral import collateral_since
+
+        sandbox = self.sandbox
+        return collateral_since(sandbox.world, self.task, sandbox.vault, sandbox.steps[0].get("versions", {}))
 
     def _score(self) -> float:
         """The score that shapes the reward: the truth, or where that must stay unknown, health by the checks."""

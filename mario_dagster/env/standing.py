@@ -27,6 +27,7 @@ class Standing:
         grade: parts of the true score by name; empty until the episode is done.
         minutes: modelled time since the first action.
         exposure: rows at fault times minutes that they stood there, summed over the steps.
+        collateral: cells that were right at the start and are wrong or gone at the end; None until the end.
     """
 
     episode_id: str
@@ -55,6 +56,7 @@ class Standing:
     table_scores: Mapping[str, float] = field(default_factory=dict)
     minutes: float = 0.0
     exposure: float = 0.0
+    collateral: int | None = None
 
     @property
     def last_action_id(self) -> int | None:
@@ -119,6 +121,7 @@ def after(before: Standing, line: Line) -> Standing:
         table_scores=line.get("table_scores", {}),
         minutes=before.minutes + line["minutes"],
         exposure=before.exposure + line["minutes"] * line["rows_at_fault"],
+        collateral=line.get("collateral_cells"),
     )
 
 

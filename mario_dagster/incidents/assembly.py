@@ -106,7 +106,7 @@ def compile_profile(
         workers=damage.workers,
         required_floor=floor,
         ledger=ledger_of(damage),
-        gold=plan(task, damage.repairs, _backlog(task, damage, floor), deployed=bool(damage.deploys)),
+        gold=plan(task, damage.repairs, _backlog(task, damage, floor), _outdated(task, damage)),
         alerts=tuple(profile.options.get("alerts", ())),
     )
 
@@ -130,6 +130,23 @@ def _declared(damage: Damage) -> dict[str, int]:
         for index, batch in enumerate(feed.batches):
             declared[f"{feed.table.feed}/{batch}"] = int((feed.genuine & (feed.batch == index)).sum())
     return declared
+
+
+def _outdated(task: Task, damage: Damage) -> bool:
+    """Whether a derived table has to be computed again once all that it is computed from is repaired.
+
+    It was not while the schedule ran on: what feeds it failed its checks. Afterwards that is as it was before the
+    strike, to the byte, but for batches that came, values that were lost and columns that were added.
+    """
+    failing = {step.table for step in damage.repairs}
+    for table in task.derived_tables:
+        feeds = [damage.feeds[name] for name in table.upstream if name in damage.feeds]
+        late = any(feed.table.batched and damage.healthy < len(feed.batches) for feed in feeds)
+        changed = any(feed.lost or feed.extras for feed in feeds)
+        scaled = table.name in damage.deploys and bool(damage.deploys[table.name].scale)
+        if late or (failing.intersection(table.upstream) and (changed or scaled)):
+            return True
+    return False
 
 
 def _backlog(task: Task, damage: Damage, floor: int) -> Backlog:

@@ -77,22 +77,21 @@ def compose(
         ValueError: a scale below 1.
     """
     found = catalog.task(task)
+    noise = LEVELS[_level(difficulty)].noise if difficulty else (0, 0)
     if faults is None:
         profile = profile_of(found, f"{PREFIX}{_level(difficulty or 'medium')}", seed)
         return compile_profile(found, profile, seed=seed, scale=scale)
-    asked = list(faults)
-    rng = stream(seed, found.slug, "composed", "asked")
-    if all(isinstance(each, str) for each in asked):
-        picked, name = _named(found, cast("list[str]", asked), rng), PREFIX + "+".join(map(str, asked))
+    asked, rng = list(faults), stream(seed, found.slug, "composed", "noise")
+    kinds = [each for each in asked if isinstance(each, str)]
+    picked = [each for each in asked if isinstance(each, Fault)]
+    if kinds and picked:
+        raise FaultError("compose takes faults, or names of faults, not some of both")
+    if kinds:
+        added = [each.name for each in _noise(found, _named(found, kinds, rng), noise, rng)]
+        profile = profile_of(found, PREFIX + "+".join((*kinds, *added)), seed)
     else:
-        picked, name = cast("list[Fault]", asked), CUSTOM
-    picked = [*picked, *_noise(found, picked, LEVELS[_level(difficulty)].noise, rng)] if difficulty else picked
-    together(found, picked)
-    incident = compile_profile(found, _profile(found, name, picked), seed=seed, scale=scale)
-    if len(incident.gold) > found.max_steps:
-        too_long = f"{len(incident.gold)} steps undo {', '.join(each.name for each in picked)}"
-        raise FaultError(f"{too_long}, and task '{found.slug}' allows {found.max_steps}: leave some out")
-    return incident
+        profile = _checked(found, _profile(found, CUSTOM, [*picked, *_noise(found, picked, noise, rng)]), seed)
+    return compile_profile(found, profile, seed=seed, scale=scale)
 
 
 def is_composed(name: str) -> bool:
@@ -140,7 +139,7 @@ def _profile_of(slug: str, name: str, seed: int) -> Profile:
     task, wanted = catalog.task(slug), name.removeprefix(PREFIX)
     rng = stream(seed, slug, "composed", wanted)
     if wanted not in LEVELS:
-        return _profile(task, name, _named(task, list(_kinds(name)), rng))
+        return _checked(task, _profile(task, name, _named(task, _kinds(name), rng)), seed)
     level = LEVELS[_level(wanted)]
     late = list(LateBatches.fitting(task, material(task)))
     first = [late[rng.integers(len(late))]] if late and rng.random() < level.late else []
@@ -152,6 +151,16 @@ def _profile_of(slug: str, name: str, seed: int) -> Profile:
         if len(compile_profile(task, profile, seed=seed).gold) <= task.max_steps - SPARE_STEPS:
             return profile
         picked.pop()
+
+
+def _checked(task: Task, profile: Profile, seed: int) -> Profile:
+    """The profile, where its faults go together and leave steps enough to undo them; `FaultError` where they do not."""
+    together(task, profile.faults)
+    steps = len(compile_profile(task, profile, seed=seed).gold)
+    if steps > task.max_steps:
+        undone = ", ".join(each.name for each in profile.faults)
+        raise FaultError(f"undoing {undone} takes {steps} steps, and '{task.slug}' allows {task.max_steps}")
+    return profile
 
 
 def _damaging(task: Task, held: Sequence[Fault], level: Level, rng: np.random.Generator) -> list[Fault]:

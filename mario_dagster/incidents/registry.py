@@ -14,7 +14,7 @@ from importlib import metadata
 from mario_dagster import catalog
 from mario_dagster.catalog import SPLITS, Profile, UnknownName
 
-from .families import events, incremental, ingestion, referential, temporal
+from .families import events, incremental, ingestion, judgement, referential, temporal
 
 ENTRY_POINT = "mario_dagster.profiles"
 BUILT_IN: tuple[Profile, ...] = (
@@ -58,7 +58,7 @@ def named(name: str, among: Iterable[Profile]) -> Profile:
 @cache
 def registered() -> tuple[Profile, ...]:
     """Every profile, those included that no seed draws."""
-    found = {each.name: each for each in BUILT_IN}
+    found = {each.name: each for each in (*BUILT_IN, *judgement.PROFILES)}
     for entry in metadata.entry_points(group=ENTRY_POINT):
         try:
             loaded = entry.load()

@@ -98,11 +98,11 @@ class Backlog:
     peak: int = 1
 
 
-def plan(task: Task, repairs: Iterable[Step], backlog: Backlog, deployed: bool = True) -> tuple[Step, ...]:
+def plan(task: Task, repairs: Iterable[Step], backlog: Backlog, refresh: bool) -> tuple[Step, ...]:
     """The whole gold plan, from a fresh incident with the main table active to the commit.
 
     Args:
-        deployed: derived tables were written by a bad deploy.
+        refresh: derived tables are wrong, or will be stale once all else is repaired.
     """
     by_table = _sorted(repairs)
     main = task.main_table.name
@@ -112,7 +112,7 @@ def plan(task: Task, repairs: Iterable[Step], backlog: Backlog, deployed: bool =
     for table in task.tables[1:]:
         if table.name in by_table:
             steps += [Step(ACTION_IDS["inspect_schema"], target_column=table.name), *by_table[table.name]]
-    if task.derived_tables and (by_table or backlog.rows or deployed):
+    if refresh:
         steps.append(Step(ACTION_IDS["refresh_downstream_assets"]))
     return (*steps, Step(ACTION_IDS["commit_changes"]))
 

@@ -18,6 +18,7 @@ from mario_dagster.catalog import Task
 from mario_dagster.incidents.compiler import Incident
 
 from .instance import RunResult, SandboxInstance, close_instance, create_home, open_instance, run_job
+from .monitor import alert_config
 from .strike import redelivery
 
 DAGSTER_HOME = "dagster"
@@ -72,7 +73,16 @@ def _strike(incident: Incident, task: Task, world: World, instance: SandboxInsta
     _run(instance, task, "hourly", {**range_tags(incident.healthy_batches), **tags})
     if incident.pending:
         _run(instance, task, "replay", {**tags, "dagster/partition": incident.pending[0]})
+    for alert in incident.alerts:
+        _run(instance, task, "monitor", tags, alert_config(task, alert))
 
 
-def _run(instance: SandboxInstance, task: Task, name: str, tags: Mapping[str, str]) -> RunResult:
-    return run_job(instance, definitions.job(f"{task.slug}_{name}"), tags={**tags, "mario/actor": "scheduler"})
+def _run(
+    instance: SandboxInstance,
+    task: Task,
+    name: str,
+    tags: Mapping[str, str],
+    config: Mapping[str, object] | None = None,
+) -> RunResult:
+    job = definitions.job(f"{task.slug}_{name}")
+    return run_job(instance, job, tags={**tags, "mario/actor": "scheduler"}, run_config=config)

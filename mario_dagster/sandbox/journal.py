@@ -12,8 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from mario_dagster.assets.lake import Lake
 
 from .instance import SandboxInstance
@@ -21,6 +19,8 @@ from .instance import SandboxInstance
 PREFIX = "mario/step/"
 TRAJECTORY = "trajectory.jsonl"
 Line = dict[str, Any]
+# A range of keys, which the index on `key` serves; "0" is the character after "/".
+_OURS, _BOUNDS = "FROM kvs WHERE key >= ? AND key < ?", (PREFIX, PREFIX[:-1] + "0")
 
 
 class Journal:
@@ -32,15 +32,14 @@ class Journal:
 
     def lines(self) -> list[Line]:
         """Every line, oldest first; line 0 tells how the episode began."""
-        query = sa.text("SELECT value FROM kvs WHERE key LIKE :prefix ORDER BY key")
-        with self._instance.database.connect() as connection:
-            rows = connection.execute(query, {"prefix": f"{PREFIX}%"}).fetchall()
+        with self._instance.database.driver() as driver:
+            rows = driver.execute(f"SELECT value {_OURS} ORDER BY key", _BOUNDS).fetchall()
         return [json.loads(value) for (value,) in rows]
 
     def count(self) -> int:
-        query = sa.text("SELECT COUNT(*) FROM kvs WHERE key LIKE :prefix")
-        with self._instance.database.connect() as connection:
-            return int(connection.execute(query, {"prefix": f"{PREFIX}%"}).scalar_one())
+        """How many lines there are."""
+        with self._instance.database.driver() as driver:
+            return int(driver.execute(f"SELECT COUNT(*) {_OURS}", _BOUNDS).fetchone()[0])
 
     def record(self, line: Line) -> None:
         """Keep one more line, in the transaction that is open."""

@@ -334,7 +334,8 @@ class Sandbox:
         with self._lock:
             try:
                 with self.instance.database.transaction():
-                    step = StepTransaction(self._journal.count())
+                    before = self.steps
+                    step = StepTransaction(len(before))
                     yield step
                     if step.line is None:
                         raise RuntimeError("a step must record its line")
@@ -343,7 +344,7 @@ class Sandbox:
                 self._recover()
                 raise
             self._journal.publish(step.line)
-            self._lines = [*self.steps[: step.number], step.line]
+            self._lines = [*before, step.line]
             self.info = replace(self.info, steps=step.number, status=step.status)
             self.info.save(self.root)
 

@@ -45,7 +45,8 @@ class TrailerLines(Fault):
         table = fed(self, task, self.table)
         column_of(self, table, self.total, lambda held: held.is_number, "a number to add up")
         if self.batches[0] > 1 and not table.batched:
-            raise FaultError(f"{self.name} does not fit {table.name}: it ends {self.batches[0]} batches, and there is one")
+            ends = f"it ends {self.batches[0]} batches, and there is one"
+            raise FaultError(f"{self.name} does not fit {table.name}: {ends}")
         # A total may be an outlier: dropping outliers would drop the line as well.
         yield Claim(self.table, self.total, "outliers")
         yield Claim(self.table, None, "total lines")

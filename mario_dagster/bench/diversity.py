@@ -1,0 +1,203 @@
+"""How many composed incidents there are, and that they work: `python -m mario_dagster.bench.diversity`.
+
+In: how many to compile (`--count`) and how many of them to play (`--sample`). Out: a table, or `--json`. Counted are
+distinct hashes of what a player meets, and of the kind of incident alone (no row and no value enters that one). How many
+there are in all is bounded from how few of the draws were alike. Played are real sandboxes: the damage is what the
+ledger says, a check fails, the gold repairs undo it, and none of those that are tried can be left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mario_dagster.catalog import tasks
+
+from .proofs import scratch_home, workers
+
+if TYPE_CHECKING:
+    from mario_dagster.sandbox.home import Home
+
+    from .properties import Scene
+
+CHUNK = 50
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One composed incident: its task, its difficulty, its seed."""
+
+    task: str
+    difficulty: str
+    seed: int
+
+    @property
+    def profile(self) -> str:
+        return f"composed:{self.difficulty}"
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.profile}/seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Census:
+    """What was counted.
+
+    Args:
+        compiled: how many incidents were compiled.
+        distinct: how many of them differ in what a player meets.
+        at_least: how many there are to be drawn at the least, with 95 % confidence; None where two were alike. Had there
+            been fewer, two of the draws would have been alike: n draws meet with probability n(n-1)/2N or more.
+        kinds: how many of them differ in kind: faults, columns, names, repairs.
+        estimated_kinds: kinds there are, by Chao's lower bound from those seen once and those seen twice.
+    """
+
+    compiled: int
+    distinct: int
+    at_least: int | None
+    kinds: int
+    estimated_kinds: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """One composed incident as it was proven.
+
+    Args:
+        wrong: what does not hold, by property; empty when all is well.
+        faults: kinds of fault that it was composed of.
+    """
+
+    draw: Draw
+    wrong: dict[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    steps: int = 0
+
+
+def draws(count: int, first: int = 0, only: Sequence[str] = ()) -> Iterator[Draw]:
+    """So many draws, over tasks and difficulties in turn."""
+    from mario_dagster.incidents.composition import LEVELS
+
+    slugs = [task.slug for task in tasks() if not only or task.slug in only]
+    every = [(slug, level) for slug in slugs for level in LEVELS]
+    for index in range(count):
+        slug, level = every[index % len(every)]
+        yield Draw(slug, level, first + index // len(every))
+
+
+def hashes(wanted: Sequence[Draw]) -> list[tuple[str, str]]:
+    """Of each draw, its fingerprint and its outline."""
+    from mario_dagster.incidents.compiler import compile_incident
+    from mario_dagster.incidents.identity import fingerprint, outline
+
+    compiled = (compile_incident(each.task, each.profile, seed=each.seed) for each in wanted)
+    return [(fingerprint(incident), outline(incident)) for incident in compiled]
+
+
+def census(found: Iterable[tuple[str, str]]) -> Census:
+    """Count hashes."""
+    pairs = list(found)
+    kinds = Counter(kind for _, kind in pairs)
+    seen = Counter(kinds.values())
+    once, twice = seen[1], seen[2]
+    unseen = once * once / (2 * twice) if twice else once * (once - 1) / 2
+    count, distinct = len(pairs), len({one for one, _ in pairs})
+    bound = int(count * (count - 1) / (2 * math.log(20))) if distinct == count else None
+    return Census(count, distinct, bound, len(kinds), len(kinds) + int(unseen))
+
+
+def play(draw: Draw, root: Path) -> Played:
+    """Prove one on a real sandbox. What breaks on the way is what is wrong."""
+    from mario_dagster.sandbox.home import Home
+
+    home = Home(root / str(os.getpid()))
+    try:
+        return _played(draw, home)
+    except Exception as error:
+        return Played(draw, {type(error).__name__: str(error)[:400]})
+    finally:
+        home.prune(keep=0, templates=True)
+
+
+def _played(draw: Draw, home: Home) -> Played:
+    from mario_dagster.catalog import task
+    from mario_dagster.incidents.compiler import compile_incident
+    from mario_dagster.incidents.composition import profile_of
+    from mario_dagster.sandbox.sandbox import Sandbox
+
+    from . import properties
+
+    held = (
+        properties.the_damage_is_what_the_ledger_says,
+        _a_blocking_check_fails,
+        properties.the_gold_repairs_recover_it,
+        properties.every_gold_repair_is_needed,
+    )
+    incident = compile_incident(draw.task, draw.profile, seed=draw.seed)
+    with Sandbox.create(draw.task, profile=draw.profile, seed=draw.seed, home=home) as sandbox:
+        scene = properties.Scene(sandbox, incident, home)
+        wrong = {each.__name__: said for each in held if (said := each(scene))}
+    composed = profile_of(task(draw.task), draw.profile, draw.seed).faults
+    return Played(draw, wrong, tuple(each.name for each in composed), len(incident.gold))
+
+
+def _a_blocking_check_fails(scene: Scene) -> str:
+    """As of any incident; but a small one may well score above the threshold, and cannot be published for all that."""
+    return "" if scene.sandbox.signals().blocking_failures else "every blocking check passes"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=2_000, help="incidents to compile and hash")
+    parser.add_argument("--sample", type=int, default=50, help="incidents to play")
+    parser.add_argument("--first-seed", type=int, default=0, help="seeds to play begin here")
+    parser.add_argument("--tasks", nargs="+", default=[], help="only these, by slug")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    arguments = parser.parse_args()
+    asked = list(draws(arguments.count, only=arguments.tasks))
+    chunks = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
+    with scratch_home() as root, workers() as pool:
+        found = [pair for chunk in pool.map(hashes, chunks) for pair in chunk]
+        sample = draws(arguments.sample, arguments.first_seed, arguments.tasks)
+        plays = list(_done(pool.submit(partial(play, root=root), each) for each in sample))
+    _tell(census(found), plays, arguments.json)
+    sys.exit(any(each.wrong for each in plays))
+
+
+def _done(futures: Iterable[Future[Played]]) -> Iterator[Played]:
+    waiting = list(futures)
+    for number, future in enumerate(as_completed(waiting), 1):
+        played = future.result()
+        sys.stderr.write(f"\r{number}/{len(waiting)} {'FAILS' if played.wrong else 'holds'} {played.draw}".ljust(90))
+        yield played
+    sys.stderr.write("\n")
+
+
+def _tell(counted: Census, plays: Sequence[Played], as_json: bool) -> None:
+    failed = sorted((each for each in plays if each.wrong), key=lambda each: str(each.draw))
+    if as_json:
+        body = {"census": asdict(counted), "played": len(plays), "failed": [asdict(each) for each in failed]}
+        sys.stdout.write(json.dumps(body, indent=1) + "\n")
+        return
+    sys.stdout.write(
+        f"{counted.compiled} composed incidents compiled: {counted.distinct} distinct "
+        f"(at least {counted.at_least} to be drawn, 95 %), "
+        f"{counted.kinds} kinds (at least {counted.estimated_kinds} by Chao's estimate)\n"
+        f"{len(plays)} played: {len(plays) - len(failed)} hold\n"
+    )
+    for each in failed:
+        sys.stdout.write(f"{each.draw} ({', '.join(each.faults)}): {each.wrong}\n")
+
+
+if __name__ == "__main__":
+    main()
