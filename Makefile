@@ -30,7 +30,7 @@ demo: setup
 	$(BIN)/mario demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 bench: setup
 	$(BIN)/python -m mario_dagster.bench.speed

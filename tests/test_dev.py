@@ -16,7 +16,14 @@ from mario_dagster.assets.world import world_of
 from mario_dagster.catalog import Task, tasks
 from mario_dagster.incidents.compiler import compile_incident
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.sandbox.instance import RunResult, SandboxInstance, close_instance, create_home, open_instance, run_job
+from mario_dagster.sandbox.instance import (
+    RunResult,
+    SandboxInstance,
+    close_instance,
+    create_home,
+    open_instance,
+    run_job,
+)
 
 REPO = Path(__file__).resolve().parent.parent
 

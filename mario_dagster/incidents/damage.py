@@ -140,8 +140,12 @@ class Feed:
         return (*self.table.column_names, *(name for name in self.order if name in self.extras))
 
     def keys(self) -> list[str | None]:
-        """Keys as text, one a row."""
-        return list(plain(self.columns[self.table.key], self.column(self.table.key)).to_pylist())
+        """Keys as text, one a row: a genuine row's true one, however it was respelt; what landed, for an added row."""
+        column = self.column(self.table.key)
+        landed = plain(self.columns[self.table.key], column).to_pylist()
+        true = plain(self.clean[self.table.key], column).to_pylist()
+        sent = self.genuine
+        return [true[self.origin[row]] if sent[row] else landed[row] for row in range(len(landed))]
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Batch -> frame as it lands: landed names, landed order, rows in the batch's own order."""
