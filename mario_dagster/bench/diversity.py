@@ -1,9 +1,9 @@
 """How many composed incidents there are, and that they work: `python -m mario_dagster.bench.diversity`.
 
 In: how many to compile (`--count`) and how many of them to play (`--sample`). Out: a table, or `--json`. Counted are
-distinct hashes of what a player meets, and of the kind of incident alone (no row and no value enters that one). How many
-there are in all is bounded from how few of the draws were alike. Played are real sandboxes: the damage is what the
-ledger says, a check fails, the gold repairs undo it, and none of those that are tried can be left out.
+distinct hashes of what a player meets, and of the kind of incident alone (no row and no value enters that one). How
+many there are in all is bounded from how few of the draws were alike. Played are real sandboxes: the damage is what
+the ledger says, a check fails, the gold repairs undo it, and none of those that are tried can be left out.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Census:
     Args:
         compiled: how many incidents were compiled.
         distinct: how many of them differ in what a player meets.
-        at_least: how many there are to be drawn at the least, with 95 % confidence; None where two were alike. Had there
-            been fewer, two of the draws would have been alike: n draws meet with probability n(n-1)/2N or more.
+        at_least: how many there are to be drawn at the least, with 95 % confidence; None where two were alike. Of
+            fewer, two of so many draws would have been alike: n draws of N meet n(n-1)/2N times or more.
         kinds: how many of them differ in kind: faults, columns, names, repairs.
         estimated_kinds: kinds there are, by Chao's lower bound from those seen once and those seen twice.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -101,7 +102,9 @@ def prove_all(wanted: Sequence[Case]) -> Iterator[Proof]:
 def workers(number: int = WORKERS) -> Iterator[ProcessPoolExecutor]:
     """Processes of their own for plays; what is not begun is dropped when the block is left early."""
     # Spawned: this process may have threads (a progress bar, Dagster's), and a fork with those can hang.
-    pool = ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=quiet)
+    pool = ProcessPoolExecutor(
+        number, multiprocessing.get_context("spawn"), initializer=_at_work, initargs=(os.getpid(),)
+    )
     try:
         yield pool
     finally:
@@ -110,11 +113,21 @@ def workers(number: int = WORKERS) -> Iterator[ProcessPoolExecutor]:
 
 @contextmanager
 def scratch_home() -> Iterator[Path]:
-    """A folder for sandboxes that nobody will look at again, in memory where the system has such a place."""
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and _free(memory) > 2**30
-    with tempfile.TemporaryDirectory(prefix="mario-", dir=memory if roomy else None) as folder:
+    """A folder for sandboxes that nobody will look at again."""
+    with tempfile.TemporaryDirectory(prefix="mario-") as folder:
         yield Path(folder)
+
+
+def _at_work(employer: int) -> None:
+    """Be quiet, and be gone when the process that gave the work is: Dagster's own handlers outlive a plain kill."""
+    quiet()
+
+    def watch() -> None:
+        while os.getppid() == employer:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def quiet() -> None:
@@ -171,8 +184,3 @@ def _finding(holds: Any, scene: Any) -> Finding:
 
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\n", " ")[:400]
-
-
-def _free(folder: Path) -> int:
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize

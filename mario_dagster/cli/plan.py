@@ -59,7 +59,7 @@ def apply_plan(file: Path, overrides: Mapping[str, Any], as_json: bool) -> int:
         print_json(report)
     else:
         print_table(("", report["id"]), ((name, _cell(value)) for name, value in report.items() if name != "id"))
-        out().print(f"look at it: {command(f'ui {report["id"]}')}", markup=False)
+        out().print(f"look at it: {command('ui ' + str(report['id']))}", markup=False)
     return 0
 
 

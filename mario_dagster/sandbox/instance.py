@@ -62,6 +62,7 @@ telemetry:
 nux:
   enabled: false
 """
+INTERRUPTED = "DagsterExecutionInterruptedError"
 SETTINGS: Mapping[str, Any] = {"telemetry": {"enabled": False}}
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -253,6 +254,7 @@ def run_job(
     `POOL_WAIT_SECONDS`; in an open transaction, which keeps them from ending, or after that time, the run fails.
 
     Raises:
+        KeyboardInterrupt: a signal ended the run half-way; it has left no trace.
         DagsterInvalidConfigError: `run_config` does not fit the job; no run was made.
         DagsterUnknownPartitionError: there is no partition `partition_key`; no run was made.
     """
@@ -268,7 +270,11 @@ def run_job(
             run_config=run_config,
         )
         run, events = _execute(instance, job, config, all_tags)
-    return _result(run, events)
+        result = _result(run, events)
+        if any(INTERRUPTED in text for text in result.errors.values()):
+            # Dagster makes a failed step of a signal. Nothing may be built on half a run: the transaction is undone.
+            raise KeyboardInterrupt(f"{job_def.name} was interrupted")
+    return result
 
 
 @contextmanager

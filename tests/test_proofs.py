@@ -1,0 +1,127 @@
+"""`mario check` proves sound incidents, and sees through unsound ones: each property is broken on purpose once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+
+import pandas as pd
+import pytest
+
+from mario_dagster.bench.bookkeeping import disagreements
+from mario_dagster.bench.orders import other_order, sections
+from mario_dagster.bench.proofs import Case, cases, prove
+from mario_dagster.bench.properties import (
+    PROPERTIES,
+    Scene,
+    a_blocking_check_fails,
+    another_order_recovers_it,
+    every_gold_repair_is_needed,
+    the_damage_is_what_the_ledger_says,
+    the_gold_repairs_recover_it,
+)
+from mario_dagster.catalog import Task, UnknownName, tasks
+from mario_dagster.env.actions import Move
+from mario_dagster.incidents.compiler import Incident, compile_incident
+from mario_dagster.incidents.profiles import profiles
+from mario_dagster.sandbox.home import Home
+from mario_dagster.sandbox.sandbox import Sandbox
+
+CASE = Case("ingestion", "signup_contract_drift", "train", 2)
+LOOK = Move(0)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("proofs"))
+
+
+@pytest.fixture
+def scene(home: Home) -> Iterator[Scene]:
+    incident = compile_incident(CASE.task, CASE.profile, split=CASE.split, seed=CASE.seed)
+    with Sandbox.create(CASE.task, profile=CASE.profile, split=CASE.split, seed=CASE.seed, home=home) as sandbox:
+        yield Scene(sandbox, incident, home)
+
+
+def test_a_sound_incident_is_proven_and_leaves_nothing_behind(home: Home) -> None:
+    proof = prove(CASE, home.root / "scratch")
+    assert proof.holds, proof.findings
+    assert {found.state for found in proof.findings.values()} == {"holds"}
+    assert len(proof.findings) == len(PROPERTIES) + 1
+    assert not any(Home(folder).sandboxes() for folder in (home.root / "scratch").iterdir())
+
+
+def test_a_case_that_cannot_even_be_made_fails() -> None:
+    proof = prove(Case("ingestion", "no_such_profile", "train", 2), Home.default().root / "scratch")
+    assert not proof.holds and "no_such_profile" in proof.findings["the_clean_history_is_green"].why
+
+
+def test_every_profile_and_split_is_a_case() -> None:
+    wanted = {(each.task, each.name, split) for each in profiles() for split in each.splits}
+    assert {(case.task, case.profile, case.split) for case in cases(None, None, 2)} == wanted
+    assert {case.seed for case in cases("events", None, 2, first_seed=5)} == {5, 6}
+    with pytest.raises(UnknownName):
+        cases("events", CASE.profile, 1)
+
+
+def test_a_plan_that_lacks_a_repair_does_not_recover(scene: Scene) -> None:
+    place = next(place for place, move in enumerate(scene.gold) if move.action_id > 2)
+    scene.gold = scene.gold[:place] + scene.gold[place + 1 :]
+    assert "score" in the_gold_repairs_recover_it(scene)
+
+
+def test_a_plan_over_the_budget_is_none(scene: Scene) -> None:
+    scene.gold = (*[LOOK] * scene.sandbox.task.max_steps, *scene.gold)
+    assert "for a budget of" in the_gold_repairs_recover_it(scene)
+
+
+def test_a_repair_that_is_not_needed_is_found(scene: Scene) -> None:
+    # Validation repairs nothing, so a plan of repairs that are left out one by one would do without it.
+    scene.gold = (Move(14), scene.gold[-1])
+    with scene.copy() as take:
+        take.play([Move.from_dict(step) for step in scene.sandbox.vault.gold[:-1]])
+        repaired = Scene(take.sandbox, scene.incident, scene.home)
+        repaired.gold = scene.gold
+        assert every_gold_repair_is_needed(repaired) == "not needed: validate_schema"
+        assert a_blocking_check_fails(repaired) == "every blocking check passes"
+        assert "is not the sum of what landed" in the_damage_is_what_the_ledger_says(repaired)
+
+
+def test_an_order_that_does_not_do_is_found(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mario_dagster.bench.properties.other_order", lambda task, gold: gold[-1:])
+    assert "not published" in another_order_recovers_it(scene)
+
+
+def without(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.iloc[1:].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("book", ["cells", "columns", "rows_added"])
+def test_a_ledger_with_a_page_torn_out_is_found(book: str) -> None:
+    for seed in range(40):
+        incident = compile_incident("ingestion", None, split="train", seed=seed)
+        assert list(disagreements(incident, tasks()[0])) == []
+        page = getattr(incident.ledger, book)
+        if len(page):
+            torn: Incident = replace(incident, ledger=replace(incident.ledger, **{book: without(page)}))
+            assert list(disagreements(torn, tasks()[0]))
+            return
+    pytest.fail(f"no incident has {book}")
+
+
+@pytest.mark.parametrize("task", tasks(), ids=lambda task: task.slug)
+def test_another_order_has_the_same_moves_within_the_budget(task: Task) -> None:
+    for each in profiles(task):
+        for seed in range(5):
+            incident = compile_incident(task, each.name, split=each.splits[0], seed=seed)
+            gold = tuple(Move.from_dict(step.to_dict()) for step in incident.gold)
+            moves, (main, others, tail) = other_order(task, gold), sections(gold)
+            assert [*main, *chain(*others), *tail] == [*gold]
+            assert sorted(map(repr, filter(acts, moves))) == sorted(map(repr, filter(acts, gold)))
+            assert moves[-1] == gold[-1] and len(moves) <= task.max_steps
+            assert moves != gold or len(gold) == task.max_steps
+
+
+def acts(move: Move) -> bool:
+    return move.action_id != LOOK.action_id
