@@ -24,7 +24,7 @@ class LostValues(Fault):
 
     Args:
         words: what may stand there: sentinels of `catalog.marks`, or None for a null.
-        share: of the genuine rows, at least two.
+        share: of the rows that may lose their value, at least two.
         fill: the repair that puts a value there that a grader accepts.
         least, most: how many different words one incident uses.
     """

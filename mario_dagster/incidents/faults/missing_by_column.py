@@ -36,7 +36,7 @@ class MissingByColumn(LostValues):
             if (table.name, column.name) in material.losable and column.is_number:
                 for cause in table.columns:
                     if cause.name not in (column.name, table.key) and not cause.references:
-                        yield cls(table.name, column.name, (None,), (0.02, 0.05), most=1, cause=cause.name)
+                        yield cls(table.name, column.name, (None,), (0.06, 0.15), most=1, cause=cause.name)
 
     def claims(self, task: Task) -> Iterable[Claim]:
         column_of(self, fed(self, task, self.table), self.cause, lambda _: True, "a column")

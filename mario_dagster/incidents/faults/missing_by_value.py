@@ -24,8 +24,8 @@ class MissingByValue(LostValues):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         for table, column in fed_columns(task):
             if (table.name, column.name) in material.losable and column.is_number:
-                yield cls(table.name, column.name, (None,), (0.02, 0.05), most=1)
-                yield cls(table.name, column.name, material.pool.sentinels, (0.02, 0.05))
+                yield cls(table.name, column.name, (None,), (0.06, 0.15), most=1)
+                yield cls(table.name, column.name, material.pool.sentinels, (0.06, 0.15))
 
     def exposed(self, feed: Feed, rng: np.random.Generator) -> np.ndarray:
         return extreme_third(feed, self.column, rng)
