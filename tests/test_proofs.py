@@ -58,9 +58,11 @@ def test_a_case_that_cannot_even_be_made_fails() -> None:
 
 
 def test_every_profile_and_split_is_a_case() -> None:
-    wanted = {(each.task, each.name, split) for each in profiles() for split in each.splits}
+    named = profiles(by_name_only=True)
+    wanted = {(each.task, each.name, split) for each in (*profiles(), *named) for split in each.splits}
     assert {(case.task, case.profile, case.split) for case in cases(None, None, 2)} == wanted
     assert {case.seed for case in cases("events", None, 2, first_seed=5)} == {5, 6}
+    assert len(cases(None, named[0].name, 3)) == 3 * len(named[0].splits)
     with pytest.raises(UnknownName):
         cases("events", CASE.profile, 1)
 
@@ -77,13 +79,13 @@ def test_a_plan_over_the_budget_is_none(scene: Scene) -> None:
 
 
 def test_a_repair_that_is_not_needed_is_found(scene: Scene) -> None:
-    # Validation repairs nothing, so a plan of repairs that are left out one by one would do without it.
-    scene.gold = (Move(14), scene.gold[-1])
+    # Where all is repaired, removing duplicates repairs nothing, and a plan of that alone would do without it.
+    scene.gold = (Move(10), scene.gold[-1])
     with scene.copy() as take:
         take.play([Move.from_dict(step) for step in scene.sandbox.vault.gold[:-1]])
         repaired = Scene(take.sandbox, scene.incident, scene.home)
         repaired.gold = scene.gold
-        assert every_gold_repair_is_needed(repaired) == "not needed: validate_schema"
+        assert every_gold_repair_is_needed(repaired) == "not needed: remove_duplicates"
         assert a_blocking_check_fails(repaired) == "every blocking check passes"
         assert "is not the sum of what landed" in the_damage_is_what_the_ledger_says(repaired)
 

@@ -18,7 +18,9 @@ from mario_dagster.catalog import task as find_task
 
 from .proofs import WORTH_A_PROCESS, scratch_home, workers
 
-GOLD, RANDOM = "gold", "random"
+GOLD = "gold"
+# Acts of one table; all others are the pipeline's.
+REPAIRS = range(3, 14)
 # Returns are sums of rounded rewards.
 SLACK = 1e-9
 
@@ -41,6 +43,7 @@ class Attempt:
         total: sum of rewards, those of steps after the end included.
         score: the true one at the end.
         how: why the episode ended, or the trick, or how the cheat itself broke.
+        needed: it won, and every act of the gold plan was among its own: the incident happened to need just that.
     """
 
     player: str
@@ -51,6 +54,7 @@ class Attempt:
     score: float
     steps: int
     how: str
+    needed: bool = False
 
 
 def trials(task: str | None, seeds: int, first_seed: int = 0, splits: Sequence[Split] = SPLITS) -> list[Trial]:
@@ -142,7 +146,32 @@ def _outcome(trial: Trial, player: str, game: Any, broke: str) -> Attempt:
     trick = game.trick or ("was paid after the end" if abs(paid) > SLACK else "")
     how = broke or trick or told["done_reason"] or "left open"
     won = bool(told["success"] or trick)
-    return Attempt(player, trial, game.profile, won, round(game.total, 6), score, told["steps"], how)
+    needed = won and not trick and _gold_acts(game) <= _done_acts(game)
+    return Attempt(player, trial, game.profile, won, round(game.total, 6), score, told["steps"], how, needed)
+
+
+def _gold_acts(game: Any) -> set[str]:
+    """Acts of the gold plan, each with the table it is for."""
+    from mario_dagster.env.actions import Move
+
+    active, acts = game.task.main_table.name, set()
+    for step in game.episode.sandbox.vault.gold:
+        move = Move.from_dict(step)
+        if move.action.name == "inspect_schema":
+            active = move.target_column or active
+        else:
+            acts.add(_act(move.to_dict(), active))
+    return acts
+
+
+def _done_acts(game: Any) -> set[str]:
+    """Acts that were played and done, each with the table it was for."""
+    lines = [line for line in game.episode.sandbox.steps if line.get("status") == "done"]
+    return {_act(line["action"], line["table"]) for line in lines}
+
+
+def _act(fields: Mapping[str, Any], table: str) -> str:
+    return f"{table if fields['action_id'] in REPAIRS else ''} {sorted(fields.items())}"
 
 
 # --- what it comes to -------------------------------------------------------------------------------------------------
@@ -184,7 +213,8 @@ def failures(attempts: Sequence[Attempt]) -> list[str]:
     for each in attempts:
         where = f"{each.trial.task}/{each.profile}/{each.trial.split}/seed {each.trial.seed}"
         if each.won != (each.player == GOLD):
-            found.append(f"{each.player} {'wins' if each.won else 'does not win'} at {where}: {each.how}")
+            why = "the incident needs just what it played" if each.needed else each.how
+            found.append(f"{each.player} {'wins' if each.won else 'does not win'} at {where}: {why}")
         elif ": " in each.how:
             found.append(f"{each.player} broke at {where}: {each.how}")
     table = standings(attempts)

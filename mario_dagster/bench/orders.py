@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 from mario_dagster.catalog import Task
 from mario_dagster.env.actions import Move
 
-INSPECT, RENAME, SCALE_UP, REFRESH, COMMIT = 0, 12, 16, 19, 15
+INSPECT, RENAME, VALIDATE, COMMIT, SCALE_UP, REFRESH = 0, 12, 14, 15, 16, 19
 CASTS = (7, 8, 9)
 
 

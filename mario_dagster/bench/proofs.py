@@ -69,21 +69,28 @@ class Proof:
 def cases(task: str | None, profile: str | None, seeds: int, first_seed: int = 0) -> list[Case]:
     """Every case asked for; the longest plays first, so that no process is left alone with them at the end.
 
+    A profile that no seed draws is proven on one seed, or, where it is the one asked for, on all of them.
+
     Raises:
         UnknownName: no such task, or no such profile of it.
     """
     from mario_dagster.incidents.profiles import profiles
 
     asked: Sequence[Task] = tasks() if task is None else (find_task(task),)
-    every = [each for one in sorted(asked, key=lambda one: -one.max_steps) for each in profiles(one)]
-    if profile is not None and profile not in {each.name for each in every}:
-        raise UnknownName("profile", profile, [each.name for each in every])
+    every = [
+        (each, seeds if drawn or profile else min(seeds, 1))
+        for one in sorted(asked, key=lambda one: -one.max_steps)
+        for drawn in (True, False)
+        for each in profiles(one, by_name_only=not drawn)
+    ]
+    if profile is not None and profile not in {each.name for each, _ in every}:
+        raise UnknownName("profile", profile, [each.name for each, _ in every])
     return [
         Case(each.task, each.name, split, seed, first=seed == first_seed)
-        for each in every
+        for each, number in every
         if profile in (None, each.name)
         for split in each.splits
-        for seed in range(first_seed, first_seed + seeds)
+        for seed in range(first_seed, first_seed + number)
     ]
 
 

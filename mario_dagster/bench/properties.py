@@ -20,11 +20,12 @@ from mario_dagster.assets.tables import SNAPSHOT, landed_name, stack, table_name
 from mario_dagster.env.actions import Move, perform
 from mario_dagster.incidents.compiler import Incident
 from mario_dagster.incidents.damage import UNBATCHED
+from mario_dagster.incidents.profiles import profile
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
 from .bookkeeping import disagreements
-from .orders import COMMIT, INSPECT, other_order
+from .orders import COMMIT, INSPECT, VALIDATE, other_order
 
 RECOVERED = 0.999
 LEFT_OUT = 3
@@ -77,12 +78,22 @@ class Scene:
         return Take((of or self.sandbox).clone(f"{self.sandbox.id[:50]}-{next(self._numbers)}", self.home), self.home)
 
     @cached_property
+    def acts(self) -> tuple[int, ...]:
+        """Places in the gold plan of what undoes damage: all but the looks and the commit. None in a false alarm."""
+        idle = (INSPECT, VALIDATE, COMMIT)
+        return tuple(place for place, move in enumerate(self.gold) if move.action_id not in idle)
+
+    def must_be_broken(self) -> None:
+        """Raise `NotApplicable` where nothing is wrong, as in a false alarm."""
+        if not self.acts:
+            raise NotApplicable("a false alarm: the gold plan repairs nothing")
+
+    @cached_property
     def walk(self) -> tuple[Ending, Mapping[int, Ending]]:
         """The gold plan played, and played without each of a few of its moves, on branches of the same play."""
-        acts = [place for place, move in enumerate(self.gold) if move.action_id not in (INSPECT, COMMIT)]
         info = self.sandbox.info
         dice = random.Random(f"{info.task}/{self.sandbox.profile}/{info.split}/{info.seed}")
-        chosen = sorted(dice.sample(acts, min(LEFT_OUT, len(acts))))
+        chosen = sorted(dice.sample(self.acts, min(LEFT_OUT, len(self.acts))))
         without: dict[int, Ending] = {}
         with self.copy() as trunk:
             played = 0
@@ -161,16 +172,19 @@ def _misplaced(scene: Scene) -> list[str]:
 
 
 def a_blocking_check_fails(scene: Scene) -> str:
-    """The damage shows: at least one blocking check fails, and the score is under the threshold."""
+    """The damage shows: at least one blocking check fails, and of a drawn profile the score is under the threshold."""
+    scene.must_be_broken()
     signals, score = scene.sandbox.signals(), scene.sandbox.grade().score
     if not signals.blocking_failures:
         return "every blocking check passes"
-    under = score < scene.sandbox.task.threshold
+    small = profile(scene.sandbox.profile).options.get("by_name_only")
+    under = score < scene.sandbox.task.threshold or small
     return "" if under else f"score {score:.4f} is at or above {scene.sandbox.task.threshold} before any repair"
 
 
 def doing_nothing_publishes_nothing(scene: Scene) -> str:
     """A commit at once fails, and consumers see what they saw before."""
+    scene.must_be_broken()
     with scene.copy() as take:
         before = take.sandbox.release()
         tables = {name: content_hash(take.sandbox.table(name)) for name in take.sandbox.task.table_names}
@@ -192,6 +206,7 @@ def the_gold_repairs_recover_it(scene: Scene) -> str:
 
 def every_gold_repair_is_needed(scene: Scene) -> str:
     """Without any one of them the truth is not reached, or not published; a few are tried, drawn by the seed."""
+    scene.must_be_broken()
     _, without = scene.walk
     idle = [_words(scene.gold[place]) for place, ending in without.items() if ending.recovered]
     return f"not needed: {', '.join(idle)}" if idle else ""
