@@ -30,7 +30,7 @@ demo: setup
 	$(BIN)/mario demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: setup
 	$(BIN)/python -m mario_dagster.bench.speed

@@ -1,6 +1,7 @@
 """The code location: every task's graph, checks, jobs and schedule. What `workspace.yaml` names.
 
-In: the pipelines of `assets/`. Out: one `Definitions`, and the same jobs, built once, for runs inside this process.
+In: the blueprints of all tasks, plugins' included. Out: one `Definitions`, and the same jobs, built once, for runs
+inside this process.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from typing import Any
 
 import dagster as dg
 
-from mario_dagster.assets import events, incremental, ingestion, referential, temporal
+from mario_dagster.assets.blueprint import blueprint
 from mario_dagster.assets.jobs import jobs_of, schedule_of
-from mario_dagster.assets.pipeline import LakeIOManager, Pipeline
+from mario_dagster.assets.pipeline import LakeIOManager, Pipeline, build
 from mario_dagster.assets.publish import published_assets
 from mario_dagster.assets.sources import landing_sensor
-from mario_dagster.catalog import Task
+from mario_dagster.catalog import BrokenTask, Task, tasks
+from mario_dagster.catalog.plugins import left_out
 from mario_dagster.sandbox.grade_check import grade_check
 from mario_dagster.sandbox.injection import injection_jobs
 from mario_dagster.sandbox.monitor import monitor_job
@@ -23,9 +25,14 @@ from mario_dagster.sandbox.monitor import monitor_job
 
 @cache
 def pipelines() -> dict[str, Pipeline]:
-    """Every task's pipeline, by slug."""
-    built = (ingestion.PIPELINE, events.PIPELINE, referential.PIPELINE, incremental.PIPELINE, temporal.PIPELINE)
-    return {pipeline.task.slug: pipeline for pipeline in built}
+    """Every task's pipeline, by slug. A task whose blueprint is no good is left out with a warning."""
+    built = {}
+    for task in tasks():
+        try:
+            built[task.slug] = build(task, blueprint(task).transforms)
+        except BrokenTask as error:
+            left_out("pipeline", task.blueprint, str(error))
+    return built
 
 
 @cache
@@ -67,6 +74,10 @@ def asset_graph() -> Any:
 
 
 def pipeline(task: Task) -> Pipeline:
+    """A task's pipeline. Raises `BrokenTask` where it has none that works."""
+    if task.slug not in pipelines():
+        blueprint(task)  # says what is wrong with it
+        raise BrokenTask(task, "it is not registered")
     return pipelines()[task.slug]
 
 

@@ -17,9 +17,9 @@ import pyarrow
 import pytest
 
 from mario_dagster.assets.checks import Check, Evidence, Outcome, checks_for
+from mario_dagster.assets.clean import clean_world
 from mario_dagster.assets.contract import contract_breaches, contract_report, contract_schema
 from mario_dagster.assets.frames import ARROW, as_type, canonical, empty
-from mario_dagster.assets.shop import clean_world
 from mario_dagster.assets.transforms import hourly_rollup
 from mario_dagster.catalog import Column, ColumnType, Table, task
 
@@ -403,7 +403,7 @@ def test_facts_of_any_task_come_from_its_catalogue() -> None:
     visits = Table(
         "visits", (Column("visit_id", "int64"), Column("day", "date"), Column("spend", "float64")), "visit_id", feed="v"
     )
-    plain = replace(TASK, slug="clinic", tables=(visits,), pool=None)
+    plain = replace(TASK, slug="clinic", tables=(visits,), pool=None, blueprint="mario_dagster.assets.events:BLUEPRINT")
     assert [check.name for check in checks_for(plain)] == [
         "visits_meets_its_contract",
         "visits_have_no_missing_values",

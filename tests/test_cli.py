@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from mario_dagster.cli.app import app
 from mario_dagster.cli.console import CommandError
 from mario_dagster.cli.processes import running
+from mario_dagster.incidents.profiles import profiles
 
 REPO = Path(__file__).parents[1]
 MARIO = [sys.executable, "-m", "mario_dagster.cli"]
@@ -55,6 +56,18 @@ def test_tasks_are_listed_for_people_and_for_scripts() -> None:
     assert {"id": 5, "slug": "temporal", "threshold": 0.82}.items() <= {task["slug"]: task for task in listed}[
         "temporal"
     ].items()
+
+
+def test_families_of_incidents_are_listed_with_how_each_is_asked_for() -> None:
+    rows = json.loads(mario("tasks", "--profiles", "--json").stdout)
+    asked = {(row["task"], row["profile"]): row["asked for"] for row in rows}
+    for each in profiles():
+        assert asked[each.task, each.name] == "by seed"
+    for each in profiles(by_name_only=True):
+        assert asked[each.task, each.name] == "by name"
+    assert asked["temporal", "composed:hard"] == "by name"
+    assert "judgement_temporal_upstream_down" in mario("tasks", "--profiles").stdout
+    assert "tasks --profiles" in mario("tasks").stdout
 
 
 @pytest.mark.parametrize(

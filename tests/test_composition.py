@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mario_dagster.assets.clean import CleanWorld, clean_world
 from mario_dagster.assets.contract import contract_report
 from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.shop import CleanWorld, clean_world
 from mario_dagster.assets.tables import stack
 from mario_dagster.bench.diversity import Census, census, draws
+from mario_dagster.bench.orders import to_the_end
 from mario_dagster.catalog import Task, UnknownName, task, tasks
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
@@ -45,7 +46,7 @@ from mario_dagster.sandbox.strike import twin
 
 SLUGS = [each.slug for each in tasks()]
 JUDGEMENTS = [each for each in profiles(by_name_only=True)]
-NEVER_DRAWN = {"any_of"}
+NEVER_DRAWN = {"any_of", "unavailable_batches"}
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +301,7 @@ def test_faults_written_by_hand_are_staged_and_undone(home: Home) -> None:
     ]
     incident = compose("events", given, seed=9, difficulty="medium")
     with stage(incident, home=home) as sandbox:
-        told = finish(Episode._at_first_line(sandbox, "local"))
+        told = finish(Episode.of(sandbox))
     assert told["success"]
 
 
@@ -309,13 +310,16 @@ def test_right_judgement_succeeds_and_costs_nothing(home: Home, judged: object) 
     name, slug = judged.name, judged.task  # type: ignore[attr-defined]
     episode = begin(home, slug, name, seed=1)
     signals = episode.sandbox.signals()
-    assert any("monitor" in error for error in signals.recent_errors)
-    false_alarm = name.endswith("false_alarm")
+    false_alarm, waits = name.endswith("false_alarm"), name.endswith("upstream_down")
+    assert any("monitor" in error for error in signals.recent_errors) is not waits
     assert signals.commit_ready is false_alarm
     assert (len(episode.sandbox.vault.gold) == 1) is false_alarm
     before = {table: content_hash(episode.sandbox.table(table)) for table in episode.task.table_names}
-    told = finish(episode)
+    gold = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+    assert (gold[-1].action.name != "commit_changes") is waits
+    told = finish(episode, list(to_the_end(episode.task, gold)))
     assert told["success"] and told["collateral_cells"] == 0
+    assert told["done_reason"] == ("held_back" if waits else "commit_success")
     if false_alarm:
         after = {table: content_hash(episode.sandbox.world.lake.read(f"{slug}/{table}").frame) for table in before}
         assert after == before
@@ -331,7 +335,7 @@ def test_meddling_with_a_healthy_pipeline_is_counted(home: Home) -> None:
 
 def test_no_seed_draws_what_is_asked_for_by_name_only() -> None:
     named = {each.name for each in JUDGEMENTS}
-    assert len(named) == 2 * len(SLUGS)
+    assert len(named) == 2 * len(SLUGS) + sum(each.batched_table is not None for each in tasks())
     for slug in SLUGS:
         assert not named & {each.name for each in profiles(slug)}
         assert not named & {draw(slug, split, seed).name for split in ("train", "eval") for seed in range(20)}  # type: ignore[arg-type]

@@ -17,10 +17,10 @@ import pytest
 from mario_dagster import catalog
 from mario_dagster.assets.audit import audit
 from mario_dagster.assets.checks import Evidence, checks_for
+from mario_dagster.assets.clean import CleanWorld, clean_world
 from mario_dagster.assets.contract import contract_report
 from mario_dagster.assets.frames import column_type, content_hash
 from mario_dagster.assets.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
-from mario_dagster.assets.shop import CleanWorld, clean_world
 from mario_dagster.assets.tables import deployed, stack
 from mario_dagster.assets.transforms import TransformError, daily_summary
 from mario_dagster.catalog import required_workers
@@ -28,7 +28,8 @@ from mario_dagster.catalog.deploy import Deploy
 from mario_dagster.incidents.compiler import Incident, compile_incident
 from mario_dagster.incidents.profiles import draw, profiles
 from mario_dagster.incidents.steps import Step
-from mario_dagster.sandbox.grader import PipelineState, Truth, grade
+from mario_dagster.sandbox.comparison import PipelineState, Truth
+from mario_dagster.sandbox.grader import grade
 
 TASK = catalog.task("incremental")
 SUMMARY = TASK.table("daily_summary")

@@ -16,10 +16,10 @@ import pytest
 
 from mario_dagster import catalog
 from mario_dagster.assets.checks import Evidence, checks_for
+from mario_dagster.assets.clean import clean_world
 from mario_dagster.assets.contract import amounts, contract_report
 from mario_dagster.assets.frames import column_type, content_hash
 from mario_dagster.assets.repairs import InvalidRepair, Repair, apply
-from mario_dagster.assets.shop import clean_world
 from mario_dagster.catalog import SPLITS, Profile, Split
 from mario_dagster.catalog.marks import UNIT_WORDS
 from mario_dagster.env.actions import available
@@ -30,7 +30,8 @@ from mario_dagster.incidents.faults import SpelledCells, TornCopies
 from mario_dagster.incidents.profiles import draw, profile, profiles
 from mario_dagster.incidents.steps import Step
 from mario_dagster.randomness import stream
-from mario_dagster.sandbox.grader import Grade, PipelineState, Truth, grade
+from mario_dagster.sandbox.comparison import PipelineState, Truth
+from mario_dagster.sandbox.grader import Grade, grade
 
 TASKS = [catalog.task(slug) for slug in ("ingestion", "events")]
 SLUGS = [task.slug for task in TASKS]

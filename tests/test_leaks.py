@@ -33,24 +33,26 @@ def everything_said(episode: Episode, heard: list[str]) -> dict[str, str]:
 
 
 HELD_OUT = [next(each for each in reversed(profiles(task.slug, "eval")) if each.held_out) for task in tasks()]
+WAITING = [each for each in profiles(by_name_only=True) if each.name.endswith("upstream_down")]
 
 
-@pytest.mark.parametrize("profile", HELD_OUT, ids=lambda each: each.name)
+@pytest.mark.parametrize("profile", [*HELD_OUT, *WAITING], ids=lambda each: each.name)
 def test_no_label_of_the_incident_is_said_before_done(tmp_path: Path, profile: object) -> None:
     name, slug = profile.name, profile.task  # type: ignore[attr-defined]
     options = {"task": slug, "split": "eval", "profile": name, "seed": 5, "episode_id": "quiet"}
     episode = Episode.start(reset_options(options), home=Home(tmp_path))
     gold = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+    # Where it is right to hold back, up to where it shows: all is recovered, and what is left does not load.
+    gold = [*gold, Move(18), Move(18)] if profile in WAITING else gold[:4]
     heard = [json.dumps(dict(episode.reply().observation))]
-    moves = [Move(0), Move(1), Move(2), Move(14), Move(3), Move(12, target_column="x", new_name="y"), *gold[:4]]
+    moves = [Move(0), Move(1), Move(2), Move(14), Move(3), Move(12, target_column="x", new_name="y"), *gold]
     for move in moves[: episode.task.max_steps - 2]:
         reply = episode.step(move)
         assert not reply.done
         heard.append(json.dumps(dict(reply.observation)))
     # Names of faults that are everyday words of the repairs themselves tell nothing.
-    words = {name, "heldout", "held_out", "held-out", "ledger", "twin", ".vault"} | {
-        each for each in faults() if each not in ("late_batches",)
-    }
+    told = {"heldout", "held_out", "held-out", "held_back", "unavailable", "upstream_down", "ledger", "twin", ".vault"}
+    words = {name, *told, *faults()} - {"late_batches"}
     for place, text in everything_said(episode, heard).items():
         if place == "replies" or place == "state":
             text = text.replace('"heldout_profile_family"', "")

@@ -17,10 +17,10 @@ import pytest
 
 from mario_dagster import catalog
 from mario_dagster.assets.checks import Evidence, checks_for
+from mario_dagster.assets.clean import CleanWorld, clean_world
 from mario_dagster.assets.contract import contract_report
 from mario_dagster.assets.frames import content_hash
 from mario_dagster.assets.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
-from mario_dagster.assets.shop import CleanWorld, clean_world
 from mario_dagster.assets.tables import deployed
 from mario_dagster.assets.transforms import TransformError, order_totals
 from mario_dagster.catalog import Profile
@@ -30,7 +30,8 @@ from mario_dagster.incidents.faults import BadDeploy, Fault, LostValues, OrphanR
 from mario_dagster.incidents.faults.base import AnyOf
 from mario_dagster.incidents.profiles import draw, profiles
 from mario_dagster.incidents.steps import Step
-from mario_dagster.sandbox.grader import Grade, PipelineState, Truth, grade
+from mario_dagster.sandbox.comparison import PipelineState, Truth
+from mario_dagster.sandbox.grader import Grade, grade
 
 TASK = catalog.task("referential")
 FED = tuple(table for table in TASK.tables if not table.derived)

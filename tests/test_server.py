@@ -429,6 +429,15 @@ def test_every_task_is_listed_with_its_graders_address(client: TestClient) -> No
     assert listed["tasks"][-1]["grader_url"].startswith("https://mario.example/grade/")
 
 
+def test_what_no_seed_draws_is_listed_apart(client: TestClient) -> None:
+    asked = {each["slug"]: each["profiles_by_name_only"] for each in client.get("/tasks").json()["tasks"]}
+    listed = client.get("/benchmark/profiles").json()
+    for slug, named in asked.items():
+        assert {f"judgement_{slug}_false_alarm", "composed:easy"} <= named.keys() and all(named.values())
+        told = (listed.get("profiles") or listed)[slug]
+        assert told["by_name_only"] == named and not named.keys() & {*told["train"], *told["eval"]}
+
+
 def test_the_schemas_are_ours(client: TestClient) -> None:
     schema = client.get("/schema").json()
     assert schema["action"]["properties"]["action_id"]["maximum"] == 19

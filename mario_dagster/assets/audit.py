@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,6 +17,7 @@ import pandas as pd
 
 from mario_dagster.catalog import Table
 
+from .blueprint import Product, Rollup, Totals, blueprint
 from .checks import BATCH, Evidence, Outcome, lacking
 from .contract import Breach, cells
 
@@ -30,49 +30,6 @@ MOSTLY = 0.9
 # Great Expectations takes no empty set.
 NOTHING = [None]
 GAP = "gap to price times quantity"
-
-
-@dataclass(frozen=True)
-class Product:
-    """`total` of a table is its `count` times the `price` of the row that `via` refers to."""
-
-    total: str
-    count: str
-    via: str
-    price: str
-
-
-@dataclass(frozen=True)
-class Rollup:
-    """A derived table whose `count` and `total` add up the rows and `amount`s of its first upstream table.
-
-    Rows count if their `via` is found in the table that it refers to. `moment` floored to `every` is the key.
-    """
-
-    count: str
-    total: str
-    amount: str
-    moment: str
-    every: str
-    via: str
-
-
-_PRODUCTS: Mapping[tuple[str, str], Product] = {
-    ("incremental", "orders"): Product("revenue", "quantity", "product_id", "unit_price"),
-    ("temporal", "source_orders"): Product("gross_revenue", "quantity", "product_id", "unit_price"),
-}
-# Derived tables that hold a total for each row of their first upstream table, from that row's count and price.
-_TOTALS: Mapping[tuple[str, str], Product] = {
-    ("referential", "order_totals"): Product("total_price", "quantity", "product_id", "unit_price"),
-}
-_ROLLUPS: Mapping[tuple[str, str], Rollup] = {
-    ("incremental", "daily_summary"): Rollup(
-        "order_count", "total_revenue", amount="revenue", moment="event_ts", every="D", via="product_id"
-    ),
-    ("temporal", "hourly_rollup"): Rollup(
-        "order_count", "gross_revenue", amount="gross_revenue", moment="event_ts", every="h", via="product_id"
-    ),
-}
 
 
 def preload() -> None:
@@ -119,11 +76,14 @@ def _suite(evidence: Evidence, table: Table, frame: pd.DataFrame) -> Any:
     import great_expectations as gx
     import great_expectations.expectations as gxe
 
-    expected = [*_declared(gxe, evidence, table), *_sets(gxe, evidence, table), *_rollup(gxe, evidence, table)]
-    expected += _totals(gxe, evidence, table)
-    product = _PRODUCTS.get((evidence.task.slug, table.name))
-    if product is not None:
-        frame[GAP] = _gaps(evidence, table, frame, product)
+    expected = [*_declared(gxe, evidence, table), *_sets(gxe, evidence, table)]
+    adds_up = blueprint(evidence.task).sums.get(table.name)
+    if isinstance(adds_up, Rollup):
+        expected += _rollup(gxe, evidence, table, adds_up)
+    elif isinstance(adds_up, Totals):
+        expected += _totals(gxe, evidence, table, adds_up.product)
+    elif isinstance(adds_up, Product):
+        frame[GAP] = _gaps(evidence, table, frame, adds_up)
         ranges = {"quantiles": [MOSTLY], "value_ranges": [[None, CENT]]}
         expected.append(gxe.ExpectColumnQuantileValuesToBeBetween(column=GAP, quantile_ranges=ranges))
     return gx.ExpectationSuite(name=table.name, expectations=expected)
@@ -151,11 +111,8 @@ def _sets(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
         yield gxe.ExpectColumnDistinctValuesToEqualSet(column=BATCH, value_set=sorted(evidence.landed) or NOTHING)
 
 
-def _rollup(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
+def _rollup(gxe: Any, evidence: Evidence, table: Table, rollup: Rollup) -> Iterable[Any]:
     """Sums and edges of a derived table are those of the rows it is made of."""
-    rollup = _ROLLUPS.get((evidence.task.slug, table.name))
-    if rollup is None:
-        return
     source = evidence.task.table(table.upstream[0])
     rows = _plain(evidence.tables[source.name], source)
     other, _, key = str(source.column(rollup.via).references).partition(".")
@@ -171,11 +128,8 @@ def _rollup(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
     yield gxe.ExpectColumnMaxToBeBetween(column=table.key, min_value=last, max_value=last)
 
 
-def _totals(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
+def _totals(gxe: Any, evidence: Evidence, table: Table, product: Product) -> Iterable[Any]:
     """A total for every row that has a price, and together what price times quantity comes to."""
-    product = _TOTALS.get((evidence.task.slug, table.name))
-    if product is None:
-        return
     source = evidence.task.table(table.upstream[0])
     due = _due(evidence, source, _plain(evidence.tables[source.name], source), product).dropna()
     rows, least, most = len(due), float(due.sum()) - CENT, float(due.sum()) + CENT

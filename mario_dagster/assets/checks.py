@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from mario_dagster.catalog import Column, Table, Task
 
-from . import transforms
+from .blueprint import blueprint
 from .contract import (
     SHOWN_CASES,
     Breach,
@@ -111,29 +111,6 @@ class Check:
     evaluate: Callable[[Evidence], Outcome]
 
 
-# What a table's rows, times, amounts and recomputation are called in the names of facts; by default after the table.
-_NAMES: Mapping[tuple[str, str], Mapping[str, str]] = {
-    ("ingestion", "customers"): {"times": "signup_dates", "amounts": "ages_and_spending"},
-    ("events", "transactions"): {"times": "event_dates", "amounts": "ages_and_amounts"},
-    ("referential", "orders"): {"times": "order_dates", "amounts": "quantities"},
-    ("referential", "customers"): {"amounts": "ages"},
-    ("referential", "products"): {"amounts": "prices"},
-    ("referential", "order_totals"): {"reconciles": "totals_match_price_times_quantity"},
-    ("incremental", "orders"): {"times": "event_times", "amounts": "amounts"},
-    ("incremental", "products"): {"amounts": "prices"},
-    ("incremental", "daily_summary"): {"whole": "summary"},
-    ("temporal", "source_orders"): {"rows": "orders", "times": "event_times", "amounts": "amounts"},
-    ("temporal", "catalog"): {"rows": "products", "amounts": "prices"},
-    ("temporal", "hourly_rollup"): {"whole": "rollup"},
-}
-# What a derived table is recomputed with, from its upstream tables in order.
-_TRANSFORMS: Mapping[tuple[str, str], Callable[..., pd.DataFrame]] = {
-    ("referential", "order_totals"): transforms.order_totals,
-    ("incremental", "daily_summary"): transforms.daily_summary,
-    ("temporal", "hourly_rollup"): transforms.hourly_rollup,
-}
-
-
 def checks_for(task: Task) -> tuple[Check, ...]:
     """Every check of a task in a stable order: each table's contract and facts, the pipeline's facts, the audits."""
     return (
@@ -149,7 +126,7 @@ def checks_for(task: Task) -> tuple[Check, ...]:
 
 
 def _table_checks(task: Task, table: Table) -> Iterable[Check]:
-    names = _names(task, table)
+    names = _names(table)
     contract = "Columns, order, types, keys, ranges, patterns and categories are as the contract has them."
     yield _check(f"{table.name}_meets_its_contract", table, "contract", _contract, contract)
     if table.derived:  # what it is computed from says all else there is to say
@@ -179,18 +156,16 @@ def _pipeline_checks(task: Task) -> Iterable[Check]:
         landed = "Every batch that has landed is loaded."
         yield wide("every_batch_is_loaded", task.batched_table, find=_loaded, description=landed)
     for table in task.derived_tables:
-        if (task.slug, table.name) in _TRANSFORMS:
-            names, total = _names(task, table), " and ".join(table.upstream)
-            name = names.get("reconciles", f"{names['whole']}_reconciles_with_source")
-            yield wide(name, table, find=_reconciles, description=f"{table.name} is what {total} add up to.")
+        total = " and ".join(table.upstream)
+        name = table.words.get("reconciles", f"{table.words.get('whole', table.name)}_reconciles_with_source")
+        yield wide(name, table, find=_reconciles, description=f"{table.name} is what {total} add up to.")
     if task.derived_tables:
         newer = "No derived table is older than what it is computed from."
         yield wide("derived_tables_are_fresh", task.derived_tables[0], find=_fresh, description=newer)
 
 
-def _names(task: Task, table: Table) -> Mapping[str, str]:
-    default = {"rows": table.name, "times": f"{table.name}_times", "amounts": f"{table.name}_amounts"}
-    return {**default, "whole": table.name, **_NAMES.get((task.slug, table.name), {})}
+def _names(table: Table) -> Mapping[str, str]:
+    return {"rows": table.name, "times": f"{table.name}_times", "amounts": f"{table.name}_amounts", **table.words}
 
 
 def _check(name: str, table: Table, kind: Kind, find: Find, description: str, scope: Scope | None = None) -> Check:
@@ -349,8 +324,10 @@ def _reconciles(evidence: Evidence, table: Table) -> Iterable[Breach]:
     if found:
         return found
     try:
-        right = _TRANSFORMS[evidence.task.slug, table.name](*(evidence.tables[name] for name in table.upstream))
-    except transforms.TransformError as error:
+        right = blueprint(evidence.task).transforms[table.name](
+            **{name: evidence.tables[name] for name in table.upstream}
+        )
+    except Exception as error:  # whoever wrote the transform may raise what they like: the fact is denied
         return [Breach.whole(table.name, "cannot_recompute", str(error))]
     return _differences(evidence.tables[table.name], right, table)
 

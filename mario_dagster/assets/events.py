@@ -1,12 +1,11 @@
-"""Task 2's pipeline: one snapshot of payment events, nothing derived from it.
+"""Task 2's pipeline: one snapshot of payment events.
 
-In: `EVENTS` of the catalogue. Out: `PIPELINE`.
+In: the task's clean data. Out: `BLUEPRINT`.
 """
 
 from __future__ import annotations
 
-from mario_dagster.catalog.events import EVENTS
+from . import shop_events
+from .blueprint import Blueprint
 
-from .pipeline import build
-
-PIPELINE = build(EVENTS, {})
+BLUEPRINT = Blueprint(world=shop_events.world)

@@ -1,13 +1,21 @@
-"""Task 4's pipeline: order batches, a product list, a daily summary.
+"""Task 4's pipeline: order batches, products, a daily summary.
 
-In: `INCREMENTAL` of the catalogue. Out: `PIPELINE`.
+In: the task's clean data and transforms. Out: `BLUEPRINT`.
 """
 
 from __future__ import annotations
 
-from mario_dagster.catalog.incremental import INCREMENTAL
-
-from .pipeline import build
+from . import shop_incremental
+from .blueprint import Blueprint, Product, Rollup
 from .transforms import daily_summary
 
-PIPELINE = build(INCREMENTAL, {"daily_summary": daily_summary})
+BLUEPRINT = Blueprint(
+    world=shop_incremental.world,
+    transforms={"daily_summary": daily_summary},
+    sums={
+        "orders": Product("revenue", "quantity", via="product_id", price="unit_price"),
+        "daily_summary": Rollup(
+            "order_count", "total_revenue", amount="revenue", moment="event_ts", every="D", via="product_id"
+        ),
+    },
+)

@@ -1,12 +1,11 @@
-"""Task 1's pipeline: one snapshot of customers, nothing derived from it.
+"""Task 1's pipeline: one snapshot of customers.
 
-In: `INGESTION` of the catalogue. Out: `PIPELINE`.
+In: the task's clean data. Out: `BLUEPRINT`.
 """
 
 from __future__ import annotations
 
-from mario_dagster.catalog.ingestion import INGESTION
+from . import shop_ingestion
+from .blueprint import Blueprint
 
-from .pipeline import build
-
-PIPELINE = build(INGESTION, {})
+BLUEPRINT = Blueprint(world=shop_ingestion.world)

@@ -1,7 +1,8 @@
 """The landing zone: files as producers deliver them, and the manifest that says what was delivered when.
 
 In: frames by feed and batch. Out: the same frames, checked against their checksum, and the manifest: the facts about
-deliveries (rows declared, landing time, checksum) that backlog, lag and `no_landed_row_is_lost` are measured from.
+deliveries (rows declared, landing time, checksum) that backlog, lag and `no_landed_row_is_lost` are measured from. A
+producer announces a file in the manifest; whether it is there is seen by looking for it.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ class LandingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """One file in the landing zone.
+    """One file that a producer has announced for the landing zone.
 
     Args:
         rows: rows the producer says it sent, each once; a retried delivery may hold more.
-        landed_at: when the file arrived, UTC; ages count from it.
+        landed_at: when the file arrived, or was to arrive, UTC; ages count from it.
         sha256: of the file's bytes.
         revision: 0 when first delivered, one more each time the producer sends it again.
     """
@@ -99,20 +100,25 @@ class Landing:
             self._cached = (stamp, _parse((self.root / MANIFEST).read_text()))
         return self._cached[1]
 
-    def stamp(self) -> tuple[int, int] | None:
-        """Changes whenever the manifest does."""
+    def stamp(self) -> tuple[int, ...] | None:
+        """Changes whenever the manifest does, or a file comes or goes."""
         try:
             stat = (self.root / MANIFEST).stat()
         except FileNotFoundError:
             return None
-        return stat.st_mtime_ns, stat.st_ino
+        folders = sorted(each.stat().st_mtime_ns for each in self.root.iterdir() if each.is_dir())
+        return (stat.st_mtime_ns, stat.st_ino, *folders)
+
+    def arrived(self, feed: str, batch: str) -> bool:
+        """Whether the file of a batch is there, whatever the manifest says of it."""
+        return self._path(feed, batch).exists()
 
     def deliver(self, drop: Drop) -> Manifest:
         """Write files, then the manifest that names them: a reader never sees a file half written."""
         before = self.manifest()
         held = {(delivery.feed, delivery.batch): delivery for delivery in before.deliveries}
-        for (feed, batch), parcel in drop.parcels.items():
-            held[feed, batch] = self._write(feed, batch, parcel, held.get((feed, batch)))
+        for key, parcel in drop.parcels.items():
+            held[key] = self._put(key, parcel, held.get(key), comes=key not in drop.announced)
         manifest = replace(
             before,
             deliveries=tuple(held[key] for key in sorted(held)),
@@ -126,14 +132,18 @@ class Landing:
         """The landed rows of one batch.
 
         Raises:
-            LandingError: nothing landed under that name, or its bytes are not those that were delivered.
+            LandingError: nothing was announced under that name, or its file is not there, or its bytes are not those
+                that were announced.
         """
         delivery = self.manifest().get(feed, batch)
         path = self._path(feed, batch)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            raise LandingError(f"the file of batch '{batch}' of {feed} is gone from the landing zone") from None
+            raise LandingError(
+                f"{feed}/{batch} was announced with {delivery.rows} rows, but its file is not in the landing zone: the "
+                "producer's upload has not finished"
+            ) from None
         if hashlib.sha256(data).hexdigest() != delivery.sha256:
             raise LandingError(f"the file of batch '{batch}' of {feed} is not what was delivered: its checksum differs")
         return from_arrow(pq.read_table(io.BytesIO(data)))
@@ -141,15 +151,15 @@ class Landing:
     def _path(self, feed: str, batch: str) -> Path:
         return self.root / feed / f"{batch}.parquet"
 
-    def _write(self, feed: str, batch: str, parcel: Parcel, before: Delivery | None) -> Delivery:
-        buffer = io.BytesIO()
-        pq.write_table(to_arrow(parcel.frame), buffer)
-        path = self._path(feed, batch)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, buffer.getvalue())
-        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    def _put(self, key: tuple[str, str], parcel: Parcel, before: Delivery | None, comes: bool) -> Delivery:
+        """Announce a file, and write it if it comes; where it does not, the one before it is withdrawn all the same."""
+        data, path = file_of(parcel.frame), self._path(*key)
+        if comes:
+            replace_file(path, data)
+        else:
+            path.unlink(missing_ok=True)
         revision = before.revision + 1 if before else 0
-        return Delivery(feed, batch, parcel.rows, parcel.landed_at, digest, revision)
+        return Delivery(*key, parcel.rows, parcel.landed_at, hashlib.sha256(data).hexdigest(), revision)
 
     def _save(self, manifest: Manifest) -> None:
         body = {
@@ -171,11 +181,23 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Drop:
-    """Files that land together: (feed, batch) -> parcel."""
+    """Files that land together: (feed, batch) -> parcel.
+
+    Args:
+        announced: those of them that stand in the manifest only: their upload does not finish.
+    """
 
     now: datetime
     parcels: Mapping[tuple[str, str], Parcel] = field(default_factory=dict)
     workers_floor: int = WORKERS_FLOOR
+    announced: frozenset[tuple[str, str]] = frozenset()
+
+
+def file_of(frame: pd.DataFrame) -> bytes:
+    """The bytes of the file that a producer sends for these rows; the same for the same rows."""
+    buffer = io.BytesIO()
+    pq.write_table(to_arrow(frame), buffer)
+    return buffer.getvalue()
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -1,13 +1,16 @@
-"""Task 3's pipeline: orders, customers and products, each one snapshot, and what every order comes to.
+"""Task 3's pipeline: orders, the customers and products they refer to, and what each order comes to.
 
-In: `REFERENTIAL` of the catalogue. Out: `PIPELINE`.
+In: the task's clean data and transforms. Out: `BLUEPRINT`.
 """
 
 from __future__ import annotations
 
-from mario_dagster.catalog.referential import REFERENTIAL
-
-from .pipeline import build
+from . import shop_referential
+from .blueprint import Blueprint, Product, Totals
 from .transforms import order_totals
 
-PIPELINE = build(REFERENTIAL, {"order_totals": order_totals})
+BLUEPRINT = Blueprint(
+    world=shop_referential.world,
+    transforms={"order_totals": order_totals},
+    sums={"order_totals": Totals(Product("total_price", "quantity", via="product_id", price="unit_price"))},
+)

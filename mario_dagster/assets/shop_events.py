@@ -10,7 +10,7 @@ import numpy as np
 
 from mario_dagster.catalog.events import STATUSES, TRANSACTIONS
 
-from .shop import DAY, DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers
+from .clean import DAY, DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers
 from .shop_ingestion import ages, amounts, evening
 
 ROWS = 300

@@ -15,24 +15,9 @@ import numpy as np
 import pandas as pd
 
 from mario_dagster.catalog.incremental import ORDERS, PRODUCTS
-from mario_dagster.catalog.temporal import CATEGORIES
 
-from .shop import (
-    DAY,
-    DAYS,
-    EPOCH_DAY,
-    HOUR,
-    Batch,
-    CleanWorld,
-    Streams,
-    frame_of,
-    identifiers,
-    popularity,
-    prices,
-    product_names,
-    quantities,
-    split_rows,
-)
+from .clean import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanWorld, Streams, frame_of, identifiers, popularity, split_rows
+from .shop import products, quantities
 
 BATCHES = 13
 PRODUCT_ROWS = 18
@@ -43,35 +28,25 @@ QUARTER = HOUR // 4
 
 def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
     """Thirteen batches, one each five and a half to six and a half hours, and the products ordered in them."""
-    products = _products(streams("products"), PRODUCT_ROWS * max(1, scale // 10))
+    listed = products(streams("products"), PRODUCT_ROWS * max(1, scale // 10))
     clock = streams("clock")
     window = int(clock.integers(22, 27)) * QUARTER
     start = int(EPOCH_DAY.timestamp()) + int(clock.integers(DAYS)) * DAY + int(clock.integers(4 * 24)) * QUARTER
     opens = start + np.arange(BATCHES) * window
     sizes = _batch_sizes(streams("sizes"), opens + window / 2, scale)
     events = [_event_times(streams(f"times/{index}"), index, opens, window, size) for index, size in enumerate(sizes)]
-    orders = split_rows(_orders(streams("orders"), products, sizes, np.concatenate(events)), sizes)
+    orders = split_rows(_orders(streams("orders"), listed, sizes, np.concatenate(events)), sizes)
     landed = [int(second) + window + int(clock.integers(240, 1_201)) for second in opens]
     batches = tuple(
         Batch(batch_name(index), frame, datetime.fromtimestamp(second, UTC))
         for index, (frame, second) in enumerate(zip(orders, landed, strict=True))
     )
     now = batches[-1].landed_at + timedelta(minutes=int(clock.integers(4, 31)))
-    return CleanWorld("incremental", batches, {"products": frame_of(PRODUCTS, products)}, now)
+    return CleanWorld("incremental", batches, {"products": frame_of(PRODUCTS, listed)}, now)
 
 
 def batch_name(index: int) -> str:
     return f"b{index + 1:02d}"
-
-
-def _products(rng: np.random.Generator, size: int) -> dict[str, Any]:
-    categories = [CATEGORIES[index % len(CATEGORIES)] for index in rng.permutation(size)]
-    return {
-        "product_id": identifiers(rng, size, 1_000, 8_000),
-        "product_name": product_names(rng, categories),
-        "unit_price": prices(rng, size),
-        "category": categories,
-    }
 
 
 def _batch_sizes(rng: np.random.Generator, middles: np.ndarray, scale: int) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mario_dagster.catalog.ingestion import CUSTOMERS
 
-from .shop import DAY, DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers, popularity, spread
+from .clean import DAY, DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers, popularity, spread
 
 ROWS = 200
 YOUNGEST, OLDEST = 18, 88

@@ -14,21 +14,9 @@ from typing import Any
 import numpy as np
 
 from mario_dagster.catalog.referential import CUSTOMERS, ORDERS, PRODUCTS
-from mario_dagster.catalog.temporal import CATEGORIES
 
-from .shop import (
-    DAYS,
-    EPOCH_DAY,
-    CleanWorld,
-    Streams,
-    frame_of,
-    identifiers,
-    popularity,
-    prices,
-    product_names,
-    quantities,
-    spread,
-)
+from .clean import DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers, popularity, spread
+from .shop import products, quantities
 
 ORDER_ROWS, CUSTOMER_ROWS, PRODUCT_ROWS = 600, 200, 40
 # Gaps between customer numbers shrink as customers grow in number, so that numbers keep to six digits.
@@ -59,16 +47,16 @@ _UNDIVIDED = str.maketrans({"ø": "o", "Ø": "O", "ß": "ss", "æ": "ae"})
 def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
     """Orders of the sixty days or so before an early morning, and whom and what they refer to."""
     customers = _customers(streams("customers"), CUSTOMER_ROWS * scale)
-    products = _products(streams("products"), PRODUCT_ROWS * max(1, scale // 10))
+    listed = products(streams("products"), PRODUCT_ROWS * max(1, scale // 10))
     clock = streams("clock")
     today = int(EPOCH_DAY.timestamp()) // 86_400 + int(clock.integers(DAYS))
     dates = _dates(streams("dates"), today, int(clock.integers(45, 76)), ORDER_ROWS * scale)
-    orders = _orders(streams("orders"), customers["customer_id"], products, dates)
+    orders = _orders(streams("orders"), customers["customer_id"], listed, dates)
     now = EPOCH_DAY + timedelta(days=today - int(EPOCH_DAY.timestamp()) // 86_400, minutes=int(clock.integers(65, 300)))
     feeds = {
         "orders": frame_of(ORDERS, orders),
         "customers": frame_of(CUSTOMERS, customers),
-        "products": frame_of(PRODUCTS, products),
+        "products": frame_of(PRODUCTS, listed),
     }
     return CleanWorld("referential", (), feeds, now)
 
@@ -108,16 +96,6 @@ def _emails(rng: np.random.Generator, firsts: np.ndarray, lasts: np.ndarray) -> 
 def _plain_letters(name: str) -> str:
     apart = unicodedata.normalize("NFKD", name.translate(_UNDIVIDED))
     return "".join(letter for letter in apart if not unicodedata.combining(letter)).lower()
-
-
-def _products(rng: np.random.Generator, size: int) -> dict[str, Any]:
-    categories = [CATEGORIES[index % len(CATEGORIES)] for index in rng.permutation(size)]
-    return {
-        "product_id": identifiers(rng, size, 1_000, 8_000),
-        "product_name": product_names(rng, categories),
-        "unit_price": prices(rng, size),
-        "category": categories,
-    }
 
 
 def _dates(rng: np.random.Generator, today: int, days: int, size: int) -> np.ndarray:

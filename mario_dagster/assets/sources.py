@@ -6,14 +6,15 @@ have something to load.
 """
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 import dagster as dg
 
 from mario_dagster.catalog import Task
 
+from .clean import CleanWorld, clean_world
 from .landing import Drop, Manifest, Parcel
 from .pipeline import partitions_of
-from .shop import CleanWorld, clean_world
 from .tables import SNAPSHOT
 from .world import SANDBOX_FILE, World, world_of
 
@@ -78,12 +79,13 @@ def landing_sensor(task: Task) -> dg.SensorDefinition:
             batches = deliver_clean_day(world, context.instance, task)
         else:
             batches = register_batches(context.instance, task, manifest)
-        cursor = ",".join(
-            sorted(f"{each.feed}/{each.batch}/{each.sha256[:8]}" for each in world.landing.manifest().deliveries)
-        )
+        here = [each for each in world.landing.manifest().deliveries if world.landing.arrived(each.feed, each.batch)]
+        cursor = ",".join(sorted(f"{each.feed}/{each.batch}/{each.sha256[:8]}" for each in here))
         if context.cursor == cursor:
             return dg.SkipReason("nothing new has landed")
         context.update_cursor(cursor)
-        return dg.RunRequest(tags=dict(range_tags(batches)))
+        # Up to the first batch that is announced and not there yet: a run of a range with a gap would load none of it.
+        landed = {each.batch for each in here}
+        return dg.RunRequest(tags=dict(range_tags(tuple(takewhile(landed.__contains__, batches)))))
 
     return landing

@@ -1,13 +1,21 @@
 """Task 5's pipeline: late order batches, a product catalogue, an hourly rollup.
 
-In: `TEMPORAL` of the catalogue. Out: `PIPELINE`.
+In: the task's clean data and transforms. Out: `BLUEPRINT`.
 """
 
 from __future__ import annotations
 
-from mario_dagster.catalog.temporal import TEMPORAL
-
-from .pipeline import build
+from . import shop_temporal
+from .blueprint import Blueprint, Product, Rollup
 from .transforms import hourly_rollup
 
-PIPELINE = build(TEMPORAL, {"hourly_rollup": hourly_rollup})
+BLUEPRINT = Blueprint(
+    world=shop_temporal.world,
+    transforms={"hourly_rollup": hourly_rollup},
+    sums={
+        "source_orders": Product("gross_revenue", "quantity", via="product_id", price="unit_price"),
+        "hourly_rollup": Rollup(
+            "order_count", "gross_revenue", amount="gross_revenue", moment="event_ts", every="h", via="product_id"
+        ),
+    },
+)

@@ -94,11 +94,14 @@ def attempt(trial: Trial, root: Path) -> list[Attempt]:
 
 
 def _gold(game: Any) -> None:
-    """What undoes the incident: the honest counterpart of them all."""
+    """What undoes the incident, and waits where it is right to hold back: the honest counterpart of them all."""
     from mario_dagster.env.actions import Move
 
-    for step in game.episode.sandbox.vault.gold:
-        game.send(Move.from_dict(step))
+    from .orders import to_the_end
+
+    gold = [Move.from_dict(step) for step in game.episode.sandbox.vault.gold]
+    for move in to_the_end(game.task, gold):
+        game.send(move)
 
 
 def _play(trial: Trial, exploit: Any, home: Any) -> Attempt:

@@ -143,7 +143,7 @@ def _played(draw: Draw, home: Home, gold_only: bool) -> Played:
 
     held = [properties.the_damage_is_what_the_ledger_says, _a_blocking_check_fails]
     if gold_only:
-        held += [_the_gold_repairs_recover_it]
+        held += [properties.gold_alone_recovers_it]
     else:
         held += [properties.the_gold_repairs_recover_it, properties.every_gold_repair_is_needed]
     incident = compile_incident(draw.task, draw.profile, seed=draw.seed)
@@ -157,16 +157,6 @@ def _played(draw: Draw, home: Home, gold_only: bool) -> Played:
 def _a_blocking_check_fails(scene: Scene) -> str:
     """As of any incident; but a small one may well score above the threshold, and cannot be published for all that."""
     return "" if scene.sandbox.signals().blocking_failures else "every blocking check passes"
-
-
-def _the_gold_repairs_recover_it(scene: Scene) -> str:
-    """The same as the property of that name, in the sandbox itself: nothing else is played there afterwards."""
-    from .properties import Take
-
-    take = Take(scene.sandbox, scene.home)
-    take.play(scene.gold)
-    ending = take.ending()
-    return "" if ending.recovered and not ending.refused else str(ending)
 
 
 def main() -> None:

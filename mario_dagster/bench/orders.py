@@ -1,19 +1,21 @@
 """Other ways to play a gold plan: as right as the compiler's own, in another order.
 
-In: a task and its gold moves. Out: the same moves with independent neighbours swapped, and a look before the start. A
-benchmark that only accepts the order its author thought of would not be one.
+In: a task and its gold moves. Out: the same moves with independent neighbours swapped, and a look before the start; or
+with the waiting after them that holding back takes. A benchmark that only accepts the order its author thought of would
+not be one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import cycle, groupby, islice, pairwise
 
 from mario_dagster.catalog import Task
 from mario_dagster.env.actions import Move
 
 INSPECT, RENAME, VALIDATE, COMMIT, SCALE_UP, REFRESH = 0, 12, 14, 15, 16, 19
 CASTS = (7, 8, 9)
+LOG, SAMPLE = 1, 2
 
 
 def other_order(task: Task, gold: Sequence[Move]) -> tuple[Move, ...]:
@@ -31,6 +33,14 @@ def other_order(task: Task, gold: Sequence[Move]) -> tuple[Move, ...]:
     if len(gold) < task.max_steps:
         return (*rest, look, *main, *tail)
     return (*main, *rest, *tail)
+
+
+def to_the_end(task: Task, gold: Sequence[Move]) -> tuple[Move, ...]:
+    """The gold plan to the end of the episode: a plan that publishes nothing waits, and looks in turn, meanwhile."""
+    if gold and gold[-1].action_id == COMMIT:
+        return tuple(gold)
+    looks = cycle((Move(LOG), Move(SAMPLE), Move(INSPECT)))
+    return (*gold, *islice(looks, max(0, task.max_steps - len(gold))))
 
 
 def sections(gold: Sequence[Move]) -> tuple[list[Move], list[list[Move]], list[Move]]:

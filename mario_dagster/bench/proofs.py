@@ -69,14 +69,22 @@ class Proof:
 def cases(task: str | None, profile: str | None, seeds: int, first_seed: int = 0) -> list[Case]:
     """Every case asked for; the longest plays first, so that no process is left alone with them at the end.
 
-    A profile that no seed draws is proven on one seed, or, where it is the one asked for, on all of them.
+    A profile that no seed draws is proven on one seed, or, where it is the one asked for, on all of them. One that is
+    composed (`composed:hard`) is proven where it is asked for.
 
     Raises:
         UnknownName: no such task, or no such profile of it.
+        FaultError: the faults that a composed name lists do not fit the task, or one another.
     """
-    from mario_dagster.incidents.profiles import profiles
+    from mario_dagster.incidents.composition import is_composed
+    from mario_dagster.incidents.profiles import choose, profiles
 
     asked: Sequence[Task] = tasks() if task is None else (find_task(task),)
+    every_seed = range(first_seed, first_seed + seeds)
+    if profile is not None and is_composed(profile):
+        # Composed here once, so that what cannot be is said before anything is played.
+        made = [(one, choose(one, "train", seed, profile).name, seed) for one in asked for seed in every_seed]
+        return [Case(one.slug, name, "train", seed, first=seed == first_seed) for one, name, seed in made]
     every = [
         (each, seeds if drawn or profile else min(seeds, 1))
         for one in sorted(asked, key=lambda one: -one.max_steps)
@@ -94,14 +102,14 @@ def cases(task: str | None, profile: str | None, seeds: int, first_seed: int = 0
     ]
 
 
-def prove_all(wanted: Sequence[Case]) -> Iterator[Proof]:
-    """Prove cases, as they are done."""
+def prove_all(wanted: Sequence[Case], gold_only: bool = False) -> Iterator[Proof]:
+    """Prove cases, as they are done; of each only that its gold repairs recover it, if that is all that is asked."""
     with scratch_home() as root:
         if len(wanted) < WORTH_A_PROCESS:
-            yield from (prove(case, root) for case in wanted)
+            yield from (prove(case, root, gold_only) for case in wanted)
             return
         with workers() as pool:
-            futures = [pool.submit(prove, case, root) for case in wanted]
+            futures = [pool.submit(prove, case, root, gold_only) for case in wanted]
             yield from (future.result() for future in as_completed(futures))
 
 
@@ -144,33 +152,35 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
 
 
-def prove(case: Case, root: Path) -> Proof:
-    """One case, every property of it. What breaks on the way counts as a property that fails, and says how."""
+def prove(case: Case, root: Path, gold_only: bool = False) -> Proof:
+    """One case: every property of it, or only its gold. What breaks on the way counts as a property that fails."""
     from mario_dagster.sandbox.home import Home
 
     from .properties import HISTORY
 
     home, begun = Home(root / f"{os.getpid()}"), time.perf_counter()
     try:
-        findings = _findings(case, home)
+        findings = _findings(case, home, gold_only)
     except Exception as error:
         findings = {HISTORY: Finding("fails", _said(error))}
     home.prune(keep=0, templates=True)
     return Proof(case, findings, round(time.perf_counter() - begun, 2))
 
 
-def _findings(case: Case, home: Any) -> dict[str, Finding]:
+def _findings(case: Case, home: Any, gold_only: bool) -> dict[str, Finding]:
     from mario_dagster.incidents.compiler import compile_incident
     from mario_dagster.sandbox.sandbox import Sandbox
     from mario_dagster.sandbox.templates import Recipe
 
-    from .properties import HISTORY, ONCE, PROPERTIES, Scene
+    from .properties import HISTORY, ONCE, PROPERTIES, Scene, gold_alone_recovers_it, the_gold_repairs_recover_it
 
     recipe = Recipe.of(case.task, profile=case.profile, split=case.split, seed=case.seed, scale=1)
     with Sandbox.create(case.task, profile=case.profile, split=case.split, seed=case.seed, home=home) as sandbox:
         incident = compile_incident(case.task, case.profile, split=case.split, seed=case.seed, salt=recipe.salt)
         scene = Scene(sandbox, incident, home)
         found = {HISTORY: Finding("holds")}
+        if gold_only:
+            return {**found, the_gold_repairs_recover_it.__name__: _finding(gold_alone_recovers_it, scene)}
         for name, holds in PROPERTIES.items():
             if case.first or name not in ONCE:
                 found[name] = _finding(holds, scene)

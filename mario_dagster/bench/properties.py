@@ -12,20 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
+from typing import Any
 
 import pandas as pd
 
 from mario_dagster.assets.frames import content_hash
 from mario_dagster.assets.tables import SNAPSHOT, landed_name, stack, table_name
 from mario_dagster.env.actions import Move, perform
+from mario_dagster.env.episode import Episode
 from mario_dagster.incidents.compiler import Incident
 from mario_dagster.incidents.damage import UNBATCHED
-from mario_dagster.incidents.profiles import profile
+from mario_dagster.incidents.profiles import profiles
+from mario_dagster.sandbox.holding import absent_batches
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
 from .bookkeeping import disagreements
-from .orders import COMMIT, INSPECT, VALIDATE, other_order
+from .orders import COMMIT, INSPECT, VALIDATE, other_order, to_the_end
 
 RECOVERED = 0.999
 LEFT_OUT = 3
@@ -43,15 +46,17 @@ class Ending:
     Args:
         refused: moves that were invalid or whose run failed, in words.
         published: the commit job published, of this very play.
+        hold: it is right that it did not.
     """
 
     score: float
     published: bool
     refused: tuple[str, ...] = ()
+    hold: bool = False
 
     @property
     def recovered(self) -> bool:
-        return self.published and self.score >= RECOVERED
+        return self.published is not self.hold and self.score >= RECOVERED
 
     def __str__(self) -> str:
         end = f"score {self.score:.4f}, {'published' if self.published else 'not published'}"
@@ -75,7 +80,13 @@ class Scene:
 
     def copy(self, of: Sandbox | None = None) -> Take:
         """The scene once more, as it was when the incident struck, or as `of` stands."""
-        return Take((of or self.sandbox).clone(f"{self.sandbox.id[:50]}-{next(self._numbers)}", self.home), self.home)
+        clone = (of or self.sandbox).clone(f"{self.sandbox.id[:50]}-{next(self._numbers)}", self.home)
+        return Take(clone, self.home, self.hold)
+
+    @property
+    def hold(self) -> bool:
+        """Whether it is right to publish nothing."""
+        return self.incident.decision == "hold"
 
     @cached_property
     def acts(self) -> tuple[int, ...]:
@@ -110,8 +121,8 @@ class Scene:
 class Take:
     """One play in a clone, which is gone afterwards."""
 
-    def __init__(self, sandbox: Sandbox, home: Home):
-        self.sandbox, self._home = sandbox, home
+    def __init__(self, sandbox: Sandbox, home: Home, hold: bool = False):
+        self.sandbox, self._home, self._hold = sandbox, home, hold
         self.active = sandbox.task.main_table.name
         self.refused: list[str] = []
 
@@ -132,15 +143,15 @@ class Take:
                     self.refused.append(f"{move.action.name}: {outcome.text}")
 
     def rescue(self, moves: Sequence[Move]) -> Ending:
-        """Play on to the commit; that one only where the tables are the truth's, since else it decides nothing."""
+        """Play on to the end; a commit only where the tables are the truth's, since else it decides nothing."""
         self.play([move for move in moves if move.action_id != COMMIT])
-        if self.sandbox.grade().score >= RECOVERED:
+        if not self._hold and self.sandbox.grade().score >= RECOVERED:
             self.play([Move(COMMIT)])
         return self.ending()
 
     def ending(self) -> Ending:
         published = self.sandbox.signals().committed == "published"
-        return Ending(self.sandbox.grade().score, published, tuple(self.refused))
+        return Ending(self.sandbox.grade().score, published, tuple(self.refused), self._hold)
 
 
 Property = Callable[[Scene], str]
@@ -177,8 +188,8 @@ def a_blocking_check_fails(scene: Scene) -> str:
     signals, score = scene.sandbox.signals(), scene.sandbox.grade().score
     if not signals.blocking_failures:
         return "every blocking check passes"
-    small = profile(scene.sandbox.profile).options.get("by_name_only")
-    under = score < scene.sandbox.task.threshold or small
+    drawn = scene.sandbox.profile in {each.name for each in profiles(scene.sandbox.task)}
+    under = score < scene.sandbox.task.threshold or not drawn
     return "" if under else f"score {score:.4f} is at or above {scene.sandbox.task.threshold} before any repair"
 
 
@@ -196,11 +207,19 @@ def doing_nothing_publishes_nothing(scene: Scene) -> str:
 
 
 def the_gold_repairs_recover_it(scene: Scene) -> str:
-    """Played through the public actions within the budget, they reach the truth and publish it."""
+    """Played through the public actions within the budget, they reach the truth, and publish it where that is right."""
     budget = scene.sandbox.task.max_steps
     if len(scene.gold) > budget:
         return f"{len(scene.gold)} moves for a budget of {budget}"
     ending, _ = scene.walk
+    return "" if ending.recovered and not ending.refused else str(ending)
+
+
+def gold_alone_recovers_it(scene: Scene) -> str:
+    """The same, played in the scene's own sandbox: for when nothing else is to be tried there afterwards."""
+    take = Take(scene.sandbox, scene.home, scene.hold)
+    take.play(scene.gold)
+    ending = take.ending()
     return "" if ending.recovered and not ending.refused else str(ending)
 
 
@@ -223,8 +242,32 @@ def another_order_recovers_it(scene: Scene) -> str:
     return "" if ending.recovered and not ending.refused else f"{ending}; played {[_words(move) for move in moves]}"
 
 
+def the_right_decision_alone_succeeds(scene: Scene) -> str:
+    """Gold and then waiting is a success; with a commit instead it is none, and consumers see what they saw before."""
+    if not scene.hold:
+        raise NotApplicable("what is right is to publish")
+    with scene.copy() as take:
+        told, score = _told(take, to_the_end(take.sandbox.task, scene.gold)), take.sandbox.grade().score
+        if not told["success"] or told["collateral_cells"] or score < RECOVERED:
+            return f"holding back ends in {told['done_reason']}, score {score:.4f}"
+    with scene.copy() as take:
+        before = take.sandbox.release()
+        told = _told(take, (*scene.gold, Move(COMMIT)))
+        if told["success"] or take.sandbox.release() != before:
+            return f"a commit ends in {told['done_reason']}"
+    return ""
+
+
+def _told(take: Take, moves: Sequence[Move]) -> Mapping[str, Any]:
+    """What is told of an episode in which these moves were played."""
+    episode = Episode.of(take.sandbox)
+    for move in moves:
+        episode.step(move)
+    return episode.summary()
+
+
 def the_truth_commits_at_one(scene: Scene) -> str:
-    """The twin's tables put in place by hand score 1.0 and are published."""
+    """The twin's tables put in place by hand score 1.0 and are published, or refused where something is missing."""
     with scene.copy() as take:
         sandbox = take.sandbox
         wrong = _drain(sandbox) or _put_truth(sandbox)
@@ -232,16 +275,16 @@ def the_truth_commits_at_one(scene: Scene) -> str:
             return wrong
         result = sandbox.commit(TAGS)
         score = sandbox.grade().score
-        if not result.ok:
-            return f"the truth is refused: {result.message}"
+        if result.ok is scene.hold:
+            return f"the truth is {'published' if result.ok else 'refused'}: {result.message}"
         return "" if abs(score - 1.0) < 1e-9 else f"the truth scores {score}"
 
 
 def _drain(sandbox: Sandbox) -> str:
-    """Load every batch, with as many workers as that takes, and leave as many as are needed."""
+    """Load every batch that is there, with as many workers as that takes, and leave as many as are needed."""
     if sandbox.task.pool:
         sandbox.set_workers(3)
-        while sandbox.backlog().pending:
+        while len(sandbox.backlog().pending) > len(_absent(sandbox)):
             result = sandbox.replay(TAGS)
             if not result.ok:
                 return f"a replay with all workers failed: {result.message}"
@@ -249,12 +292,16 @@ def _drain(sandbox: Sandbox) -> str:
     return ""
 
 
+def _absent(sandbox: Sandbox) -> tuple[str, ...]:
+    return absent_batches(sandbox.world, sandbox.task, sandbox.vault, sandbox.backlog())
+
+
 def _put_truth(sandbox: Sandbox) -> str:
     """Write the twin's tables; what is derived is computed from them, by the right release."""
-    lake = sandbox.world.lake
+    lake, absent = sandbox.world.lake, _absent(sandbox)
     sandbox.world.set_deploys({})
     for table in sandbox.task.tables:
-        name, twin = table_name(sandbox.task, table.name), sandbox.vault.twin(table.name)
+        name, twin = table_name(sandbox.task, table.name), sandbox.vault.twin(table.name, absent)
         note = lake.note(name)
         if not table.derived:
             kept = type(note)(run_id=note.run_id, loaded=note.loaded, data_version=content_hash(twin))
@@ -286,6 +333,7 @@ PROPERTIES: Mapping[str, Property] = {
         the_gold_repairs_recover_it,
         every_gold_repair_is_needed,
         another_order_recovers_it,
+        the_right_decision_alone_succeeds,
         the_truth_commits_at_one,
     )
 }

@@ -6,9 +6,7 @@ values. Standard library only.
 
 from __future__ import annotations
 
-import logging
 from functools import cache
-from importlib import metadata
 
 from .events import EVENTS
 from .incremental import INCREMENTAL
@@ -18,6 +16,7 @@ from .model import (
     MAX_WORKERS,
     MIN_WORKERS,
     SPLITS,
+    BrokenTask,
     Card,
     Column,
     ColumnType,
@@ -29,6 +28,7 @@ from .model import (
     UnknownName,
     required_workers,
 )
+from .plugins import installed, left_out
 from .referential import REFERENTIAL
 from .temporal import TEMPORAL
 
@@ -37,6 +37,7 @@ __all__ = [
     "MAX_WORKERS",
     "MIN_WORKERS",
     "SPLITS",
+    "BrokenTask",
     "Card",
     "Column",
     "ColumnType",
@@ -58,26 +59,26 @@ BUILT_IN: tuple[Task, ...] = (INGESTION, EVENTS, REFERENTIAL, INCREMENTAL, TEMPO
 @cache
 def tasks() -> tuple[Task, ...]:
     """Every task, by id. A plugin that does not load, or takes what is taken, is left out with a warning."""
-    found = {task.id: task for task in BUILT_IN}
-    slugs = {task.slug: "mario_dagster" for task in BUILT_IN}
-    for entry in metadata.entry_points(group=ENTRY_POINT):
-        try:
-            task = entry.load()
-        except Exception as error:
-            logging.getLogger(__name__).warning("task plugin '%s' did not load: %s", entry.value, error)
+    found: dict[int, Task] = {}
+    owners: dict[str, str] = {}
+    for owner, each in (*(("mario_dagster", each) for each in BUILT_IN), *installed(ENTRY_POINT)):
+        if not isinstance(each, Task):
+            left_out(ENTRY_POINT, owner, f"it is a {type(each).__name__}, not a Task")
             continue
-        if task.id in found or task.slug in slugs:
-            owner = slugs.get(task.slug) or slugs[found[task.id].slug]
-            logging.getLogger(__name__).warning(
-                "task plugin '%s' wants id %s and name '%s', which '%s' has: left out",
-                entry.value,
-                task.id,
-                task.slug,
-                owner,
+        names = _names(each)
+        if taken := [name for name in names if name in owners]:
+            left_out(
+                ENTRY_POINT, owner, f"task '{each.slug}' wants the name '{taken[0]}', which {owners[taken[0]]} has"
             )
             continue
-        found[task.id], slugs[task.slug] = task, entry.value
+        found[each.id] = each
+        owners |= dict.fromkeys(names, owner)
     return tuple(found[key] for key in sorted(found))
+
+
+def _names(task: Task) -> tuple[str, ...]:
+    """All that a task is asked for by."""
+    return (task.slug, f"task_{task.id}", str(task.id), *task.aliases)
 
 
 def task(reference: object) -> Task:
@@ -90,6 +91,6 @@ def task(reference: object) -> Task:
         return reference
     wanted = str(reference).strip().lower()
     for candidate in tasks():
-        if wanted in (str(candidate.id), f"task_{candidate.id}", candidate.slug, *candidate.aliases):
+        if wanted in _names(candidate):
             return candidate
     raise UnknownName("task", reference, [name for each in tasks() for name in (each.slug, f"task_{each.id}")])

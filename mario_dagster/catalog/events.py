@@ -15,6 +15,7 @@ TRANSACTIONS = Table(
     key="transaction_id",
     feed="transactions",
     description="One row a payment event, delivered as one snapshot.",
+    words={"times": "event_dates", "amounts": "ages_and_amounts"},
     columns=(
         Column("transaction_id", "int64", "Transaction number, unique.", minimum=1),
         AGE,
@@ -36,6 +37,8 @@ EVENTS = Task(
         "all at once. Tell them apart, repair each without touching the genuine rows, then publish."
     ),
     tables=(TRANSACTIONS,),
+    blueprint="mario_dagster.assets.events:BLUEPRINT",
+    objectives="mario_dagster.sandbox.objectives:only_table",
     objective_weights={"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30},
     aliases=("validation_and_event_stabilization", "threat_detection"),
     card=Card(

@@ -14,6 +14,7 @@ ORDERS = Table(
     feed="orders",
     batched=True,
     description="One row an order, loaded batch by batch as the shop's tills send them.",
+    words={"times": "event_times", "amounts": "amounts"},
     columns=(
         Column("order_id", "int64", "Order number, unique.", minimum=1),
         Column("batch_id", "string", "Batch the order was delivered in.", pattern=r"b\d{2,3}"),
@@ -35,6 +36,7 @@ PRODUCTS = Table(
     key="product_id",
     feed="products",
     description="One row a product that the shop sells.",
+    words={"amounts": "prices"},
     columns=(
         Column("product_id", "int64", "Product number, unique.", minimum=1),
         Column("product_name", "string", "Name shown in the shop.", pattern=READABLE),
@@ -47,6 +49,7 @@ DAILY_SUMMARY = Table(
     key="event_date",
     upstream=("orders", "products"),
     description="Orders and revenue by UTC day of the order's event time, over products that are listed.",
+    words={"whole": "summary"},
     columns=(
         Column("event_date", "date", "Day, UTC."),
         Column("order_count", "int64", "Orders placed on the day.", minimum=1),
@@ -67,6 +70,8 @@ INCREMENTAL = Task(
         "the daily summary fell behind and came out wrong. Normalise, scale up, load, refresh, publish: in few steps."
     ),
     tables=(ORDERS, PRODUCTS, DAILY_SUMMARY),
+    blueprint="mario_dagster.assets.incremental:BLUEPRINT",
+    objectives="mario_dagster.sandbox.objectives:incremental",
     objective_weights={
         "data_quality": 0.45,
         "freshness": 0.20,
@@ -114,14 +119,14 @@ INCREMENTAL = Task(
             "the summary shows the newest landed batch",
         ),
         unsafe_commit_conditions=(
-            "a batch is pending",
+            "a batch is pending, also if its file never comes: then repair what is there, and publish nothing",
             "the summary is stale or does not reconcile with its source",
             "a table breaks its contract",
             "rows were deleted that the producer delivered",
         ),
         failure_conditions=(
             "a commit that a blocking check stops, or with a score below the threshold",
-            "the step budget runs out",
+            "the step budget runs out, unless all that is there is recovered and what is missing cannot be loaded",
             "the score falls below 0.10",
         ),
         threshold_rationale=(

@@ -16,6 +16,7 @@ CUSTOMERS = Table(
     key="customer_id",
     feed="customers",
     description="One row a customer, delivered as one snapshot.",
+    words={"times": "signup_dates", "amounts": "ages_and_spending"},
     columns=(
         Column("customer_id", "int64", "Customer number, unique.", minimum=1),
         AGE,
@@ -44,6 +45,8 @@ INGESTION = Task(
         "drifted, what was lost and what does not belong, repair it in few steps, then publish."
     ),
     tables=(CUSTOMERS,),
+    blueprint="mario_dagster.assets.ingestion:BLUEPRINT",
+    objectives="mario_dagster.sandbox.objectives:only_table",
     objective_weights={"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30},
     aliases=("ingestion_contract_repair", "alert_prioritization"),
     card=Card(

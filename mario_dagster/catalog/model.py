@@ -7,6 +7,8 @@ incidents, checks, graders and the OpenEnv side all read their contracts from.
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,6 +19,7 @@ Feedback = Literal["truth", "checks"]
 SPLITS: tuple[Split, ...] = ("train", "eval")
 FEEDBACKS: tuple[Feedback, ...] = ("truth", "checks")
 
+SLUG = re.compile("[a-z][a-z0-9_]*")
 MIN_WORKERS, MAX_WORKERS = 1, 3
 # A backlog of so many batches, or so many rows, takes every recovery worker there is.
 MANY_BATCHES, MANY_ROWS = 5, 80
@@ -39,6 +42,14 @@ class UnknownName(LookupError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class BrokenTask(UnknownName):
+    """A task that is registered and cannot be used; says what is wrong with it."""
+
+    def __init__(self, task: Task, why: str):
+        self.noun, self.name, self.choices = "working task", task.slug, ()
+        LookupError.__init__(self, f"task '{task.slug}' cannot be used: {why}")
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,8 @@ class Table:
         feed: the landing source it is loaded from (`orders`), or None for a derived table.
         batched: its feed arrives in batches, each a partition of the landed asset.
         upstream: for a derived table, the tables it is computed from.
+        words: what facts about the table call its `rows`, `times`, `amounts`, the table as a `whole`, and that it
+            `reconciles` with its source; by default after the table's name.
     """
 
     name: str
@@ -91,6 +104,7 @@ class Table:
     feed: str | None = None
     batched: bool = False
     upstream: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def derived(self) -> bool:
@@ -141,8 +155,14 @@ class Task:
         max_steps: actions an episode may take.
         pool: name of the Dagster concurrency pool that batch loads run in, None where the task has no batches.
         objective_weights: parts of the score and their weights, adding up to 1.
+        blueprint: where its `assets.blueprint.Blueprint` is, as `module:object`: clean data, transforms, sums.
+        objectives: where what computes the parts of its score is, as `module:object`; the function of
+            `sandbox.objectives` that takes each part for the score of the table of that name, unless given.
         subgoals: the order in which a careful engineer would go; reported, never enforced.
         aliases: other names a task is asked for by.
+
+    Raises:
+        ValueError: it contradicts itself; the message says where.
     """
 
     id: int
@@ -154,10 +174,39 @@ class Task:
     tables: tuple[Table, ...]
     card: Card
     objective_weights: Mapping[str, float]
+    blueprint: str
+    objectives: str = "mario_dagster.sandbox.objectives:each_table"
     subgoals: tuple[str, ...] = ()
     pool: str | None = None
     description: str = ""
     aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not SLUG.fullmatch(self.slug):
+            raise ValueError(f"task '{self.slug}': a slug is lower-case letters, digits and underscores")
+        if not math.isclose(total := sum(self.objective_weights.values()), 1.0):
+            raise ValueError(f"task '{self.slug}': its objective weights add up to {total:.3f}, not 1")
+        if not self.tables or self.tables[0].derived or len(set(self.table_names)) < len(self.tables):
+            raise ValueError(f"task '{self.slug}': it needs tables of different names, the first of them from a feed")
+        for table in self.tables:
+            self._check(table)
+
+    def _check(self, table: Table) -> None:
+        """Raises `ValueError` where a table lacks its key, or names a table or column that the task does not have."""
+        try:
+            table.column(table.key)
+            for name in table.upstream:
+                self.table(name)
+            for column in table.columns:
+                if column.references:
+                    other, _, key = column.references.partition(".")
+                    self.table(other).column(key)
+        except UnknownName as error:
+            raise ValueError(f"task '{self.slug}', table '{table.name}': {error}") from None
+        if table.derived is not bool(table.upstream):
+            raise ValueError(f"task '{self.slug}', table '{table.name}': it needs a feed or upstream tables, not both")
+        if table.batched and self.pool is None:
+            raise ValueError(f"task '{self.slug}', table '{table.name}': batches are loaded in a pool, and it has none")
 
     @property
     def table_names(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ ORDERS = Table(
     key="order_id",
     feed="orders",
     description="One row an order, as the shop's order service exports them.",
+    words={"times": "order_dates", "amounts": "quantities"},
     columns=(
         Column("order_id", "int64", "Order number, unique.", minimum=1),
         Column(
@@ -44,6 +45,7 @@ CUSTOMERS = Table(
     key="customer_id",
     feed="customers",
     description="One row a customer, from the customer relations system.",
+    words={"amounts": "ages"},
     columns=(
         Column("customer_id", "int64", "Customer number, unique.", minimum=1),
         Column("name", "string", "First and last name.", pattern=READABLE),
@@ -56,6 +58,7 @@ PRODUCTS = Table(
     key="product_id",
     feed="products",
     description="One row a product that the shop sells.",
+    words={"amounts": "prices"},
     columns=(
         Column("product_id", "int64", "Product number, unique.", minimum=1),
         Column("product_name", "string", "Name shown in the shop.", pattern=READABLE),
@@ -68,6 +71,7 @@ ORDER_TOTALS = Table(
     key="order_id",
     upstream=("orders", "products"),
     description="What each order comes to: quantity times unit price, over products that the shop sells.",
+    words={"reconciles": "totals_match_price_times_quantity"},
     columns=(
         Column("order_id", "int64", "Order number, unique.", minimum=1),
         Column("total_price", "float64", "Quantity times unit price, in dollars.", minimum=0.01),
@@ -88,6 +92,8 @@ REFERENTIAL = Task(
     tables=(ORDERS, CUSTOMERS, PRODUCTS, ORDER_TOTALS),
     # Together (0.50 orders + 0.30 customers + 0.20 products) * (0.30 + 0.70 * share of right totals): the first three
     # are 0.30 of each table's weight, the last is the tables' weighted quality times the share of right totals.
+    blueprint="mario_dagster.assets.referential:BLUEPRINT",
+    objectives="mario_dagster.sandbox.objectives:referential",
     objective_weights={
         "orders_quality": 0.15,
         "customers_quality": 0.09,

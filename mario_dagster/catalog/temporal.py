@@ -17,6 +17,7 @@ SOURCE_ORDERS = Table(
     feed="orders",
     batched=True,
     description="One row an order, loaded batch by batch from the shop's order feed.",
+    words={"rows": "orders", "times": "event_times", "amounts": "amounts"},
     columns=(
         Column("order_id", "int64", "Order number, unique.", minimum=1),
         Column("batch_id", "string", "Batch the order was delivered in.", pattern=r"t\d{2,3}"),
@@ -38,6 +39,7 @@ CATALOG = Table(
     key="product_id",
     feed="catalog",
     description="One row a product that the shop sells.",
+    words={"rows": "products", "amounts": "prices"},
     columns=(
         Column("product_id", "int64", "Product number, unique.", minimum=1),
         Column("product_name", "string", "Name shown in the shop.", pattern=READABLE),
@@ -50,6 +52,7 @@ HOURLY_ROLLUP = Table(
     key="hour_bucket",
     upstream=("source_orders", "catalog"),
     description="Orders and revenue by hour of the order's event time, over products in the catalogue.",
+    words={"whole": "rollup"},
     columns=(
         Column("hour_bucket", "timestamp", "Start of the hour, UTC."),
         Column("order_count", "int64", "Orders placed in the hour.", minimum=1),
@@ -70,6 +73,8 @@ TEMPORAL = Task(
         "leaves the hourly rollup wrong. Reconcile the schema, repair, replay, refresh, then publish."
     ),
     tables=(SOURCE_ORDERS, CATALOG, HOURLY_ROLLUP),
+    blueprint="mario_dagster.assets.temporal:BLUEPRINT",
+    objectives="mario_dagster.sandbox.objectives:temporal",
     objective_weights={
         "schema_alignment": 0.20,
         "temporal_backfill": 0.15,
@@ -120,14 +125,14 @@ TEMPORAL = Task(
             "the rollup shows the newest landed batch",
         ),
         unsafe_commit_conditions=(
-            "a batch is pending",
+            "a batch is pending, also if its file never comes: then repair what is there, and publish nothing",
             "the rollup is stale or does not reconcile with its source",
             "a table breaks its contract",
             "rows were deleted that the producer delivered",
         ),
         failure_conditions=(
             "a commit that a blocking check stops, or with a score below the threshold",
-            "the step budget runs out",
+            "the step budget runs out, unless all that is there is recovered and what is missing cannot be loaded",
             "the score falls below 0.10",
         ),
         threshold_rationale=(

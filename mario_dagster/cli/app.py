@@ -107,11 +107,16 @@ def ui(
 
 
 @app.command()
-def tasks(as_json: AsJson = False) -> None:
-    """The pipelines that can break."""
-    from .tasks import show_tasks
+def tasks(
+    profiles: Annotated[
+        bool, typer.Option("--profiles", help="List the families of incidents instead, and how each is asked for.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The pipelines that can break, and what may break them."""
+    from .tasks import show_profiles, show_tasks
 
-    show_tasks(as_json)
+    (show_profiles if profiles else show_tasks)(as_json)
 
 
 @sandboxes.command("list")
@@ -147,7 +152,7 @@ def sandboxes_prune(
 
 @app.command()
 def grade(sandbox: SandboxId = "latest", as_json: AsJson = False) -> None:
-    """The true score of a sandbox. Status 1 unless it was published at or above the threshold."""
+    """The true score of a sandbox. Status 1 unless that is a success: published, or rightly held back."""
     from .sandboxes import show_grade
 
     raise typer.Exit(show_grade(sandbox, as_json))
@@ -167,12 +172,15 @@ def check(
     profile: Annotated[str | None, typer.Option(help="Only this family of incidents.")] = None,
     seeds: Annotated[int, typer.Option(help="Seeds a profile and split.", min=1)] = 3,
     first_seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
+    gold_only: Annotated[bool, typer.Option("--gold-only", help="Only that the gold repairs recover it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove every incident on real sandboxes: it strikes, shows, and can be undone. Status 1 if one does not."""
     from .proofs import run_check
 
-    raise typer.Exit(run_check(task=task, profile=profile, seeds=seeds, first_seed=first_seed, as_json=as_json))
+    raise typer.Exit(
+        run_check(task=task, profile=profile, seeds=seeds, first_seed=first_seed, gold_only=gold_only, as_json=as_json)
+    )
 
 
 @app.command()

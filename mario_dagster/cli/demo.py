@@ -30,7 +30,7 @@ READS, SAMPLE = (0, 1, 2), 2
 def run_demo(
     *, task: str, profile: str | None, split: str, seed: int | None, policy: str, url: str | None, as_json: bool
 ) -> int:
-    """Play it; status 0 when it was published at or above the threshold."""
+    """Play it; status 0 when it was published, or rightly held back, at or above the threshold."""
     from mario_dagster.catalog import SPLITS, UnknownName
     from mario_dagster.catalog import task as find_task
     from mario_dagster.env.errors import NoPlayer
@@ -181,7 +181,8 @@ def _left_behind(sandbox_id: str) -> dict[str, Any]:
 
 
 def _print_summary(report: Mapping[str, Any]) -> None:
-    verdict = "[green]published[/green]" if report["success"] else f"[red]not published: {report['done_reason']}[/red]"
+    well = "held back, rightly" if report["done_reason"] == "held_back" else "published"
+    verdict = f"[green]{well}[/green]" if report["success"] else f"[red]not published: {report['done_reason']}[/red]"
     out().print(
         f"\n{verdict}  score {report['score']:.3f} (threshold {report['threshold']}), "
         f"{report['steps']} steps, total reward {report['total_reward']:+.3f}"

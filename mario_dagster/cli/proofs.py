@@ -26,21 +26,29 @@ HEADS = {
     "the_gold_repairs_recover_it": "gold",
     "every_gold_repair_is_needed": "needed",
     "another_order_recovers_it": "order",
+    "the_right_decision_alone_succeeds": "decision",
     "the_truth_commits_at_one": "truth",
 }
 
 
-def run_check(*, task: str | None, profile: str | None, seeds: int, first_seed: int, as_json: bool) -> int:
+def run_check(
+    *, task: str | None, profile: str | None, seeds: int, first_seed: int, gold_only: bool, as_json: bool
+) -> int:
     """Prove them; status 0 when every property holds of every case."""
     begun = perf_counter()
     with working("Listing incidents"):
         from mario_dagster.bench.proofs import cases, prove_all, quiet
+        from mario_dagster.incidents.damage import FaultError
 
-        wanted = cases(task, profile, seeds, first_seed)
+        try:
+            wanted = cases(task, profile, seeds, first_seed)
+        except FaultError as error:
+            raise CommandError(str(error)) from None
     if not wanted:
         raise CommandError("there is no incident to prove; --seeds takes 1 or more")
     quiet()
-    proofs = sorted(tracked("Proving incidents", prove_all(wanted), len(wanted)), key=lambda each: str(each.case))
+    done = tracked("Proving incidents", prove_all(wanted, gold_only), len(wanted))
+    proofs = sorted(done, key=lambda each: str(each.case))
     broken = [proof for proof in proofs if not proof.holds]
     if as_json:
         print_json([{**asdict(proof.case), "holds": proof.holds, **_plain(proof)} for proof in proofs])

@@ -130,10 +130,11 @@ def prune_sandboxes(keep: int | None, older_than_hours: float | None, yes: bool,
 
 
 def show_grade(reference: str, as_json: bool) -> int:
-    """The true score; status 0 when it was published at or above the threshold."""
+    """The true score; status 0 when it was published, or rightly held back, at or above the threshold."""
     with opened(reference) as sandbox, working("Comparing with the truth"):
         grade, committed, threshold = sandbox.grade(), sandbox.signals().committed, sandbox.task.threshold
-        success = committed == "published" and grade.score >= threshold
+        rightly = committed == "published" or sandbox.info.status == "held_back"
+        success = rightly and grade.score >= threshold
         report = {
             "id": sandbox.id,
             "task": sandbox.task.slug,

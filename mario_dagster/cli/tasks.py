@@ -1,13 +1,14 @@
-"""`mario tasks`: the catalogue, as a table or JSON.
+"""`mario tasks`: the catalogue, and the families of incidents that may strike it, as tables or JSON.
 
-In: the catalogue, standard library only. Out: what can break, and what it takes to be rescued.
+In: the catalogue, standard library only; the profiles where they are asked for. Out: what can break, and what it takes
+to be rescued.
 """
 
 from __future__ import annotations
 
 from mario_dagster.catalog import tasks
 
-from .console import print_json, print_table
+from .console import command, out, print_json, print_table, working
 
 
 def show_tasks(as_json: bool) -> None:
@@ -45,3 +46,22 @@ def show_tasks(as_json: bool) -> None:
         ),
         right=("id", "threshold", "steps"),
     )
+    out().print(f"families of incidents, also those asked for by name: {command('tasks --profiles')}", markup=False)
+
+
+def show_profiles(as_json: bool) -> None:
+    """Every family of incidents: its task, its splits, and whether seeds draw it or it has to be asked for by name."""
+    with working("Listing incidents"):
+        from mario_dagster.env.cards import by_name_only
+        from mario_dagster.incidents.profiles import profile, profiles
+
+        rows = []
+        for task in tasks():
+            named = [profile(name) for name in by_name_only(task)]
+            for asked, found in (("by seed", profiles(task)), ("by name", named)):
+                rows += [(task.slug, each.name, " ".join(each.splits), asked, each.summary) for each in found]
+    heads = ("task", "profile", "splits", "asked for", "what happened")
+    if as_json:
+        print_json([dict(zip(heads, row, strict=True)) for row in rows])
+    else:
+        print_table(heads, rows)

@@ -74,6 +74,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(19, "refresh_downstream_assets", "materialise the derived tables", 8, scope="derived"),
 )
 COMMIT = 15
+# They look, and change nothing.
+READS = frozenset({0, 1, 2})
 _REPAIRS = range(3, 14)
 
 
@@ -176,7 +178,7 @@ def _sample(sandbox: Sandbox, move: Move, active_table: str, tags: Mapping[str, 
 
 
 def schema_text(frame: pd.DataFrame, table: Table) -> str:
-    """A table's columns in order with their types, each held against the contract, and what is missing."""
+    """A table's columns in order with their types, each held against the contract, and what is missing, in its words."""
     from mario_dagster.assets.frames import column_type
 
     expected = {column.name: column.type for column in table.columns}
@@ -184,7 +186,8 @@ def schema_text(frame: pd.DataFrame, table: Table) -> str:
     for name, series in frame.items():
         verdict = f"expected {expected[str(name)]}" if name in expected else "not in the contract"
         lines.append(f"{name}: {column_type(series)}, {verdict}")
-    lines += [f"{name}: missing, expected {kind}" for name, kind in expected.items() if name not in frame.columns]
+    missing = [column for column in table.columns if column.name not in frame.columns]
+    lines += [f"{column.name}: missing, expected {column.type}: {column.description}" for column in missing]
     lines.append(f"contract order: {', '.join(expected)}")
     return "\n".join(lines)
 

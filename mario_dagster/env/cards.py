@@ -26,7 +26,7 @@ LIMITATIONS = (
 
 
 def task_card(task: Task, base_url: str = "") -> dict[str, Any]:
-    """One task as `GET /tasks` lists it, with where its grader answers."""
+    """One task as `GET /tasks` lists it, with where its grader answers and what only asking by name starts."""
     grader = f"/grade/{task.slug}"
     return {
         "id": f"task_{task.id}",
@@ -40,6 +40,7 @@ def task_card(task: Task, base_url: str = "") -> dict[str, Any]:
         "aliases": list(task.aliases),
         "tables": {table.name: list(table.column_names) for table in task.tables},
         "available_actions": available(task),
+        "profiles_by_name_only": by_name_only(task),
         "grader": grader,
         "grader_url": f"{base_url}{grader}",
         "graders": [{"method": method, "path": grader, "url": f"{base_url}{grader}"} for method in ("GET", "POST")],
@@ -61,15 +62,28 @@ def benchmark_tasks() -> dict[str, Any]:
 
 
 def benchmark_profiles() -> dict[str, Any]:
-    """The names of every task's profiles, by split; which one an episode is, is another matter."""
+    """The names of every task's profiles: by split those that seeds draw, and those that have to be asked for.
+
+    Which one an episode is, is another matter.
+    """
     from mario_dagster.incidents.profiles import profiles
 
     return {
         task.slug: {
-            split: {each.name: each.summary for each in profiles(task=task.slug, split=split)} for split in SPLITS
+            **{split: {each.name: each.summary for each in profiles(task=task.slug, split=split)} for split in SPLITS},
+            "by_name_only": by_name_only(task),
         }
         for task in tasks()
     }
+
+
+def by_name_only(task: Task) -> dict[str, str]:
+    """Profiles of a task that no seed draws, with their summaries; those composed for a difficulty among them."""
+    from mario_dagster.incidents.composition import LEVELS, PREFIX
+    from mario_dagster.incidents.profiles import profile, profiles
+
+    composed = [profile(f"{PREFIX}{level}") for level in LEVELS]
+    return {each.name: each.summary for each in (*profiles(task, by_name_only=True), *composed)}
 
 
 def benchmark_metadata() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .actions import COMMIT, Move, Outcome, perform
 from .errors import BadRequest, EpisodeExists, NoEpisode
 from .observation import View, observe, state_fields
 from .options import ResetOptions, episode_id
-from .standing import DoneReason, Standing, after, standing
+from .standing import SUCCESSES, DoneReason, Standing, after, standing
 
 if TYPE_CHECKING:
     from mario_dagster.sandbox.grader import Grade
@@ -81,7 +81,7 @@ class Episode:
             raise EpisodeExists(f"episode '{options.episode_id}' exists; choose another episode_id, or none") from None
         except (UnknownName, FaultError) as error:
             raise BadRequest(str(error)) from None
-        return cls._at_first_line(sandbox, via)
+        return cls.of(sandbox, via)
 
     @classmethod
     def resume(cls, id: str, home: Home | None = None) -> Episode:
@@ -97,11 +97,11 @@ class Episode:
         # Asked here, since the sandbox's own refusal names other sandboxes, which are other players'.
         if not home.exists(episode_id(id)):
             raise NoEpisode(f"no episode '{id}'; POST /reset starts one")
-        return cls._at_first_line(Sandbox.open(id, home), "local")
+        return cls.of(Sandbox.open(id, home))
 
     @classmethod
-    def _at_first_line(cls, sandbox: Sandbox, via: str) -> Episode:
-        """The episode, begun now where its sandbox was never played."""
+    def of(cls, sandbox: Sandbox, via: str = "local") -> Episode:
+        """The episode that is played in a sandbox, begun now where it was never played; on an error it is closed."""
         episode = cls(sandbox)
         try:
             if not sandbox.steps:
@@ -248,13 +248,24 @@ class Episode:
             return "commit_success" if won else "commit_failure"
         if reward.collapsed(before, scored):
             return "quality_collapse"
-        return "step_budget_exhausted" if number >= self.task.max_steps else ""
+        if number < self.task.max_steps:
+            return ""
+        return "held_back" if self._rightly_held_back() else "step_budget_exhausted"
+
+    def _rightly_held_back(self) -> bool:
+        """Whether something to be published is not there, nobody published, and all that is there is right."""
+        from mario_dagster.sandbox.holding import unpublished
+
+        sandbox = self.sandbox
+        if not self._absent() or not unpublished(sandbox.world, sandbox.instance, self.task):
+            return False
+        return self._truth().score >= self.task.threshold and self._collateral() == 0
 
     def _paid(
         self, move: Move, outcome: Outcome, now: Standing, before: float, scored: float, reason: DoneReason
     ) -> dict[str, Any]:
         """The reward and the score of a step, and with the last one the truth."""
-        ended, success = bool(reason), reason == "commit_success"
+        ended, success = bool(reason), reason in SUCCESSES
         grade = self._truth() if ended else None
         terms = reward.parts(
             reward.Step(
@@ -263,6 +274,7 @@ class Episode:
                 invalid=outcome.status == "invalid",
                 premature_commit=reason == "commit_failure" and grade is not None and grade.score < self.task.threshold,
                 streak=now.streak_of(move),
+                waited=now.waited if reason == "held_back" else 0.0,
                 ended=ended,
                 success=success,
             )
@@ -272,7 +284,7 @@ class Episode:
             "parts": terms,
             "score": grade.score if grade else scored,
             "done": ended,
-            "truncated": reason == "step_budget_exhausted",
+            "truncated": reason in ("step_budget_exhausted", "held_back"),
             "success": success if ended else None,
             "done_reason": reason,
         }
@@ -290,8 +302,15 @@ class Episode:
         """Cells that were right when the incident struck, and are wrong or gone now."""
         from mario_dagster.sandbox.collateral import collateral_since
 
+        sandbox, since = self.sandbox, self.sandbox.steps[0].get("versions", {})
+        return collateral_since(sandbox.world, self.task, sandbox.vault, since, self._absent())
+
+    def _absent(self) -> tuple[str, ...]:
+        """Batches that nobody could have loaded: they are announced, and not there."""
+        from mario_dagster.sandbox.holding import absent_batches
+
         sandbox = self.sandbox
-        return collateral_since(sandbox.world, self.task, sandbox.vault, sandbox.steps[0].get("versions", {}))
+        return absent_batches(sandbox.world, self.task, sandbox.vault, sandbox.backlog())
 
     def _score(self) -> float:
         """The score that shapes the reward: the truth, or where that must stay unknown, health by the checks."""

@@ -33,8 +33,9 @@ class Step:
         invalid: the action could not be done and changed nothing.
         premature_commit: the step was a commit with a score below the task's threshold.
         streak: how many times in a row this very action has been played, this one included.
+        waited: what repeats have cost so far that are given back now, since waiting was right.
         ended: the episode is over after this step.
-        success: it ended well: published, at or above the threshold; so neither invalid nor premature.
+        success: it ended well: at or above the threshold, and published, or rightly held back; so never premature.
     """
 
     before: float
@@ -42,6 +43,7 @@ class Step:
     invalid: bool = False
     premature_commit: bool = False
     streak: int = 1
+    waited: float = 0.0
     ended: bool = False
     success: bool = False
 
@@ -55,7 +57,7 @@ def parts(step: Step) -> dict[str, float]:
         "step_cost": STEP_COST,
         "invalid_action": INVALID_ACTION if step.invalid else 0.0,
         "premature_commit": PREMATURE_COMMIT if step.premature_commit else 0.0,
-        "repetition": REPEAT * repeats,
+        "repetition": REPEAT * repeats + step.waited,
         "success": SUCCESS + min(gain, GAIN_CAP) if step.ended and step.success else 0.0,
         "failure": FAILURE if step.ended and not step.success else 0.0,
     }

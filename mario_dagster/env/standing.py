@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .actions import Move
+from .actions import READS, Move
 
-DoneReason = Literal["", "commit_success", "commit_failure", "quality_collapse", "step_budget_exhausted"]
+DoneReason = Literal["", "commit_success", "held_back", "commit_failure", "quality_collapse", "step_budget_exhausted"]
+# Published, and rightly; or rightly not published, to the last step of the budget.
+SUCCESSES: frozenset[DoneReason] = frozenset({"commit_success", "held_back"})
 Line = Mapping[str, Any]
 
 
@@ -24,6 +26,7 @@ class Standing:
         score, initial_score, best_score: raw, in the episode's own feedback; the true score once it is done.
         streak: how many times in a row the newest action was played, with the same arguments.
         parts: the newest step's reward by name.
+        waited: what repeats of looks, and of runs that failed, have cost so far, as a positive number.
         grade: parts of the true score by name; empty until the episode is done.
         minutes: modelled time since the first action.
         exposure: rows at fault times minutes that they stood there, summed over the steps.
@@ -45,6 +48,7 @@ class Standing:
     reward: float | None = None
     total_reward: float = 0.0
     parts: Mapping[str, float] = field(default_factory=dict)
+    waited: float = 0.0
     result: str = ""
     last_action: Mapping[str, Any] | None = None
     streak: int = 0
@@ -101,6 +105,7 @@ def _begun(line: Line) -> Standing:
 def after(before: Standing, line: Line) -> Standing:
     """How it stands one recorded step later."""
     same = before.last_action == line["action"]
+    idle = line["status"] == "failed" or line["action"]["action_id"] in READS
     return Standing(
         **{name: getattr(before, name) for name in _FIXED},
         active_table=line["active_table"],
@@ -110,6 +115,7 @@ def after(before: Standing, line: Line) -> Standing:
         reward=line["reward"],
         total_reward=before.total_reward + line["reward"],
         parts=line["parts"],
+        waited=before.waited - (line["parts"]["repetition"] if idle else 0.0),
         result=line["result"],
         last_action=line["action"],
         streak=before.streak + 1 if same else 1,

@@ -41,10 +41,13 @@ class Progress:
 
 def progress(task: Task, signals: Signals) -> Progress:
     """Which subgoals of the task hold. One that no predicate is known for holds once the task is published."""
-    return Progress({name: _predicate(name)(task, signals) for name in task.subgoals})
+    return Progress({name: _predicate(task, name)(task, signals) for name in task.subgoals})
 
 
-def _predicate(name: str) -> Predicate:
+def _predicate(task: Task, name: str) -> Predicate:
+    """What a subgoal is reached by; one called `repair_` and a table's name, by that table."""
+    if (table := name.removeprefix("repair_")) != name and table in task.table_names:
+        return _clean([table])
     return _PREDICATES.get(name, _published)
 
 
@@ -100,9 +103,6 @@ def _fresh(task: Task, signals: Signals) -> bool:
 
 _PREDICATES: Mapping[str, Predicate] = {
     # task 3
-    "repair_customers": _clean(["customers"]),
-    "repair_products": _clean(["products"]),
-    "repair_orders": _clean(["orders"]),
     "restore_dependency_consistency": _reconciled,
     "commit_pipeline": _published,
     # task 4

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from mario_dagster.assets.shop import CleanWorld, clean_world
+from mario_dagster.assets.clean import CleanWorld, clean_world
 from mario_dagster.catalog import Profile, Split, Task, required_workers
 from mario_dagster.catalog.deploy import Deploy
 from mario_dagster.randomness import stream
@@ -25,6 +26,7 @@ from .records import ledger_of
 from .steps import Backlog, Step, plan
 
 Streams = Callable[[str], np.random.Generator]
+Decision = Literal["publish", "hold"]
 
 FLOOR, HELD_OUT_FLOOR = 2, 3
 
@@ -38,12 +40,14 @@ class Incident:
         landing: `feed/batch` -> what lands when the producer redelivers: the damage.
         healthy_batches: had loaded clean, and been published, before the strike; oldest first.
         pending: batches whose load never ran, oldest first.
+        unavailable: those of them that are announced only, oldest first: their files do not come.
         declared: `feed/batch` -> rows that the producer says it sent, each once.
         deploys: derived table -> the bad deploy of its transform.
         workers: pool slots after the strike.
         required_floor: workers required even when nothing is pending.
         ledger: what was changed, and what undoes it.
-        gold: the public actions that undo it, from a fresh incident to the commit.
+        gold: the public actions that undo it, from a fresh incident to the commit; to where nothing is left to do but
+            wait, if it is right to hold back.
         alerts: what monitors cry, rightly or wrongly, when the incident is open.
     """
 
@@ -64,6 +68,12 @@ class Incident:
     ledger: Ledger
     gold: tuple[Step, ...]
     alerts: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
+
+    @property
+    def decision(self) -> Decision:
+        """What is right once everything that is there is repaired: nothing is published while something is missing."""
+        return "hold" if self.unavailable else "publish"
 
 
 def compile_profile(
@@ -88,7 +98,8 @@ def compile_profile(
         fault.strike(damage, streams(name))
     floor = damage.floor or (HELD_OUT_FLOOR if profile.held_out else FLOOR)
     batches = tuple(batch.name for batch in clean.batches)
-    if task.pool and damage.healthy == len(batches):  # nobody has been at the pool
+    damage.healthy = min(damage.healthy, len(batches) - damage.unavailable)
+    if task.pool and not _coming(damage, len(batches)):  # nobody has been at the pool
         damage.workers = floor
     return Incident(
         task=task.slug,
@@ -101,12 +112,19 @@ def compile_profile(
         landing={key: frame for feed in damage.feeds.values() for key, frame in _landing(feed).items()},
         healthy_batches=batches[: damage.healthy],
         pending=batches[damage.healthy :],
+        unavailable=batches[len(batches) - damage.unavailable :],
         declared=_declared(damage),
         deploys=damage.deploys,
         workers=damage.workers,
         required_floor=floor,
         ledger=ledger_of(damage),
-        gold=plan(task, damage.repairs, _backlog(task, damage, floor), _outdated(task, damage)),
+        gold=plan(
+            task,
+            damage.repairs,
+            _backlog(task, damage, floor),
+            refresh=_outdated(task, damage),
+            publish=not damage.unavailable,
+        ),
         alerts=tuple(profile.options.get("alerts", ())),
     )
 
@@ -141,7 +159,7 @@ def _outdated(task: Task, damage: Damage) -> bool:
     failing = {step.table for step in damage.repairs}
     for table in task.derived_tables:
         feeds = [damage.feeds[name] for name in table.upstream if name in damage.feeds]
-        late = any(feed.table.batched and damage.healthy < len(feed.batches) for feed in feeds)
+        late = any(feed.table.batched and _coming(damage, len(feed.batches)) for feed in feeds)
         changed = any(feed.lost or feed.extras for feed in feeds)
         scaled = table.name in damage.deploys and bool(damage.deploys[table.name].scale)
         if late or (failing.intersection(table.upstream) and (changed or scaled)):
@@ -154,7 +172,16 @@ def _backlog(task: Task, damage: Damage, floor: int) -> Backlog:
     if task.pool is None or table is None:
         return Backlog(workers=damage.workers, floor=damage.workers, peak=damage.workers)
     feed = damage.feed(table.name)
-    rows = tuple(
-        int((feed.genuine & (feed.batch == index)).sum()) for index in range(damage.healthy, len(feed.batches))
+    rows = [int((feed.genuine & (feed.batch == index)).sum()) for index in range(damage.healthy, len(feed.batches))]
+    coming = len(_coming(damage, len(feed.batches)))
+    return Backlog(
+        tuple(rows[:coming]),
+        damage.workers,
+        floor=required_workers(len(rows) - coming, sum(rows[coming:]), floor),
+        peak=required_workers(len(rows), sum(rows), floor),
     )
-    return Backlog(rows, damage.workers, floor, required_workers(len(rows), sum(rows), floor))
+
+
+def _coming(damage: Damage, batches: int) -> range:
+    """Places of the batches that wait and can be loaded: all after the healthy ones, but for those that never come."""
+    return range(damage.healthy, batches - damage.unavailable)

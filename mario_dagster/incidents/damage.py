@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mario_dagster.assets.clean import CleanWorld, split_rows
 from mario_dagster.assets.frames import from_arrow, to_arrow
-from mario_dagster.assets.shop import CleanWorld, split_rows
 from mario_dagster.catalog import Column, Table, Task, UnknownName
 from mario_dagster.catalog.deploy import Deploy
 
@@ -170,6 +170,7 @@ class Damage:
     task: Task
     feeds: dict[str, Feed]
     healthy: int = 0
+    unavailable: int = 0  # newest batches that are announced only: their files do not come
     workers: int = 1
     floor: int | None = None  # workers that the feed takes at the least; None where the profile says
     deploys: dict[str, Deploy] = field(default_factory=dict)

@@ -22,6 +22,7 @@ def fingerprint(incident: Incident) -> str:
         {
             "landing": {key: content_hash(frame) for key, frame in sorted(incident.landing.items())},
             "pending": incident.pending,
+            "unavailable": incident.unavailable,
             "deploys": {table: deploy.to_dict() for table, deploy in sorted(incident.deploys.items())},
             "workers": (incident.workers, incident.required_floor),
         }

@@ -6,14 +6,14 @@ In: the families and the entry points `mario_dagster.profiles` (each names a `Pr
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import metadata
 
 from mario_dagster import catalog
 from mario_dagster.catalog import SPLITS, Profile, UnknownName
+from mario_dagster.catalog.plugins import installed, left_out
 
+from .damage import FaultError
 from .families import events, incremental, ingestion, judgement, referential, temporal
 
 ENTRY_POINT = "mario_dagster.profiles"
@@ -57,20 +57,29 @@ def named(name: str, among: Iterable[Profile]) -> Profile:
 
 @cache
 def registered() -> tuple[Profile, ...]:
-    """Every profile, those included that no seed draws."""
+    """Every profile, those included that no seed draws. What a plugin brings and cannot be used is left out."""
     found = {each.name: each for each in (*BUILT_IN, *judgement.PROFILES)}
-    for entry in metadata.entry_points(group=ENTRY_POINT):
-        try:
-            loaded = entry.load()
-            added = (loaded,) if isinstance(loaded, Profile) else tuple(loaded)
-        except Exception as error:
-            logging.getLogger(__name__).warning("profile plugin '%s' did not load: %s", entry.value, error)
-            continue
-        for each in added:
-            if each.name in found:
-                logging.getLogger(__name__).warning(
-                    "profile plugin '%s': '%s' is taken: left out", entry.value, each.name
-                )
-                continue
-            found[each.name] = each
+    owners = dict.fromkeys(found, "mario_dagster")
+    for owner, loaded in installed(ENTRY_POINT):
+        for each in [loaded] if isinstance(loaded, Profile) or not isinstance(loaded, Iterable) else loaded:
+            if why := _unusable(each, owners):
+                left_out(ENTRY_POINT, owner, why)
+            else:
+                found[each.name], owners[each.name] = each, owner
     return tuple(found.values())
+
+
+def _unusable(each: object, owners: Mapping[str, str]) -> str:
+    """Why something cannot be a profile beside those there are; empty where it can."""
+    if not isinstance(each, Profile):
+        return f"it is a {type(each).__name__}, not a Profile"
+    if each.name in owners:
+        return f"profile '{each.name}' is a name that {owners[each.name]} has"
+    try:
+        found = catalog.task(each.task)
+        for one in each.faults:
+            for _ in one.claims(found):
+                pass
+    except (UnknownName, FaultError) as error:
+        return f"profile '{each.name}': {error}"
+    return ""

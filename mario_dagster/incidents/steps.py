@@ -1,8 +1,9 @@
 """The gold plan: the public actions that undo an incident, one after another.
 
-In: the repairs that the faults call for, and the backlog. Out: `Step`s, a commit at the end. Row-wise repairs come
-before the replays, since they are remembered and applied to each batch as it loads; set-wise ones act on the whole
-table and come after; the derived tables' are remembered too, and come before the refresh.
+In: the repairs that the faults call for, and the backlog. Out: `Step`s, a commit at the end unless it is right to hold
+back. Row-wise repairs come before the replays, since they are remembered and applied to each batch as it loads;
+set-wise ones act on the whole table and come after; the derived tables' are remembered too, and come before the
+refresh.
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ class Backlog:
     """What waits behind the pool after the strike.
 
     Args:
-        rows: declared rows of each pending batch, oldest first.
+        rows: declared rows of each pending batch that can be loaded, oldest first.
         workers: slots that the strike left.
-        floor: workers required when nothing is pending.
+        floor: workers required when all of those are loaded.
         peak: workers required while all of it is pending.
     """
 
@@ -98,11 +99,14 @@ class Backlog:
     peak: int = 1
 
 
-def plan(task: Task, repairs: Iterable[Step], backlog: Backlog, refresh: bool) -> tuple[Step, ...]:
-    """The whole gold plan, from a fresh incident with the main table active to the commit.
+def plan(
+    task: Task, repairs: Iterable[Step], backlog: Backlog, refresh: bool, publish: bool = True
+) -> tuple[Step, ...]:
+    """The whole gold plan, from a fresh incident with the main table active to the end.
 
     Args:
         refresh: derived tables are wrong, or will be stale once all else is repaired.
+        publish: it ends with the commit; else whoever plays it then leaves everything as it is.
     """
     by_table = _sorted(repairs)
     main = task.main_table.name
@@ -114,7 +118,7 @@ def plan(task: Task, repairs: Iterable[Step], backlog: Backlog, refresh: bool) -
             steps += [Step(ACTION_IDS["inspect_schema"], target_column=table.name), *by_table[table.name]]
     if refresh:
         steps.append(Step(ACTION_IDS["refresh_downstream_assets"]))
-    return (*steps, Step(ACTION_IDS["commit_changes"]))
+    return (*steps, *([Step(ACTION_IDS["commit_changes"])] if publish else []))
 
 
 def _sorted(repairs: Iterable[Step]) -> dict[str, Sequence[Step]]:

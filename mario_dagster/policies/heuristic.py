@@ -28,7 +28,7 @@ GARBLED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u20
 CULPRIT = re.compile(r"(\w+): (?:\d+ )?(\w+)")
 ORDER = re.compile(r"^contract order: (.+)$", re.MULTILINE)
 TEXT = re.compile(r"^(\w+): string, expected string$", re.MULTILINE)
-EXPECTED = re.compile(r"^(\w+): \w+, expected (\w+)$", re.MULTILINE)
+EXPECTED = re.compile(r"^(\w+): \w+, expected (\w+)(?:: .+)?$", re.MULTILINE)
 
 # A plan yields moves, is sent what came of each, and returns the newest observation.
 Plan = Generator[Move, Observation, Observation]

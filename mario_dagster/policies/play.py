@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mario_dagster.env.standing import SUCCESSES
+
 from .base import Move, Observation, Policy
 
 # Episodes end by their task's step budget; this only stops a play against an environment that never says done.
@@ -59,7 +61,7 @@ class Played:
 
     @property
     def succeeded(self) -> bool:
-        return self.done_reason == "commit_success"
+        return self.done_reason in SUCCESSES
 
 
 def play(

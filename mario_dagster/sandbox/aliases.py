@@ -1,8 +1,10 @@
 """Which drifted column is which contract column: by name and by values, with no list of names.
 
-In: a table's columns as stored, and its contract. Out: drifted name -> contract name, for the pairs that are likely.
-A name is compared word by word (rapidfuzz); the values are compared with what the contract allows: type, range,
-categories, pattern, uniqueness. Names alone would be fooled by a producer's taste, values alone by two alike columns.
+In: a table's columns as stored, and its contract. Out: drifted name -> contract name, for the pairs that are likely and
+beyond doubt. A name is compared word by word (rapidfuzz); the values are compared with what the contract allows: type,
+range, categories, pattern, uniqueness. Names alone would be fooled by a producer's taste, values alone by two alike
+columns. Where another pairing is nearly as good there is no hint: a guess would be worth less than the silence. One
+table is looked at: which of two references is which, and whether amounts add up, is for the player to find out.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from rapidfuzz import fuzz, utils
 from scipy.optimize import linear_sum_assignment
 
 from mario_dagster.assets.frames import column_type
+from mario_dagster.assets.parsing import read_text, to_array, to_series
 from mario_dagster.assets.repairs import parse_moments, parse_numbers
 from mario_dagster.catalog import Column, Table
 
@@ -22,10 +25,12 @@ NAME_WEIGHT, VALUE_WEIGHT = 0.45, 0.55
 THRESHOLD = 0.45
 SAMPLE = 400
 MOST_REPEATS = 0.3
+# A pair is in doubt if the table can be paired without it at a loss of less than this.
+MARGIN = 0.3
 
 
 def alias_hints(frame: pd.DataFrame, table: Table) -> Mapping[str, str]:
-    """Drifted column -> the contract column it probably is, in stored order, each name used once."""
+    """Drifted column -> the contract column it probably is, in stored order, each name used once; none in doubt."""
     missing = [column for column in table.columns if column.name not in frame.columns]
     extra = [str(name) for name in frame.columns if name not in table.column_names]
     if not missing or not extra:
@@ -42,9 +47,24 @@ def alias_hints(frame: pd.DataFrame, table: Table) -> Mapping[str, str]:
         ]
     )
     # The best pairing as a whole: one column's second choice may be another's only one.
+    pairs, best = _paired(likeness)
+    return {
+        extra[row]: missing[column].name
+        for row, column in pairs
+        if likeness[row, column] >= THRESHOLD and best - _paired(_without(likeness, row, column))[1] >= MARGIN
+    }
+
+
+def _paired(likeness: np.ndarray) -> tuple[list[tuple[int, int]], float]:
+    """The pairs of rows and columns that are likeliest together, and how likely they are."""
     rows, columns = linear_sum_assignment(likeness, maximize=True)
-    pairs = zip(rows, columns, strict=True)
-    return {extra[row]: missing[column].name for row, column in pairs if likeness[row, column] >= THRESHOLD}
+    return list(zip(rows.tolist(), columns.tolist(), strict=True)), float(likeness[rows, columns].sum())
+
+
+def _without(likeness: np.ndarray, row: int, column: int) -> np.ndarray:
+    rest = likeness.copy()
+    rest[row, column] = 0.0
+    return rest
 
 
 def name_likeness(name: str, expected: str) -> float:
@@ -94,9 +114,10 @@ def _number_fit(values: pd.Series, column: Column) -> float:
 def _text_fit(values: pd.Series, column: Column) -> float:
     if column_type(values) != "string":
         return 0.0
-    text = values.str.strip()
+    # As it would read once normalised: what is garbled is no less a name.
+    text = to_series(read_text(to_array(values), column), values)
     if column.categories:
-        return float(text.str.casefold().isin([name.casefold() for name in column.categories]).mean())
+        return float(text.isin(column.categories).mean())
     if column.pattern:
         return 0.7 * float(text.str.fullmatch(column.pattern).mean())
     return 0.5

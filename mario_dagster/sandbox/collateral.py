@@ -54,11 +54,18 @@ def versions(world: World, task: Task) -> Mapping[str, int]:
     return {name: version for name, version in found.items() if version is not None}
 
 
-def collateral_since(world: World, task: Task, vault: Vault, since: Mapping[str, int]) -> int:
-    """Cells that were right when a world's tables had these versions, and are wrong or gone now."""
+def collateral_since(
+    world: World, task: Task, vault: Vault, since: Mapping[str, int], absent: tuple[str, ...] = ()
+) -> int:
+    """Cells that were right when a world's tables had these versions, and are wrong or gone now.
+
+    Args:
+        absent: batches that the truth is without.
+    """
     before = {name: world.lake.read_at(table_name(task, name), version) for name, version in since.items()}
     after = {name: world.lake.read(table_name(task, name)).frame for name in versions(world, task)}
-    return collateral(task, before, after, {name: vault.twin(name) for name in task.table_names}, vault.ledger)
+    twin = {name: vault.twin(name, absent) for name in task.table_names}
+    return collateral(task, before, after, twin, vault.ledger)
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,13 @@
 """Grading a world as it stands: gathers what `grader.py` needs, and asks it.
 
-In: a world, its backlog, its vault. Out: a `Grade`.
+In: a world, its backlog, its vault. Out: a `Grade`. Batches that nobody can load count neither for nor against: the
+truth is without them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
 
 from mario_dagster.assets.evidence import Backlog
 from mario_dagster.assets.frames import content_hash
@@ -13,8 +17,10 @@ from mario_dagster.assets.tables import stale_tables, table_name
 from mario_dagster.assets.world import World
 from mario_dagster.catalog import Table, Task
 
+from .comparison import PipelineState, Truth, table_score
 from .freshness import freshness_lag_minutes
-from .grader import Grade, PipelineState, Truth, grade, table_score
+from .grader import Grade, grade
+from .holding import absent_batches
 from .vault import Vault
 
 
@@ -23,32 +29,35 @@ def grade_world(world: World, task: Task, vault: Vault, state: Backlog) -> Grade
     names = [name for name in task.table_names if world.lake.exists(table_name(task, name))]
     stored = {name: world.lake.read(table_name(task, name)) for name in names}
     tables = {name: each.frame for name, each in stored.items()}
-    truth = Truth({name: vault.twin(name) for name in task.table_names}, vault.lost)
+    absent = absent_batches(world, task, vault, state)
+    due = replace(state, pending=tuple(each for each in state.pending if each.batch not in absent))
+    truth = Truth({name: vault.twin(name, absent) for name in task.table_names}, vault.lost)
     return grade(
         task,
         tables,
         truth,
         PipelineState(
-            loaded=len(state.loaded),
-            pending=len(state.pending),
-            lag_minutes=freshness_lag_minutes(world, task, state),
+            loaded=len(due.loaded),
+            pending=len(due.pending),
+            lag_minutes=freshness_lag_minutes(world, task, due),
             stale=bool(stale_tables(world, task)),
             workers=state.workers,
+            # What the pool is said to need counts all that waits, so what is scored does too.
             required_workers=state.required_workers,
-            late=vault.pending,
+            late=tuple(batch for batch in vault.pending if batch not in absent),
         ),
-        {table.name: _score(vault, table, stored.get(table.name), truth) for table in task.tables},
+        {table.name: _score((vault.key, absent), table, stored.get(table.name), truth) for table in task.tables},
     )
 
 
-def _score(vault: Vault, table: Table, stored: Stored | None, truth: Truth) -> float:
-    """A table's own score, computed once for each content."""
+def _score(named: Hashable, table: Table, stored: Stored | None, truth: Truth) -> float:
+    """A table's own score, computed once for each content and for each truth, which is `named`."""
     if stored is None:
         return 0.0
     twin, lost = truth.tables[table.name], truth.lost.get(table.name, frozenset())
     key = (
         "score",
-        vault.key,
+        named,
         table.name,
         content_hash(stored.frame) if not stored.note.data_version else stored.note.data_version,
     )

@@ -15,7 +15,7 @@ from mario_dagster.incidents.compiler import compile_incident
 from mario_dagster.incidents.profiles import profiles
 
 from .home import vault_folder
-from .strike import redelivery, twin
+from .strike import redelivery, twins
 from .vault import Vault
 
 
@@ -45,7 +45,7 @@ def injection_jobs(pipeline: Pipeline) -> list[dg.JobDefinition]:
         chosen = next(each for each in profiles(task) if each.name == _known(context.op_config["profile"], names))
         incident = compile_incident(task, chosen.name, split=chosen.splits[0], seed=DEV_SEED)
         vault = Vault(vault_folder(world.root.parent) / world.root.name)
-        vault.seal(incident, twin(incident, task, pipeline.transforms))
+        vault.seal(incident, twins(incident, task, pipeline.transforms))
         world.set_deploys(incident.deploys)
         manifest = world.landing.deliver(redelivery(incident, task))
         register_batches(context.instance, task, manifest)

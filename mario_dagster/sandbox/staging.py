@@ -16,7 +16,7 @@ from mario_dagster.incidents.compiler import Incident
 from .creation import live
 from .home import Home, check_id
 from .sandbox import Sandbox
-from .strike import twin
+from .strike import twins
 from .templates import TEMPLATE_ID, Recipe, clone_folder
 from .vault import Vault
 
@@ -38,6 +38,6 @@ def stage(
         root.mkdir(mode=0o755)
         recipe.info(TEMPLATE_ID).save(root)
         live(incident, found, root)
-        Vault(vault).seal(incident, twin(incident, found, definitions.pipeline(found).transforms))
+        Vault(vault).seal(incident, twins(incident, found, definitions.pipeline(found).transforms))
         clone_folder(root, vault, home, info)
     return Sandbox(home.sandbox(info.id), Vault(home.vault(info.id)))

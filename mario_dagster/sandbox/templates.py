@@ -21,12 +21,13 @@ from pathlib import Path
 
 from mario_dagster import definitions
 from mario_dagster.catalog import FEEDBACKS, SPLITS, Split, UnknownName, task
+from mario_dagster.catalog.plugins import sources
 from mario_dagster.incidents.compiler import compile_incident
 from mario_dagster.incidents.profiles import choose
 
 from .creation import live
 from .home import Home, SandboxExists, SandboxInfo, check_id
-from .strike import twin
+from .strike import twins
 from .vault import Vault
 
 SALT_VARIABLE = "MARIO_EVAL_SALT"
@@ -85,12 +86,12 @@ class Recipe:
 
 @cache
 def code_fingerprint() -> str:
-    """Changes with any source file of the package, so that no template outlives the code that made it."""
+    """Changes with any source file of the package or of a plugin: no template outlives the code that made it."""
     package = Path(__file__).resolve().parent.parent
+    own = [path for path in sorted(package.rglob("*.py")) if "env" not in path.relative_to(package).parts[:1]]
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        if "env" not in path.relative_to(package).parts[:1]:
-            digest.update(path.read_bytes())
+    for path in (*own, *sources()):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -126,7 +127,7 @@ def build(home: Home, recipe: Recipe, template: Path) -> None:
         # Whoever runs an asset knows a sandbox's world by this file.
         recipe.info(TEMPLATE_ID).save(partial / "sandbox")
         live(incident, found, partial / "sandbox")
-        Vault(partial / "vault").seal(incident, twin(incident, found, definitions.pipeline(found).transforms))
+        Vault(partial / "vault").seal(incident, twins(incident, found, definitions.pipeline(found).transforms))
         os.chmod(partial, 0o700)
         if not template.is_dir():
             os.rename(partial, template)

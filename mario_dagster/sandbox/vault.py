@@ -32,17 +32,26 @@ class Vault:
         self.root = root
         self._lake = Lake(root / "twin")
 
-    def seal(self, incident: Incident, twin: Mapping[str, pd.DataFrame]) -> None:
-        """Write the truth of an incident. Readable by this user only."""
+    def seal(self, incident: Incident, twins: Mapping[tuple[str, ...], Mapping[str, pd.DataFrame]]) -> None:
+        """Write the truth of an incident. Readable by this user only.
+
+        Args:
+            twins: absent batches -> the twin without them; `()` -> the whole one.
+        """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chmod(self.root, 0o700)
-        for name, frame in twin.items():
-            self._lake.write(name, frame, Note())
+        hashes = {}
+        for absent, tables in twins.items():
+            for table, frame in tables.items():
+                name = _twin_name(table, absent)
+                self._lake.write(name, frame, Note())
+                hashes[name] = content_hash(frame)
         body = {
             "profile": incident.profile,
             "held_out": incident.held_out,
             "pending": list(incident.pending),
-            "twin": {name: content_hash(frame) for name, frame in sorted(twin.items())},
+            "unavailable": list(incident.unavailable),
+            "twin": hashes,
             "gold": [step.to_dict() for step in incident.gold],
             "ledger": incident.ledger.to_json(),
         }
@@ -51,9 +60,9 @@ class Vault:
     def exists(self) -> bool:
         return (self.root / TRUTH_FILE).exists()
 
-    def twin(self, table: str) -> pd.DataFrame:
-        """A table as it would be had nothing gone wrong."""
-        return self._lake.read(table).frame
+    def twin(self, table: str, absent: tuple[str, ...] = ()) -> pd.DataFrame:
+        """A table as it would be had nothing gone wrong, but for batches that are not there."""
+        return self._lake.read(_twin_name(table, absent)).frame
 
     @cached_property
     def key(self) -> str:
@@ -72,6 +81,11 @@ class Vault:
     def pending(self) -> tuple[str, ...]:
         """Batches that had not been loaded when the incident struck."""
         return tuple(self._truth["pending"])
+
+    @property
+    def unavailable(self) -> tuple[str, ...]:
+        """Batches of them that the producer had announced and not delivered; they may have come since."""
+        return tuple(self._truth.get("unavailable", ()))
 
     @property
     def gold(self) -> tuple[Mapping[str, Any], ...]:
@@ -96,3 +110,7 @@ class Vault:
     def _truth(self) -> Mapping[str, Any]:
         truth: Mapping[str, Any] = json.loads((self.root / TRUTH_FILE).read_text())
         return truth
+
+
+def _twin_name(table: str, absent: tuple[str, ...]) -> str:
+    return "/".join((f"without-{'-'.join(absent)}", table)) if absent else table

@@ -12,6 +12,7 @@ from mario_dagster.incidents.faults import (
     BogusRows,
     ExtendedSchema,
     Fault,
+    LookalikeColumn,
     LostValues,
     RecasedCategory,
     RenamedColumns,
@@ -24,7 +25,7 @@ from mario_dagster.incidents.faults import (
     TornCopies,
     TrailerLines,
 )
-from mario_dagster.incidents.pools import HELD_OUT, TRAIN
+from mario_dagster.incidents.pools import HELD_OUT, LIKE_NAMES, TRAIN, names
 
 from .ingestion import HELD_OUT_YEARS, NULL, YEARS
 
@@ -32,12 +33,16 @@ TASK = "events"
 EVENTS = "transactions"
 
 ALIASES = {
-    "transaction_id": ("txn_id", "transaction_ref", "payment_id"),
-    "age": ("payer_age", "age_of_payer", "buyer_age"),
-    "amount": ("amt", "paid_amount", "amount_charged"),
-    "status": ("payment_status", "status_code", "txn_status"),
-    "event_date": ("event_time", "event_day", "date_of_event"),
+    "transaction_id": ("txn_id", *names(("txn", "transaction", "payment"), ("no", "ref", "code"))),
+    "age": names(("payer", "buyer", "customer"), ("age", "age_years")),
+    "amount": ("amt", *names(("paid", "charged", "payment"), ("amount", "sum", "total"))),
+    "status": names(("payment", "txn", "provider"), ("status", "status_code", "state")),
+    "event_date": ("event_time", *names(("event", "payment", "charge"), ("day", "on_date", "calendar_date"))),
 }
+# The amount before it was converted, beside what the contract asks for: beyond its range for all but small payments.
+LIKE_AMOUNT: Fault = LookalikeColumn(EVENTS, "amount", LIKE_NAMES["amount"], factor=(20.0, 90.0))
+# One for all captures of an order, so that some repeat.
+LIKE_KEY: Fault = LookalikeColumn(EVENTS, "transaction_id", names(("transaction",), LIKE_NAMES["key"]), "shared")
 EXTRAS = {"terminal": ("pos", "web", "app"), "issuer_region": ("emea", "apac", "amer"), "retry_of": ("none", "first")}
 
 DATES: Fault = AnyOf(
@@ -158,21 +163,23 @@ OUTLIER_CURRENCY = Profile(
     splits=("eval",),
     held_out=True,
     summary="A new acquirer: amounts in foreign currency and minor units, and its test payments among the real ones.",
-    patterns=("test payments", "foreign currency", "minor units", "foreign date spellings", "renamed columns"),
+    patterns=("test payments", "foreign currency", "minor units", "renamed columns", "lookalike columns"),
     faults=(
         BogusRows(EVENTS, {"amount": HELD_OUT.numbers}, drop="amount", share=(0.01, 0.04)),
         SpelledNumbers(EVENTS, "amount", (*HELD_OUT.currency, *HELD_OUT.cents), least=2, most=4),
         RenamedColumns(
             EVENTS,
             {
-                "transaction_id": ("acquirer_transaction_no", "clearing_id"),
-                "amount": ("captured_amount_fx", "clearing_amount"),
-                "status": ("clearing_status", "lifecycle_status"),
-                "event_date": ("value_date", "posting_date"),
+                "transaction_id": names(("acquirer", "clearing"), ("transaction_no", "id", "transaction_key")),
+                "amount": names(("captured", "cleared"), ("amount_usd", "dollar_amount", "usd_amount")),
+                "status": names(("clearing", "lifecycle"), ("status", "stage", "status_word")),
+                "event_date": names(("value", "posting", "clearing"), ("date", "date_local")),
             },
             least=2,
             most=3,
+            always=("amount",),
         ),
+        AnyOf((LIKE_AMOUNT, LIKE_KEY), least=0, most=2),
         AnyOf(
             (
                 AnyOf(

@@ -14,6 +14,7 @@ from mario_dagster.incidents.faults import (
     BogusRows,
     GarbledText,
     LateBatches,
+    LookalikeColumn,
     LostValues,
     OverlappingBatches,
     PaddedText,
@@ -26,18 +27,23 @@ from mario_dagster.incidents.faults import (
     SpelledNumbers,
     TrailerLines,
 )
-from mario_dagster.incidents.pools import HELD_OUT, TRAIN
+from mario_dagster.incidents.pools import HELD_OUT, LIKE_NAMES, TRAIN, names, train_names
 
 TASK = "incremental"
 ORDERS, PRODUCTS, SUMMARY = "orders", "products", "daily_summary"
 SHORTFALL = {"total_revenue": (0.84, 0.93)}
+# Held-out producers send these beside what the contract wants; only what they come to tells them from it.
+LIKE_QUANTITY = LookalikeColumn(ORDERS, "quantity", LIKE_NAMES["quantity"], factor=(0.3, 0.8))
+LIKE_REVENUE = LookalikeColumn(ORDERS, "revenue", LIKE_NAMES["revenue"])
+LIKE_PRODUCT = LookalikeColumn(ORDERS, "product_id", LIKE_NAMES["product_id"], "foreign")
+LIKE_PRICE = LookalikeColumn(PRODUCTS, "unit_price", LIKE_NAMES["unit_price"])
 
 LATE_BATCH = Profile(
     name="late_batch_resource_incident",
     task=TASK,
     splits=("train", "eval"),
     summary="Batches pile up behind one worker; retried loads doubled orders, numbers carry marks, some are lost.",
-    patterns=("retried loads", "currency marks", "units", "lost quantities", "short summary"),
+    patterns=("retried loads", "currency marks", "units", "lost quantities", "short summary", "summary names"),
     faults=(
         RetriedLoad(ORDERS, batches=(3, 6)),
         AnyOf(
@@ -60,11 +66,12 @@ LATE_BATCH = Profile(
                     drop="unit_price",
                     share=(0.1, 0.15),
                 ),
+                RecasedCategory(PRODUCTS, "category"),
             ),
             least=1,
             most=2,
         ),
-        BadDeploy(SUMMARY, scale=SHORTFALL),
+        BadDeploy(SUMMARY, aliases=train_names("order_count", "total_revenue"), least=1, most=2, scale=SHORTFALL),
         LateBatches(healthy=(3, 3)),
     ),
 )
@@ -78,12 +85,7 @@ SCHEMA_ALIAS = Profile(
     faults=(
         RenamedColumns(
             ORDERS,
-            {
-                "product_id": ("product_no", "item_no"),
-                "quantity": ("qty_ordered", "pieces_sold"),
-                "event_ts": ("event_time", "event_moment"),
-                "revenue": ("line_total", "order_value"),
-            },
+            train_names("product_id", "quantity", "event_ts", "revenue"),
             least=1,
             most=3,
             always=("event_ts",),
@@ -99,7 +101,7 @@ SCHEMA_ALIAS = Profile(
         ),
         RenamedColumns(
             PRODUCTS,
-            {"category": ("product_segment", "product_group"), "product_name": ("product_title", "item_label")},
+            train_names("category", "product_name"),
             most=2,
             always=("category",),
         ),
@@ -137,10 +139,7 @@ STALE_SUMMARY = Profile(
         AnyOf((ReorderedColumns(PRODUCTS), RetriedLoad(PRODUCTS, share=(0.08, 0.25)))),
         BadDeploy(
             SUMMARY,
-            aliases={
-                "event_date": ("business_date", "order_day"),
-                "total_revenue": ("revenue_sum", "day_revenue"),
-            },
+            aliases=train_names("event_date", "total_revenue"),
             least=1,
             most=2,
             scale=SHORTFALL,
@@ -164,18 +163,20 @@ BATCH_SHAPE = Profile(
     splits=("eval",),
     held_out=True,
     summary="Windows instead of batches: files overlap, end with totals and are written in fixed width.",
-    patterns=("overlapping files", "total lines", "fixed width", "renamed columns", "mixed spellings", "summary days"),
+    patterns=("overlapping files", "total lines", "fixed width", "renamed columns", "lookalike columns", "spellings"),
     faults=(
         RenamedColumns(
             ORDERS,
             {
-                "event_ts": ("load_window_start", "load_window_opened"),
-                "quantity": ("window_units", "units_in_window"),
+                "event_ts": names(("load_window", "till_window", "window"), ("start", "opened", "entry")),
+                "quantity": names(("window", "basket", "till"), ("units", "unit_count")),
+                "product_id": names(("basket", "till"), ("line_key", "ware_key")),
             },
-            least=1,
-            most=2,
-            always=("event_ts",),
+            least=2,
+            most=3,
+            always=("event_ts", "quantity"),
         ),
+        AnyOf((LIKE_QUANTITY, LIKE_PRODUCT), least=1, most=2),
         SpelledMoments(ORDERS, "event_ts", HELD_OUT.moments, least=1, most=3),
         OverlappingBatches(ORDERS, batches=(3, 8)),
         AnyOf(
@@ -189,7 +190,7 @@ BATCH_SHAPE = Profile(
         AnyOf((PaddedText(PRODUCTS, "product_name"), PaddedText(PRODUCTS, "category")), least=1, most=2),
         BadDeploy(
             SUMMARY,
-            aliases={"event_date": ("summary_day", "day_of_window")},
+            aliases={"event_date": names(("summary", "window", "till"), ("day", "day_of_window"))},
             least=1,
             most=1,
             texts={"event_date": HELD_OUT.dates},
@@ -205,18 +206,18 @@ WORKER_PRESSURE = Profile(
     splits=("eval",),
     held_out=True,
     summary="A storm of retries: nearly every file is delivered twice, with load probes among the orders.",
-    patterns=("retry storm", "load probes", "foreign currency", "retyped identifiers", "column order", "summary names"),
+    patterns=("retry storm", "load probes", "foreign currency", "renamed columns", "lookalike columns", "summary names"),
     faults=(
         RenamedColumns(
             ORDERS,
             {
-                "product_id": ("queue_item_key", "worker_item_key"),
-                "event_ts": ("queue_entry_utc", "worker_clock_utc"),
+                "product_id": names(("queue", "worker", "retry"), ("item", "product"), ("key",)),
+                "event_ts": names(("queue", "worker", "retry"), ("event", "entry"), ("utc",)),
             },
-            least=1,
+            least=2,
             most=2,
-            always=("event_ts",),
         ),
+        AnyOf((LIKE_PRODUCT, LIKE_PRICE), least=1, most=2),
         RetriedLoad(ORDERS, batches=(8, 12), share=(0.6, 1.0)),
         BogusRows(ORDERS, {"quantity": HELD_OUT.numbers}, drop="quantity", share=(0.02, 0.05)),
         AnyOf(
@@ -229,7 +230,7 @@ WORKER_PRESSURE = Profile(
         ),
         AnyOf(
             (
-                RenamedColumns(PRODUCTS, {"unit_price": ("sticker_price", "shelf_price")}),
+                RenamedColumns(PRODUCTS, {"unit_price": names(("sticker", "shelf", "tag"), ("price", "dollars"))}),
                 ReorderedColumns(PRODUCTS),
                 SpelledNumbers(PRODUCTS, "unit_price", HELD_OUT.currency, least=1, most=3),
             ),
@@ -238,7 +239,10 @@ WORKER_PRESSURE = Profile(
         ),
         BadDeploy(
             SUMMARY,
-            aliases={"event_date": ("shift_day", "duty_date"), "total_revenue": ("shift_takings", "duty_takings")},
+            aliases={
+                "event_date": names(("shift", "duty"), ("day", "date")),
+                "total_revenue": names(("shift", "duty"), ("takings", "receipts")),
+            },
             least=1,
             most=2,
             scale=SHORTFALL,
@@ -253,21 +257,23 @@ SUMMARY_CONTRACT = Profile(
     splits=("eval",),
     held_out=True,
     summary="A new summary contract all the way down: keys and amounts renamed, minor units, departments lost.",
-    patterns=("renamed keys", "renamed columns", "minor units", "lost departments", "summary contract"),
+    patterns=("renamed keys", "renamed columns", "lookalike columns", "minor units", "lost departments", "summary"),
     faults=(
         RenamedColumns(
             ORDERS,
             {
-                "batch_id": ("window_id", "window_key"),
-                "product_id": ("sku_key", "sku_ref"),
-                "event_ts": ("processing_ts", "processed_ts"),
-                "revenue": ("booked_revenue_value", "booked_sales_value"),
+                "batch_id": names(("window",), ("id", "key")),
+                "product_id": names(("sku", "sku_line"), ("key", "ref")),
+                "event_ts": names(("processing", "processed"), ("ts", "event_ts")),
+                "revenue": names(("booked", "entered"), ("revenue", "sales"), ("value", "worth")),
             },
             least=2,
             most=3,
+            always=("revenue",),
         ),
+        AnyOf((LIKE_REVENUE, LIKE_PRODUCT), least=1, most=2),
         SpelledNumbers(ORDERS, "revenue", HELD_OUT.cents, least=1, most=3),
-        RenamedColumns(PRODUCTS, {"category": ("product_family", "family_name")}),
+        RenamedColumns(PRODUCTS, {"category": names(("product", "range"), ("family", "family_name"))}),
         LostValues(PRODUCTS, "category", HELD_OUT.sentinels, share=(0.1, 0.2), fill="fill_forward"),
         BadDeploy(
             SUMMARY,
@@ -296,25 +302,26 @@ FRESHNESS_PRESSURE = Profile(
     splits=("eval",),
     held_out=True,
     summary="A replay service answers for the stream: its own keys and clock, lost pieces, rows sent twice.",
-    patterns=("renamed keys", "mixed time spellings", "lost quantities", "rows sent twice", "mojibake"),
+    patterns=("renamed keys", "lookalike columns", "mixed time spellings", "lost quantities", "rows sent twice"),
     faults=(
         RenamedColumns(
             ORDERS,
             {
-                "batch_id": ("replay_window_id", "replay_window_key"),
-                "event_ts": ("window_ts", "window_close_ts"),
-                "revenue": ("gross_sales_value", "gross_takings_value"),
+                "batch_id": names(("replay_window",), ("id", "key")),
+                "event_ts": names(("window", "replay"), ("ts", "event_ts", "close_ts")),
+                "revenue": names(("gross",), ("sales", "revenue", "receipts"), ("value", "worth")),
             },
-            least=1,
-            most=2,
-            always=("event_ts",),
+            least=2,
+            most=3,
+            always=("event_ts", "revenue"),
         ),
+        AnyOf((LIKE_REVENUE, LIKE_QUANTITY), least=1, most=2),
         SpelledMoments(ORDERS, "event_ts", HELD_OUT.moments, least=2, most=4),
         LostValues(ORDERS, "quantity", HELD_OUT.sentinels, share=(0.03, 0.06), least=1, most=3),
         AnyOf((OverlappingBatches(ORDERS, batches=(4, 8)), RetriedLoad(ORDERS, batches=(2, 5)))),
         AnyOf(
             (
-                RenamedColumns(PRODUCTS, {"category": ("segment_name", "segment_title")}),
+                RenamedColumns(PRODUCTS, {"category": names(("segment",), ("name", "title", "heading"))}),
                 GarbledText(PRODUCTS, "product_name", rounds=2),
             ),
             least=1,
@@ -322,9 +329,12 @@ FRESHNESS_PRESSURE = Profile(
         ),
         BadDeploy(
             SUMMARY,
-            aliases={"event_date": ("recovery_day", "recovered_day")},
+            aliases={
+                "event_date": names(("recovery", "recovered"), ("day", "date", "day_utc")),
+                "total_revenue": names(("recovered", "replayed_day"), ("receipts", "sales_value")),
+            },
             least=1,
-            most=1,
+            most=2,
             scale=SHORTFALL,
         ),
         LateBatches(healthy=(2, 2)),

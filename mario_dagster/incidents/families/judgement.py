@@ -1,7 +1,9 @@
-"""Two profiles a task that try judgement: an alarm that is false, and a spike that is real. Asked for by name only.
+"""Profiles that try judgement: a false alarm, a real spike, an upstream that is still down. Asked for by name only.
 
-In: decoys and small faults. Out: `PROFILES`. What is right there is to leave alone what only looks wrong: publish a
-healthy pipeline untouched; repair the one small thing beside a spike, and not the spike.
+In: decoys and small faults. Out: `PROFILES`: the first two for each task, the third for tasks that have batches. What
+is right there is to leave alone what only looks wrong, and what nobody here can mend: publish a healthy pipeline
+untouched; repair the one small thing beside a spike, and not the spike; load and repair what has come, and publish
+nothing while the rest of it is still to come.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ from mario_dagster.catalog import Profile
 from mario_dagster.incidents.faults import (
     AnyOf,
     Fault,
+    LateBatches,
     RareCategory,
     RealSpike,
     RecasedCategory,
+    RenamedColumns,
     ReorderedColumns,
     RetriedLoad,
     RetypedColumn,
     SlowBatch,
     SpelledCells,
+    SpelledMoments,
     SpelledNumbers,
+    UnavailableBatches,
     UnevenBatches,
 )
 from mario_dagster.incidents.pools import TRAIN
@@ -114,8 +120,53 @@ def _real_spike(task: str, spike: RealSpike, faults: tuple[Fault, ...]) -> Profi
     )
 
 
-PROFILES: tuple[Profile, ...] = tuple(
-    each
-    for task, (table, oddities, spike, faults) in _CASES.items()
-    for each in (_false_alarm(task, table, oddities), _real_spike(task, spike, faults))
+def _upstream_down(task: str, stream: tuple[Fault, ...], listed: tuple[Fault, ...]) -> Profile:
+    return Profile(
+        name=f"judgement_{task}_upstream_down",
+        task=task,
+        splits=("train", "eval"),
+        summary="The newest batches are announced and do not come: recover all the others, refresh, publish nothing.",
+        patterns=("upstream still failing", "late batches", "small faults in the feeds"),
+        faults=(AnyOf(stream, most=2), AnyOf(listed), LateBatches(healthy=(4, 7)), UnavailableBatches()),
+        options={"by_name_only": True},
+    )
+
+
+# Task -> small faults of its whole stream, so that what is there needs the repair, and of what its orders refer to.
+_DOWN: Mapping[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
+    "incremental": (
+        (
+            SpelledNumbers("orders", "revenue", TRAIN.currency, most=3),
+            SpelledNumbers("orders", "quantity", TRAIN.units, most=3),
+            SpelledMoments("orders", "event_ts", TRAIN.moments, most=2),
+            RenamedColumns("orders", {"product_id": ("product_no", "item_no"), "revenue": ("line_total",)}, most=2),
+        ),
+        (
+            RetriedLoad("products", share=(0.1, 0.3)),
+            RecasedCategory("products", "category"),
+            SpelledNumbers("products", "unit_price", TRAIN.currency),
+        ),
+    ),
+    "temporal": (
+        (
+            SpelledNumbers("source_orders", "gross_revenue", TRAIN.currency, most=3),
+            SpelledNumbers("source_orders", "quantity", TRAIN.units, most=3),
+            SpelledMoments("source_orders", "event_ts", TRAIN.offsets, most=3),
+            RenamedColumns("source_orders", {"product_id": ("product_ref", "item_id"), "quantity": ("qty",)}, most=2),
+        ),
+        (
+            RetriedLoad("catalog", share=(0.1, 0.3)),
+            RecasedCategory("catalog", "category"),
+            SpelledNumbers("catalog", "unit_price", TRAIN.currency),
+        ),
+    ),
+}
+
+PROFILES: tuple[Profile, ...] = (
+    *(
+        each
+        for task, (table, oddities, spike, faults) in _CASES.items()
+        for each in (_false_alarm(task, table, oddities), _real_spike(task, spike, faults))
+    ),
+    *(_upstream_down(task, stream, listed) for task, (stream, listed) in _DOWN.items()),
 )

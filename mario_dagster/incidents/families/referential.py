@@ -14,6 +14,7 @@ from mario_dagster.incidents.faults import (
     BogusRows,
     ExtendedSchema,
     GarbledText,
+    LookalikeColumn,
     LostValues,
     OrphanRows,
     RecasedCategory,
@@ -25,7 +26,7 @@ from mario_dagster.incidents.faults import (
     SpelledNumbers,
     TrailerLines,
 )
-from mario_dagster.incidents.pools import HELD_OUT, TRAIN
+from mario_dagster.incidents.pools import HELD_OUT, LIKE_NAMES, TRAIN, names, train_names
 
 TASK = "referential"
 ORDERS, CUSTOMERS, PRODUCTS, TOTALS = "orders", "customers", "products", "order_totals"
@@ -35,6 +36,10 @@ EXCESS = {"total_price": (1.06, 1.25)}
 # A number as a spreadsheet shows it: 48,213.
 SEPARATED = ("{amount}",)
 FEW, SOME = (0.01, 0.03), (0.03, 0.08)
+# Held-out producers send these beside what the contract wants; what they come to, or the contract's words, tell.
+LIKE_QUANTITY = LookalikeColumn(ORDERS, "quantity", LIKE_NAMES["quantity"], factor=(0.3, 0.8))
+LIKE_CUSTOMER = LookalikeColumn(ORDERS, "customer_id", LIKE_NAMES["customer_id"], "foreign")
+LIKE_PRICE = LookalikeColumn(PRODUCTS, "unit_price", LIKE_NAMES["unit_price"])
 
 CONTRACT_DRIFT = Profile(
     name="customer_product_contract_drift",
@@ -62,8 +67,16 @@ CONTRACT_DRIFT = Profile(
             most=2,
         ),
         SpelledNumbers(PRODUCTS, "unit_price", TRAIN.currency, least=1, most=3),
-        AnyOf((RecasedCategory(PRODUCTS, "category"), ReorderedColumns(PRODUCTS)), least=1, most=2),
-        BadDeploy(TOTALS, scale=SHORTFALL),
+        AnyOf(
+            (
+                RecasedCategory(PRODUCTS, "category"),
+                ReorderedColumns(PRODUCTS),
+                RetypedColumn(PRODUCTS, "product_id", ("string",)),
+            ),
+            least=1,
+            most=2,
+        ),
+        BadDeploy(TOTALS, aliases=train_names("total_price"), least=1, most=1, scale=SHORTFALL),
     ),
 )
 
@@ -76,22 +89,14 @@ ALIAS_AND_ENCODING = Profile(
     faults=(
         RenamedColumns(
             PRODUCTS,
-            {
-                "category": ("product_category", "product_group"),
-                "unit_price": ("price", "price_each"),
-                "product_name": ("product_label", "product_text"),
-            },
+            train_names("category", "unit_price", "product_name"),
             least=1,
             most=2,
             always=("category",),
         ),
         RenamedColumns(
             ORDERS,
-            {
-                "customer_id": ("client_id", "customer_number"),
-                "order_date": ("ordered_on", "date_of_order"),
-                "quantity": ("qty", "order_quantity"),
-            },
+            train_names("customer_id", "order_date", "quantity"),
             least=1,
             most=2,
         ),
@@ -131,7 +136,17 @@ SENTINEL_REFERENCES = Profile(
         ),
         RetriedLoad(PRODUCTS, share=(0.08, 0.25)),
         RetriedLoad(ORDERS, share=SOME),
-        BadDeploy(TOTALS, scale=SHORTFALL),
+        AnyOf(
+            (
+                RetypedColumn(PRODUCTS, "product_id"),
+                RetypedColumn(CUSTOMERS, "customer_id"),
+                RetypedColumn(ORDERS, "order_id"),
+                ReorderedColumns(CUSTOMERS),
+            ),
+            least=1,
+            most=2,
+        ),
+        BadDeploy(TOTALS, aliases=train_names("total_price"), least=1, most=1, scale=SHORTFALL),
     ),
 )
 
@@ -161,7 +176,14 @@ TIMEZONE_CURRENCY = Profile(
             most=2,
         ),
         SpelledNumbers(PRODUCTS, "unit_price", (*TRAIN.currency, *TRAIN.cents), least=2, most=4),
-        BadDeploy(TOTALS, texts={"total_price": TRAIN.cents}, scale=EXCESS),
+        BadDeploy(
+            TOTALS,
+            aliases=train_names("total_price"),
+            least=1,
+            most=1,
+            texts={"total_price": TRAIN.cents},
+            scale=EXCESS,
+        ),
     ),
 )
 
@@ -174,11 +196,7 @@ CASCADING_OUTAGE = Profile(
     faults=(
         RenamedColumns(
             ORDERS,
-            {
-                "customer_id": ("client_id", "customer_number"),
-                "product_id": ("item_id", "product_number"),
-                "order_date": ("ordered_on", "date_of_order"),
-            },
+            train_names("customer_id", "product_id", "order_date"),
             least=1,
             most=2,
         ),
@@ -194,7 +212,7 @@ CASCADING_OUTAGE = Profile(
         RetriedLoad(ORDERS, share=SOME),
         GarbledText(CUSTOMERS, "email"),
         AnyOf((GarbledText(CUSTOMERS, "name"), LostValues(CUSTOMERS, "age", TRAIN.sentinels, share=SOME))),
-        RenamedColumns(PRODUCTS, {"category": ("product_category", "product_group")}),
+        RenamedColumns(PRODUCTS, train_names("category")),
         BogusRows(
             PRODUCTS,
             {"unit_price": TRAIN.numbers, "product_name": ("Test Item", "QA Product", "Dummy Article")},
@@ -202,7 +220,7 @@ CASCADING_OUTAGE = Profile(
             share=(0.05, 0.12),
         ),
         RetriedLoad(PRODUCTS, share=(0.08, 0.25)),
-        BadDeploy(TOTALS, aliases={"total_price": ("order_total", "price_total")}, least=0, most=1, scale=SHORTFALL),
+        BadDeploy(TOTALS, aliases=train_names("total_price"), least=0, most=1, scale=SHORTFALL),
     ),
 )
 
@@ -212,26 +230,30 @@ CONTRACT_ALIAS = Profile(
     splits=("eval",),
     held_out=True,
     summary="A new master-data system: other column names, more columns, keys as text, its own date spellings.",
-    patterns=("renamed columns", "added columns", "retyped keys", "date spellings", "retried loads", "renamed totals"),
+    patterns=("renamed columns", "lookalike columns", "retyped keys", "date spellings", "retried loads", "totals"),
     faults=(
         RenamedColumns(
             ORDERS,
             {
-                "order_date": ("event_date", "trade_date"),
+                "order_date": names(("event", "trade", "deal"), ("date", "date_local")),
                 # Names that tell neither reference from the other: the tables they refer to do.
-                "product_id": ("goods_ref", "listing_ref"),
-                "customer_id": ("party_ref", "account_ref"),
+                "product_id": names(("goods", "listing", "wares"), ("ref", "key")),
+                "customer_id": names(("party", "account", "member"), ("ref", "key")),
             },
             least=2,
             most=3,
             always=("order_date",),
         ),
+        AnyOf((LIKE_CUSTOMER, LIKE_PRICE), least=0, most=2),
         RetypedColumn(ORDERS, "product_id", ("string", "float64")),
         SpelledMoments(ORDERS, "order_date", (*HELD_OUT.dates, "compact_utc"), least=2, most=3),
         RetriedLoad(ORDERS, share=SOME),
         RenamedColumns(
             CUSTOMERS,
-            {"email": ("email_address", "contact_email"), "age": ("age_in_years", "age_at_signup")},
+            {
+                "email": names(("email", "contact_email", "e_mail"), ("address", "address_text")),
+                "age": names(("age", "holder_age"), ("in_years", "at_signup")),
+            },
             least=1,
             most=2,
             always=("email",),
@@ -250,8 +272,8 @@ CONTRACT_ALIAS = Profile(
         RenamedColumns(
             PRODUCTS,
             {
-                "product_name": ("item_name", "item_title"),
-                "unit_price": ("list_price", "catalogue_price"),
+                "product_name": names(("item", "listing"), ("name", "heading")),
+                "unit_price": names(("list", "catalogue", "listed"), ("price", "price_dollars")),
             },
             least=1,
             most=2,
@@ -260,7 +282,11 @@ CONTRACT_ALIAS = Profile(
         RetypedColumn(PRODUCTS, "product_id", ("string",)),
         AnyOf((ReorderedColumns(PRODUCTS), RecasedCategory(PRODUCTS, "category"))),
         BadDeploy(
-            TOTALS, aliases={"total_price": ("amount_due_value", "net_order_value")}, least=1, most=1, scale=EXCESS
+            TOTALS,
+            aliases={"total_price": names(("amount", "order"), ("due", "payable"), ("value", "worth"))},
+            least=1,
+            most=1,
+            scale=EXCESS,
         ),
     ),
 )
@@ -271,8 +297,20 @@ DEPENDENCY_ROLLUP = Profile(
     splits=("eval",),
     held_out=True,
     summary="A billing takeover: foreign currencies, minor units, placeholder records, totals wrong and misspelt.",
-    patterns=("foreign currency", "minor units", "placeholder records", "lost quantities", "mojibake", "wrong totals"),
+    patterns=("foreign currency", "minor units", "placeholder records", "lookalike columns", "mojibake", "wrong totals"),
     faults=(
+        RenamedColumns(
+            ORDERS,
+            {
+                "quantity": names(("billed", "requested", "wanted"), ("pieces", "piece_count")),
+                "order_date": names(("contract", "closing", "deal"), ("day", "day_local")),
+            },
+            least=1,
+            most=2,
+            always=("quantity",),
+        ),
+        RenamedColumns(PRODUCTS, {"unit_price": names(("list", "catalogue"), ("amount", "charge"))}),
+        AnyOf((LIKE_QUANTITY, LIKE_PRICE), least=0, most=2),
         SpelledNumbers(PRODUCTS, "unit_price", (*HELD_OUT.currency, *HELD_OUT.cents), least=2, most=4),
         BogusRows(
             PRODUCTS,
@@ -299,7 +337,7 @@ DEPENDENCY_ROLLUP = Profile(
         AnyOf((GarbledText(CUSTOMERS, "name", rounds=2), ReorderedColumns(CUSTOMERS)), least=1, most=2),
         BadDeploy(
             TOTALS,
-            aliases={"total_price": ("billed_value", "invoiced_value")},
+            aliases={"total_price": names(("billed", "invoiced"), ("value", "order_value", "worth"))},
             least=0,
             most=1,
             texts={"total_price": ("{cents} minor units", "{cents} minor", "{value:.2f} EUR")},

@@ -15,6 +15,7 @@ from mario_dagster.incidents.faults import (
     ExtendedSchema,
     GarbledText,
     LateBatches,
+    LookalikeColumn,
     LostValues,
     RecasedCategory,
     RenamedColumns,
@@ -25,31 +26,55 @@ from mario_dagster.incidents.faults import (
     SpelledNumbers,
     TrailerLines,
 )
-from mario_dagster.incidents.pools import HELD_OUT, TRAIN
+from mario_dagster.incidents.pools import HELD_OUT, LIKE_NAMES, TRAIN, TRAIN_NAMES, names, train_names
 
 TASK = "temporal"
 ORDERS, CATALOG, ROLLUP = "source_orders", "catalog", "hourly_rollup"
 SHORTFALL = {"gross_revenue": (0.82, 0.88)}
+# Held-out producers send these beside what the contract wants; only what they come to tells them from it.
+LIKE_QUANTITY = LookalikeColumn(ORDERS, "quantity", LIKE_NAMES["quantity"], factor=(0.3, 0.8))
+LIKE_REVENUE = LookalikeColumn(ORDERS, "gross_revenue", LIKE_NAMES["gross_revenue"])
+LIKE_PRODUCT = LookalikeColumn(ORDERS, "product_id", LIKE_NAMES["product_id"], "foreign")
+LIKE_PRICE = LookalikeColumn(CATALOG, "unit_price", LIKE_NAMES["unit_price"])
 
 ROLLUP_BACKFILL = Profile(
     name="temporal_rollup_backfill_incident",
     task=TASK,
     splits=("train",),
     summary="Retried loads doubled orders, amounts came with currency marks, and the rollup was written short.",
-    patterns=("retried loads", "currency marks", "lost quantities", "short rollup"),
+    patterns=("retried loads", "currency marks", "lost quantities", "retyped numbers", "short rollup", "rollup names"),
     faults=(
         SpelledNumbers(ORDERS, "gross_revenue", TRAIN.currency, least=1, most=3),
         LostValues(ORDERS, "quantity", TRAIN.sentinels, share=(0.03, 0.06)),
         RetriedLoad(ORDERS, batches=(2, 5)),
         AnyOf(
             (
-                RetriedLoad(CATALOG, share=(0.1, 0.3)),
-                SpelledNumbers(CATALOG, "unit_price", TRAIN.currency, least=1, most=2),
+                RetypedColumn(ORDERS, "product_id"),
+                RetypedColumn(ORDERS, "order_id"),
+                SpelledMoments(ORDERS, "event_ts", TRAIN.moments, least=1, most=2),
+                ReorderedColumns(ORDERS),
             ),
             least=1,
             most=2,
         ),
-        BadDeploy(ROLLUP, texts={"hour_bucket": ("slash_day_first", "iso_space")}, scale=SHORTFALL),
+        AnyOf(
+            (
+                RetriedLoad(CATALOG, share=(0.1, 0.3)),
+                SpelledNumbers(CATALOG, "unit_price", TRAIN.currency, least=1, most=2),
+                RetypedColumn(CATALOG, "product_id"),
+                RecasedCategory(CATALOG, "category"),
+            ),
+            least=1,
+            most=2,
+        ),
+        BadDeploy(
+            ROLLUP,
+            aliases={"order_count": TRAIN_NAMES["order_count"], "gross_revenue": TRAIN_NAMES["rollup_revenue"]},
+            least=1,
+            most=2,
+            texts={"hour_bucket": ("slash_day_first", "iso_space")},
+            scale=SHORTFALL,
+        ),
         LateBatches(healthy=(3, 4)),
     ),
 )
@@ -63,12 +88,7 @@ SCHEMA_EVOLUTION = Profile(
     faults=(
         RenamedColumns(
             ORDERS,
-            {
-                "product_id": ("product_ref", "item_id"),
-                "quantity": ("qty", "order_qty"),
-                "event_ts": ("observed_at", "event_time", "occurred_at"),
-                "gross_revenue": ("revenue", "gross_amount"),
-            },
+            train_names("product_id", "quantity", "event_ts", "gross_revenue"),
             least=2,
             most=3,
             always=("event_ts",),
@@ -78,7 +98,7 @@ SCHEMA_EVOLUTION = Profile(
         LostValues(ORDERS, "quantity", TRAIN.sentinels, share=(0.02, 0.05)),
         RenamedColumns(
             CATALOG,
-            {"category": ("product_segment", "segment"), "product_name": ("title", "display_name")},
+            train_names("category", "product_name"),
             most=2,
             always=("category",),
         ),
@@ -107,8 +127,18 @@ LATE_CORRECTION = Profile(
                 RetriedLoad(ORDERS, batches=(1, 3)),
             )
         ),
-        AnyOf((RetriedLoad(CATALOG, share=(0.08, 0.25)), ReorderedColumns(CATALOG))),
-        BadDeploy(ROLLUP, aliases={"hour_bucket": ("window_start", "bucket_start")}, least=1, most=1, scale=SHORTFALL),
+        AnyOf(
+            (
+                RetriedLoad(CATALOG, share=(0.08, 0.25)),
+                ReorderedColumns(CATALOG),
+                RecasedCategory(CATALOG, "category"),
+                GarbledText(CATALOG, "product_name"),
+                RetypedColumn(CATALOG, "unit_price", ("string",)),
+            ),
+            least=1,
+            most=2,
+        ),
+        BadDeploy(ROLLUP, aliases=train_names("hour_bucket"), least=1, most=1, scale=SHORTFALL),
         LateBatches(healthy=(3, 4)),
     ),
 )
@@ -118,21 +148,22 @@ SCHEMA_EXTENSION = Profile(
     task=TASK,
     splits=("eval",),
     held_out=True,
-    summary="A new feed version: most columns renamed, new ones among them, identifiers retyped, departments lost.",
-    patterns=("renamed columns", "added columns", "retyped identifiers", "pieces", "lost departments", "column order"),
+    summary="A new feed version: most columns renamed, look-alikes among the new ones, identifiers retyped.",
+    patterns=("renamed columns", "lookalike columns", "retyped identifiers", "pieces", "lost departments", "order"),
     faults=(
         RenamedColumns(
             ORDERS,
             {
-                "product_id": ("sku_key", "sku_number"),
-                "quantity": ("ordered_units", "units_requested"),
-                "event_ts": ("source_snapshot_utc", "snapshot_taken_utc"),
-                "gross_revenue": ("recognized_revenue_value", "recognised_sales_value"),
+                "product_id": names(("sku", "stock"), ("key", "handle", "index")),
+                "quantity": names(("ordered", "requested", "wanted"), ("units", "unit_count")),
+                "event_ts": names(("source", "producer"), ("snapshot", "capture", "record"), ("utc",)),
+                "gross_revenue": names(("recognized", "recognised"), ("revenue_value", "revenue_sum", "sales_value")),
             },
             least=3,
             most=4,
-            always=("event_ts",),
+            always=("quantity", "event_ts", "gross_revenue"),
         ),
+        AnyOf((LIKE_QUANTITY, LIKE_REVENUE), least=0, most=2),
         ExtendedSchema(
             ORDERS,
             {
@@ -146,12 +177,12 @@ SCHEMA_EXTENSION = Profile(
         RetypedColumn(ORDERS, "product_id", ("float64", "string")),
         SpelledNumbers(ORDERS, "quantity", HELD_OUT.units, least=1, most=2),
         ReorderedColumns(ORDERS),
-        RenamedColumns(CATALOG, {"category": ("catalog_family_group", "family_group")}),
+        RenamedColumns(CATALOG, {"category": names(("catalog", "range"), ("family",), ("group", "branch", "line"))}),
         RecasedCategory(CATALOG, "category", share=(0.2, 0.5)),
         LostValues(CATALOG, "category", HELD_OUT.sentinels, share=(0.1, 0.2), fill="fill_forward"),
         BadDeploy(
             ROLLUP,
-            aliases={"hour_bucket": ("rollup_bucket_start_utc", "rollup_from_utc")},
+            aliases={"hour_bucket": names(("rollup", "summed"), ("bucket", "span"), ("start_utc", "from_utc"))},
             least=1,
             most=1,
             scale=SHORTFALL,
@@ -166,19 +197,20 @@ ROLLUP_CONTRACT = Profile(
     splits=("eval",),
     held_out=True,
     summary="Finance took the contracts over: other currencies, minor units, test products, a rollup under new names.",
-    patterns=("renamed columns", "foreign currency", "minor units", "test products", "rollup names and spellings"),
+    patterns=("renamed columns", "lookalike columns", "foreign currency", "minor units", "test products", "rollup names"),
     faults=(
         RenamedColumns(
             ORDERS,
             {
-                "product_id": ("inventory_sku_key", "stock_sku_key"),
-                "event_ts": ("observed_watermark_at", "watermark_at"),
-                "gross_revenue": ("booked_revenue_usd", "booked_amount_usd"),
+                "product_id": names(("inventory", "stock", "ledger"), ("sku",), ("key", "line")),
+                "event_ts": names(("observed", "booked", "noted"), ("watermark", "entry"), ("at",)),
+                "gross_revenue": names(("booked", "posted"), ("revenue", "sales", "amount"), ("usd",)),
             },
             least=2,
             most=3,
             always=("gross_revenue",),
         ),
+        AnyOf((LIKE_REVENUE, LIKE_PRICE), least=0, most=2),
         SpelledNumbers(ORDERS, "gross_revenue", HELD_OUT.currency, least=2, most=3),
         AnyOf(
             (
@@ -186,7 +218,7 @@ ROLLUP_CONTRACT = Profile(
                 BogusRows(ORDERS, {"quantity": HELD_OUT.numbers}, drop="quantity"),
             )
         ),
-        RenamedColumns(CATALOG, {"unit_price": ("unit_cost_cents", "list_cost_cents")}),
+        RenamedColumns(CATALOG, {"unit_price": names(("unit", "list"), ("cost", "charge", "rate"), ("cents",))}),
         SpelledNumbers(CATALOG, "unit_price", HELD_OUT.cents, least=1, most=2),
         BogusRows(
             CATALOG,
@@ -197,8 +229,8 @@ ROLLUP_CONTRACT = Profile(
         BadDeploy(
             ROLLUP,
             aliases={
-                "hour_bucket": ("rollup_window_start_utc", "rollup_opens_utc"),
-                "gross_revenue": ("net_sales_value", "net_booked_value"),
+                "hour_bucket": names(("rollup",), ("window", "period"), ("start_utc", "opens_utc")),
+                "gross_revenue": names(("net",), ("sales", "booked", "billed"), ("value", "worth")),
             },
             least=2,
             most=2,
@@ -218,31 +250,31 @@ CORRECTION_REPLAY = Profile(
     splits=("eval",),
     held_out=True,
     summary="The correction service replays batches: doubled rows, total lines, lost quantities, twice garbled names.",
-    patterns=("renamed columns", "replayed rows", "total lines", "lost quantities", "mojibake", "renamed rollup"),
+    patterns=("renamed columns", "lookalike columns", "replayed rows", "total lines", "lost quantities", "mojibake"),
     faults=(
         RenamedColumns(
             ORDERS,
             {
-                "product_id": ("item_sku", "replay_item_sku"),
-                "event_ts": ("replay_observed_at", "replayed_at"),
-                "gross_revenue": ("revenue_usd_value", "replay_usd_value"),
+                "product_id": names(("item", "replay_item", "corrected_item"), ("sku", "sku_no")),
+                "event_ts": names(("replay", "correction", "original"), ("observed_at", "event_at")),
+                "gross_revenue": names(("revenue", "corrected_revenue"), ("usd_value", "usd_sum", "usd_worth")),
             },
-            least=2,
+            least=3,
             most=3,
-            always=("event_ts",),
         ),
+        AnyOf((LIKE_REVENUE, LIKE_PRODUCT), least=0, most=2),
         SpelledMoments(ORDERS, "event_ts", HELD_OUT.moments, least=2, most=4),
         TrailerLines(ORDERS, total="gross_revenue", keep=("batch_id",), batches=(3, 7)),
         LostValues(ORDERS, "quantity", HELD_OUT.sentinels, share=(0.03, 0.06), least=1, most=3),
         RetriedLoad(ORDERS, batches=(3, 5)),
-        RenamedColumns(CATALOG, {"category": ("catalog_segment_name", "segment_label")}),
+        RenamedColumns(CATALOG, {"category": names(("catalog", "assortment"), ("segment",), ("name", "label", "word"))}),
         GarbledText(CATALOG, "product_name", rounds=2),
         AnyOf((ReorderedColumns(CATALOG), RecasedCategory(CATALOG, "category"))),
         BadDeploy(
             ROLLUP,
             aliases={
-                "hour_bucket": ("bucket_window_utc_start", "bucket_utc_start"),
-                "gross_revenue": ("replayed_revenue_value", "replay_revenue_total"),
+                "hour_bucket": names(("bucket_window", "bucket", "replay_window"), ("utc_start", "utc_from")),
+                "gross_revenue": names(("replayed", "corrected"), ("revenue",), ("value", "whole", "turnover")),
             },
             least=1,
             most=2,

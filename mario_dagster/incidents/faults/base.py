@@ -8,6 +8,7 @@ lists them in.
 from __future__ import annotations
 
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.assets.clean import CleanWorld
 from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import Damage, FaultError
 
@@ -115,8 +116,8 @@ class AnyOf(Fault):
 
 
 def registered() -> Mapping[str, type[Fault]]:
-    """Every fault that has been defined so far, by name."""
-    return dict(sorted(_REGISTRY.items()))
+    """Every fault that has been defined so far, by name; not those of a module that then failed to load."""
+    return {name: cls for name, cls in sorted(_REGISTRY.items()) if cls.__module__ in sys.modules}
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------

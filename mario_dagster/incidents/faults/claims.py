@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Aspect = Literal[
     "spelling", "values", "outliers", "references", "names", "order", "extra columns", "retried rows", "overlaps",
     "torn rows", "superseded rows", "total lines", "deployed name", "deployed text", "deployed scale", "late batches",
-    "spike", "rarity", "batch shapes", "landing times",
+    "spike", "rarity", "batch shapes", "landing times", "missing files",
 ]  # fmt: skip
 BATCH = "batch_id"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from mario_dagster.assets.clean import CleanWorld
 from mario_dagster.assets.frames import as_type
-from mario_dagster.assets.shop import CleanWorld
 from mario_dagster.catalog import Task
 
 from .base import Fault

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from mario_dagster.assets.clean import CleanWorld, split_rows
 from mario_dagster.assets.frames import as_type
 from mario_dagster.assets.repairs import outlier_mask
-from mario_dagster.assets.shop import CleanWorld, split_rows
 from mario_dagster.catalog import Table, Task
 
 from .base import Fault

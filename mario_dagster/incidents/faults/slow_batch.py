@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mario_dagster.assets.shop import CleanWorld
+from mario_dagster.assets.clean import CleanWorld
 from mario_dagster.catalog import Task
 from mario_dagster.incidents.damage import FaultError
 

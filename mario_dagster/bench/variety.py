@@ -1,0 +1,95 @@
+"""Whether families vary: how often one seed's plan would do for another's, `python -m mario_dagster.bench.variety`.
+
+In: how many seeds. Out: a table by profile and split. A plan does for another incident when every act that the other
+calls for is among its own; a family in which that happens can be learned by heart. Compiled only, nothing is played.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mario_dagster.catalog import Split, Task, task, tasks
+from mario_dagster.incidents.assembly import Incident
+from mario_dagster.incidents.compiler import compile_incident
+from mario_dagster.incidents.profiles import profiles
+from mario_dagster.incidents.steps import PHASES, Step
+
+SEEDS = 200
+# A grader takes the one fill for the other: the middle of a column is the middle of it.
+ALIKE = {"fill_mean": "fill_median"}
+
+Act = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Variety:
+    """How one family varies.
+
+    Args:
+        covered: share of ordered pairs of seeds of which the one's plan does for the other's incident.
+        plans: how many different plans there are among them.
+        steps: of the longest plan.
+        spare: steps that the budget leaves beside it.
+    """
+
+    profile: str
+    split: Split
+    seeds: int
+    covered: float
+    plans: int
+    steps: int
+    spare: int
+
+
+def acts(incident: Incident) -> frozenset[Act]:
+    """What an incident's gold plan does, looks and the commit left out."""
+    idle = ("inspect_schema", "commit_changes")
+    return frozenset(_act(step) for step in incident.gold if step.action not in idle)
+
+
+def _act(step: Step) -> Act:
+    table = step.table if step.action in PHASES else None
+    return table, ALIKE.get(step.action, step.action), step.target_column, step.new_name, step.column_order
+
+
+def covered(plans: Sequence[frozenset[Act]]) -> float:
+    """Share of ordered pairs of which the one's acts are all among the other's."""
+    pairs = len(plans) * (len(plans) - 1)
+    return sum(one <= other for one in plans for other in plans if one is not other) / pairs
+
+
+def variety(name: str, of: Task, split: Split, seeds: int = SEEDS) -> Variety:
+    """How a profile varies over the first so many seeds of a split."""
+    incidents = [compile_incident(of, name, split=split, seed=seed) for seed in range(seeds)]
+    plans, longest = [acts(each) for each in incidents], max(len(each.gold) for each in incidents)
+    return Variety(name, split, seeds, covered(plans), len(set(plans)), longest, of.max_steps - longest)
+
+
+def varieties(slugs: Sequence[str], seeds: int = SEEDS) -> Iterator[Variety]:
+    """Every profile that seeds draw, in every split that it is drawn in."""
+    for of in (task(slug) for slug in slugs):
+        for each in profiles(of):
+            for split in each.splits:
+                yield variety(each.name, of, split, seeds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--tasks", nargs="+", default=[each.slug for each in tasks()])
+    arguments = parser.parse_args()
+    sys.stdout.write("| profile | split | covered | plans | longest | steps to spare |\n")
+    sys.stdout.write("| --- | --- | --- | --- | --- | --- |\n")
+    for found in varieties(arguments.tasks, arguments.seeds):
+        sys.stdout.write(
+            f"| {found.profile} | {found.split} | {found.covered:.2%} | {found.plans} of {found.seeds} "
+            f"| {found.steps} | {found.spare} |\n"
+        )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Batches are announced, and their files never come: the producer's upload keeps failing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mario_dagster.catalog import Task
+from mario_dagster.incidents.damage import Damage, FaultError
+
+from .base import Fault, Stage
+from .claims import Claim
+
+
+@dataclass(frozen=True)
+class UnavailableBatches(Fault):
+    """The newest batches stand in the manifest, and nothing of them in the landing zone.
+
+    No repair undoes it, and no plan may publish while it lasts: all other batches are loaded and repaired, and the rest
+    is waited for. It is asked for by profiles only: a composed incident ends in a commit.
+
+    Args:
+        count: how many batches, from least to most.
+    """
+
+    stage: ClassVar[Stage] = Stage.PIPELINE
+    count: tuple[int, int] = (1, 2)
+
+    def claims(self, task: Task) -> Iterable[Claim]:
+        if task.batched_table is None:
+            raise FaultError(f"{self.name} does not fit task '{task.slug}': none of its tables comes in batches")
+        yield Claim(task.batched_table.name, None, "missing files")
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        list(self.claims(damage.task))
+        least, most = self.count
+        damage.unavailable = int(rng.integers(least, most + 1))

@@ -1,0 +1,344 @@
+"""An upstream that is down, on real sandboxes: what is there is recovered, and nothing is published meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from mario_dagster.assets.clean import clean_world
+from mario_dagster.assets.frames import content_hash
+from mario_dagster.assets.landing import Drop, Landing, LandingError, Parcel, file_of
+from mario_dagster.assets.sources import DEV_SEED, clean_drop, landing_sensor, register_batches
+from mario_dagster.assets.world import world_of
+from mario_dagster.bench.orders import to_the_end
+from mario_dagster.bench.proofs import cases
+from mario_dagster.bench.properties import Scene, the_right_decision_alone_succeeds
+from mario_dagster.catalog import MAX_WORKERS, Profile, required_workers, task
+from mario_dagster.cli.app import app
+from mario_dagster.env.actions import Move
+from mario_dagster.env.episode import Episode
+from mario_dagster.env.options import reset_options
+from mario_dagster.incidents.compiler import Incident, compile_incident, compile_profile
+from mario_dagster.incidents.damage import FaultError
+from mario_dagster.incidents.faults import LateBatches, RetypedColumn, UnavailableBatches
+from mario_dagster.sandbox.holding import absent_batches, unpublished
+from mario_dagster.sandbox.home import Home
+from mario_dagster.sandbox.instance import close_instance, create_home, open_instance
+
+SLUGS = ("incremental", "temporal")
+LOOK, SAMPLE, COMMIT, REPLAY, REFRESH = Move(1), Move(2), Move(15), Move(18), Move(19)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+def begin(home: Home, slug: str = "temporal", seed: int = 3, split: str = "train", profile: str = "") -> Episode:
+    name = profile or f"judgement_{slug}_upstream_down"
+    return Episode.start(reset_options({"task": slug, "profile": name, "seed": seed, "split": split}), home=home)
+
+
+@pytest.fixture
+def episode(home: Home) -> Iterator[Episode]:
+    """One batch is announced and not there."""
+    begun = begin(home)
+    yield begun
+    begun.close()
+
+
+def gold(episode: Episode) -> list[Move]:
+    return [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+
+
+def play(episode: Episode, moves: Sequence[Move]) -> dict[str, object]:
+    for move in moves:
+        episode.step(move)
+    return episode.summary()
+
+
+def compiled(slug: str, seed: int = 3) -> Incident:
+    return compile_incident(slug, f"judgement_{slug}_upstream_down", seed=seed)
+
+
+def bring(episode: Episode, batch: str, frame: pd.DataFrame | None = None) -> None:
+    """Put the file of a batch into the landing zone, as somebody at the producer's would, with nothing in between."""
+    incident, feed = compiled(episode.task.slug), episode.task.main_table.feed
+    sent = incident.landing[f"{feed}/{batch}"] if frame is None else frame
+    (episode.sandbox.world.landing.root / str(feed) / f"{batch}.parquet").write_bytes(file_of(sent))
+
+
+def tables(episode: Episode) -> dict[str, str]:
+    return {name: content_hash(episode.sandbox.table(name)) for name in episode.task.table_names}
+
+
+# --- compiling --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_the_newest_batches_never_come_and_the_plan_ends_without_a_commit(slug: str) -> None:
+    counts, repairs = set(), set()
+    for seed in range(20):
+        incident, found = compiled(slug, seed), task(slug)
+        missing = len(incident.unavailable)
+        counts.add(missing)
+        assert incident.pending[-missing:] == incident.unavailable and incident.decision == "hold"
+        names = [step.action for step in incident.gold]
+        assert names.count("replay_priority_batch") == len(incident.pending) - missing >= 3
+        assert "commit_changes" not in names and names[-1] == "refresh_downstream_assets"
+        assert len(names) <= found.max_steps - 5
+        mended = [step for step in incident.gold if step.table]
+        assert mended
+        repairs.add(tuple(mended))
+    assert counts == {1, 2} and len(repairs) >= 12
+    assert compile_incident(slug, None, seed=3).decision == "publish"
+
+
+def test_workers_that_the_missing_rows_take_are_left_in_the_pool() -> None:
+    profile = Profile("two_huge", "temporal", ("train",), "", (LateBatches(), UnavailableBatches(count=(2, 2))))
+    huge = compile_profile(task("temporal"), profile, seed=1, scale=6)
+    rows = sum(huge.declared[f"orders/{batch}"] for batch in huge.unavailable)
+    assert required_workers(2, rows, huge.required_floor) == MAX_WORKERS
+    assert "scale_recovery_workers_down" not in {step.action for step in huge.gold}
+
+
+def test_an_upstream_that_is_down_alone_leaves_nothing_to_do() -> None:
+    profile = Profile("down", "temporal", ("train",), "", (UnavailableBatches(count=(1, 1)),))
+    incident = compile_profile(task("temporal"), profile, seed=1)
+    assert incident.gold == () and len(incident.pending) == len(incident.unavailable) == 1
+    assert incident.workers == incident.required_floor
+    nowhere = Profile("down", "events", ("train",), "", (UnavailableBatches(), RetypedColumn("transactions", "age")))
+    with pytest.raises(FaultError, match="unavailable_batches does not fit task 'events'"):
+        compile_profile(task("events"), nowhere, seed=1)
+
+
+# --- landing ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_announced_stands_in_the_manifest_and_is_read_once_it_is_there(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"order_id": [1, 2, 3]})
+    landing, key = Landing(tmp_path), ("orders", "b01")
+    drop = Drop(NOW, {key: Parcel(frame, 3, NOW)}, announced=frozenset({key}))
+    delivery = landing.deliver(drop).get(*key)
+    assert delivery.rows == 3 and not landing.arrived(*key)
+    said = (
+        r"^orders/b01 was announced with 3 rows, but its file is not in the landing zone: "
+        r"the producer's upload has not finished$"
+    )
+    with pytest.raises(LandingError, match=said):
+        landing.read(*key)
+    before = landing.stamp()
+    (tmp_path / "orders").mkdir()
+    (tmp_path / "orders" / "b01.parquet").write_bytes(file_of(frame.iloc[:2]))
+    assert landing.arrived(*key) and landing.stamp() != before
+    with pytest.raises(LandingError, match="its checksum differs"):
+        landing.read(*key)
+    (tmp_path / "orders" / "b01.parquet").write_bytes(file_of(frame))
+    assert len(landing.read(*key)) == 3
+    # Announced again, the version before is withdrawn.
+    assert landing.deliver(drop).get(*key).revision == 1 and not landing.arrived(*key)
+
+
+def test_the_sensor_loads_what_is_there_and_the_rest_when_it_comes(tmp_path: Path) -> None:
+    found = task("temporal")
+    create_home(tmp_path / "home")
+    instance = open_instance(tmp_path / "home")
+    world, drop = world_of(instance, "temporal"), clean_drop(found, clean_world("temporal", DEV_SEED))
+    late = ("orders", "t12")
+    world.landing.deliver(replace(drop, announced=frozenset({late})))
+    register_batches(instance, found, world.landing.manifest())
+    context = dg.build_sensor_context(instance=instance)
+
+    def requested() -> str | None:
+        data = landing_sensor(found).evaluate_tick(context)
+        context.update_cursor(data.cursor)
+        return data.run_requests[0].tags["dagster/asset_partition_range_end"] if data.run_requests else None
+
+    assert requested() == "t11" and requested() is None
+    (world.landing.root / "orders" / "t12.parquet").write_bytes(file_of(drop.parcels[late].frame))
+    assert requested() == "t12"
+    world.close()
+    close_instance(instance)
+
+
+# --- playing ----------------------------------------------------------------------------------------------------------
+
+
+def test_loading_what_is_not_there_fails_in_the_event_log_and_changes_nothing(episode: Episode) -> None:
+    play(episode, gold(episode))
+    seen, before = episode.reply().observation, tables(episode)
+    assert (seen["pending_batches"], seen["backlog_rows"], seen["commit_ready"]) == (1, 15, False)
+    assert seen["failing_checks"] == ["every_batch_is_loaded"] and not seen["downstream_stale"]
+    assert seen["freshness_lag_minutes"] > 0 and seen["queue_backlog_age_minutes"] > 0
+    after = episode.step(REPLAY).observation
+    said = (
+        "orders/t12 was announced with 15 rows, but its file is not in the landing zone: "
+        "the producer's upload has not finished"
+    )
+    assert after["action_result"] == f"failed: replay of t12 failed: {said}"
+    assert after["recent_errors"][0].endswith(said)
+    run = episode.sandbox.instance.get_runs(limit=1)[0]
+    assert (run.job_name, run.status) == ("temporal_replay", dg.DagsterRunStatus.FAILURE)
+    assert run.tags["mario/action"] == "replay_priority_batch"
+    assert tables(episode) == before
+    same = ("pending_batches", "backlog_rows", "failing_checks", "freshness_lag_minutes", "table_health")
+    assert {name: after[name] for name in same} == {name: seen[name] for name in same}
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_holding_back_to_the_end_is_a_success(
+    home: Home, slug: str, split: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode = begin(home, slug, split=split)
+    release = episode.sandbox.release()
+    moves = to_the_end(episode.task, gold(episode))
+    play(episode, moves[:-1])
+    open_ = episode.summary()
+    assert (open_["finished"], open_["success"], open_["done_reason"]) == (False, None, "")
+    last = episode.step(moves[-1])
+    told = episode.summary()
+    assert last.done and last.observation["truncated"] and last.observation["done_reason"] == "held_back"
+    assert (told["success"], told["collateral_cells"], told["steps"]) == (True, 0, episode.task.max_steps)
+    assert episode.standing().score >= 0.999
+    assert last.observation["reward_breakdown"]["success"] >= 0.18
+    assert last.observation["reward_breakdown"]["failure"] == 0.0
+    assert episode.sandbox.release() == release and not last.observation["commit_ready"]
+    assert episode.step(COMMIT).reward == 0 and episode.sandbox.release() == release
+    episode.close()
+    monkeypatch.setenv("MARIO_HOME", str(home.root))
+    assert CliRunner().invoke(app, ["grade", episode.id]).exit_code == 0
+
+
+@pytest.mark.parametrize("wait", [SAMPLE, REPLAY], ids=["looking", "trying"])
+def test_waiting_costs_little_however_it_is_done(home: Home, wait: Move) -> None:
+    dull, varied, hasty = begin(home), begin(home), begin(home)
+    plan = gold(dull)
+    waited = play(dull, [*plan, *[wait] * (dull.task.max_steps - len(plan))])
+    best = play(varied, to_the_end(varied.task, plan))
+    worst = play(hasty, [*plan, COMMIT])
+    assert waited["success"] and not worst["success"]
+    # All that repeats cost, but for the last step's own.
+    assert best["return"] - waited["return"] == pytest.approx(0.03)  # type: ignore[operator]
+    assert waited["return"] > worst["return"] + 0.3  # type: ignore[operator]
+    for each in (dull, varied, hasty):
+        each.close()
+
+
+def test_a_commit_is_refused_and_is_the_wrong_decision(episode: Episode) -> None:
+    release = episode.sandbox.release()
+    told = play(episode, [*gold(episode), COMMIT])
+    assert (told["success"], told["done_reason"], told["truncated"]) == (False, "commit_failure", False)
+    assert episode.reply().observation["action_result"] == "failed: not published: every_batch_is_loaded"
+    assert episode.sandbox.release() == release and episode.standing().score >= 0.999
+
+
+def test_doing_nothing_to_the_end_is_no_holding_back(episode: Episode) -> None:
+    told = play(episode, [LOOK, SAMPLE] * episode.task.max_steps)
+    assert (told["success"], told["done_reason"]) == (False, "step_budget_exhausted")
+
+
+def test_harm_done_meanwhile_is_counted_and_is_no_success(episode: Episode) -> None:
+    harm = [Move(0, "catalog"), Move(12, "product_name", "label")]
+    told = play(episode, to_the_end(episode.task, [*gold(episode), *harm]))
+    assert episode.standing().score >= episode.task.threshold
+    assert told["collateral_cells"] == len(episode.sandbox.table("catalog"))
+    assert (told["success"], told["done_reason"]) == (False, "step_budget_exhausted")
+
+
+def test_a_commit_by_another_hand_was_an_attempt_too(episode: Episode) -> None:
+    play(episode, gold(episode))
+    sandbox = episode.sandbox
+    assert unpublished(sandbox.world, sandbox.instance, episode.task)
+    assert not sandbox.commit({}).ok
+    assert not unpublished(sandbox.world, sandbox.instance, episode.task)
+    told = play(episode, [LOOK, SAMPLE] * episode.task.max_steps)
+    assert (told["success"], told["done_reason"]) == (False, "step_budget_exhausted")
+
+
+def test_holding_back_where_all_is_there_fails_as_ever(home: Home) -> None:
+    episode = begin(home, profile="temporal_rollup_backfill_incident")
+    plan = gold(episode)[:-1]
+    told = play(episode, [*plan, *[LOOK, SAMPLE] * episode.task.max_steps])
+    assert episode.reply().observation["commit_ready"] and episode.standing().score >= 0.999
+    assert (told["success"], told["done_reason"]) == (False, "step_budget_exhausted")
+    episode.close()
+
+
+# --- when it comes after all ------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_comes_late_is_loaded_and_then_it_is_right_to_publish(episode: Episode) -> None:
+    sandbox, vault = episode.sandbox, episode.sandbox.vault
+    play(episode, gold(episode))
+    assert absent_batches(sandbox.world, episode.task, vault, sandbox.backlog()) == ("t12",)
+    assert sandbox.grade().score >= 0.999
+    bring(episode, "t12")
+    assert absent_batches(sandbox.world, episode.task, vault, sandbox.backlog()) == ()
+    assert sandbox.grade().score < 0.999
+    seen = episode.step(REPLAY).observation
+    assert seen["action_result"].startswith("loaded t12 into source_orders: 0 pending")
+    seen = episode.step(REFRESH).observation
+    assert seen["commit_ready"] and sandbox.grade().score >= 0.999
+    told = play(episode, [COMMIT])
+    assert (told["success"], told["done_reason"], told["collateral_cells"]) == (True, "commit_success", 0)
+
+
+def test_holding_back_what_has_come_is_no_success(episode: Episode) -> None:
+    plan = gold(episode)
+    play(episode, plan)
+    bring(episode, "t12")
+    told = play(episode, [LOOK, SAMPLE] * episode.task.max_steps)
+    assert (told["success"], told["done_reason"]) == (False, "step_budget_exhausted")
+
+
+def test_another_file_under_its_name_is_not_taken_for_it(episode: Episode) -> None:
+    play(episode, gold(episode))
+    before = tables(episode)
+    bring(episode, "t12", compiled("temporal").landing["orders/t11"])
+    seen = episode.step(REPLAY).observation
+    assert "checksum differs" in seen["action_result"] and tables(episode) == before
+
+
+def test_one_of_two_that_comes_is_loaded_and_the_other_is_waited_for(home: Home) -> None:
+    episode = begin(home, "temporal", seed=1)
+    incident = compiled("temporal", 1)
+    first, second = incident.unavailable
+    play(episode, gold(episode))
+    data = file_of(incident.landing[f"orders/{first}"])
+    (episode.sandbox.world.landing.root / "orders" / f"{first}.parquet").write_bytes(data)
+    seen = episode.step(REPLAY).observation
+    assert seen["action_result"].startswith(f"loaded {first} ") and seen["pending_batches"] == 1
+    told = play(episode, [REFRESH, *[LOOK, SAMPLE] * episode.task.max_steps])
+    assert (told["success"], told["done_reason"]) == (True, "held_back") and episode.standing().score >= 0.999
+    assert second not in set(episode.sandbox.table("source_orders")["batch_id"])
+    episode.close()
+
+
+# --- proving ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_that_does_not_recover_what_is_there_is_found(home: Home) -> None:
+    episode = begin(home, "temporal", seed=4)
+    with episode.sandbox as sandbox:
+        scene = Scene(sandbox, compiled("temporal", 4), home)
+        scene.gold = scene.gold[:-1]
+        assert "holding back ends in" in the_right_decision_alone_succeeds(scene)
+
+
+def test_a_composed_incident_is_a_case_where_it_is_asked_for() -> None:
+    asked = cases("temporal", "composed:hard", 2, first_seed=4)
+    assert [(case.profile, case.split, case.seed, case.first) for case in asked] == [
+        ("composed:hard", "train", 4, True),
+        ("composed:hard", "train", 5, False),
+    ]
+    with pytest.raises(FaultError, match="late_batches does not fit task 'events'"):
+        cases("events", "composed:late_batches", 1)
