@@ -22,6 +22,7 @@ from mario_dagster.bench.proofs import cases
 from mario_dagster.bench.properties import Scene, the_right_decision_alone_succeeds
 from mario_dagster.catalog import MAX_WORKERS, Profile, required_workers, task
 from mario_dagster.cli.app import app
+from mario_dagster.env import players
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
@@ -231,6 +232,12 @@ def test_waiting_costs_little_however_it_is_done(home: Home, wait: Move) -> None
     assert waited["return"] > worst["return"] + 0.3  # type: ignore[operator]
     for each in (dull, varied, hasty):
         each.close()
+
+
+def test_the_heuristic_holds_back_where_a_batch_cannot_be_loaded() -> None:
+    options = {"task": "incremental", "profile": "judgement_incremental_upstream_down", "seed": 2}
+    told = players.play("heuristic", reset_options(options))
+    assert told["done_reason"] == "held_back" and told["success"]
 
 
 def test_a_commit_is_refused_and_is_the_wrong_decision(episode: Episode) -> None:

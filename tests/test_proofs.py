@@ -54,6 +54,14 @@ def test_a_sound_incident_is_proven_and_leaves_nothing_behind(home: Home) -> Non
     assert not any(Home(folder).sandboxes() for folder in (home.root / "scratch").iterdir())
 
 
+def test_only_the_gold_repairs_are_proven_where_no_more_is_asked(home: Home) -> None:
+    proof = prove(CASE, home.root / "gold", gold_only=True)
+    assert {name: found.state for name, found in proof.findings.items()} == {
+        "the_clean_history_is_green": "holds",
+        "the_gold_repairs_recover_it": "holds",
+    }
+
+
 def test_a_case_that_cannot_even_be_made_fails() -> None:
     proof = prove(Case("ingestion", "no_such_profile", "train", 2), Home.default().root / "scratch")
     assert not proof.holds and "no_such_profile" in proof.findings["the_clean_history_is_green"].why

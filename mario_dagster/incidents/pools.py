@@ -81,7 +81,7 @@ TRAIN_NAMES: Mapping[str, tuple[str, ...]] = {
     "name": names(("customer", "buyer", "client"), ("name", "full_name", "name_in_full")),
     "hour_bucket": names(("window", "bucket", "slot", "hour"), ("start", "from", "begin", "opens")),
     "event_date": names(("business", "order", "sales", "trading"), ("day", "date_utc", "calendar_day")),
-    "order_count": names(("orders", "sales", "purchases"), ("counted", "seen", "in_all", "number")),
+    "order_count": names(("orders", "purchases", "tickets"), ("counted", "seen", "in_all", "number")),
     "total_revenue": names(("revenue", "sales", "takings"), ("sum", "in_all", "added_up", "of_day")),
     "rollup_revenue": names(("revenue", "sales", "takings"), ("sum", "in_all", "added_up", "of_hour")),
     "total_price": names(("order", "price", "line", "basket"), ("total", "sum", "in_all", "due")),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterator, Mapping
+from itertools import cycle
 
 from .base import Move, Observation
 
@@ -35,7 +36,7 @@ Plan = Generator[Move, Observation, Observation]
 
 
 class HeuristicPolicy:
-    """Plays the runbook once, and commits while there is a step left to do it with."""
+    """Plays the runbook once, and commits while there is a step left to do it with and nothing is missing."""
 
     def __init__(self) -> None:
         self.begin(0)
@@ -47,7 +48,7 @@ class HeuristicPolicy:
 
     def choose(self, observation: Observation) -> Move:
         if observation["time_budget_remaining"] <= 1:
-            return Move(COMMIT)
+            return Move(SAMPLE if observation["pending_batches"] else COMMIT)
         self._types |= _expected_types(observation)
         try:
             if self._plan is None:
@@ -75,6 +76,14 @@ def _recovery(seen: Observation, types: Mapping[str, str]) -> Plan:
     seen = yield from _refresh(seen)
     while seen["resource_level"] > seen["required_resource_level"]:
         seen = yield Move(WORKERS_DOWN)
+    return (yield from _hold(seen))
+
+
+def _hold(seen: Observation) -> Plan:
+    """While a batch is pending that no replay could load, nothing may be published: look on, to the end."""
+    looks = cycle((SAMPLE, VIEW_LOG))
+    while seen["pending_batches"]:
+        seen = yield Move(next(looks))
     return seen
 
 

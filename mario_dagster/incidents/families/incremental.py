@@ -168,7 +168,7 @@ BATCH_SHAPE = Profile(
         RenamedColumns(
             ORDERS,
             {
-                "event_ts": names(("load_window", "till_window", "window"), ("start", "opened", "entry")),
+                "event_ts": names(("load_window", "till_window", "file_window"), ("start", "opened", "entry")),
                 "quantity": names(("window", "basket", "till"), ("units", "unit_count")),
                 "product_id": names(("basket", "till"), ("line_key", "ware_key")),
             },

@@ -238,7 +238,7 @@ CONTRACT_ALIAS = Profile(
                 "order_date": names(("event", "trade", "deal"), ("date", "date_local")),
                 # Names that tell neither reference from the other: the tables they refer to do.
                 "product_id": names(("goods", "listing", "wares"), ("ref", "key")),
-                "customer_id": names(("party", "account", "member"), ("ref", "key")),
+                "customer_id": names(("party", "account", "holder"), ("ref", "key")),
             },
             least=2,
             most=3,
