@@ -46,7 +46,7 @@ from mario_dagster.sandbox.strike import twin
 
 SLUGS = [each.slug for each in tasks()]
 JUDGEMENTS = [each for each in profiles(by_name_only=True)]
-NEVER_DRAWN = {"any_of", "unavailable_batches"}
+NEVER_DRAWN = {"any_of", "lookalike_column", "unavailable_batches"}
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from mario_dagster.bench.bookkeeping import disagreements
 from mario_dagster.catalog import task, tasks
 from mario_dagster.env.actions import Move, perform, sample_text, schema_text
 from mario_dagster.incidents.compiler import Incident, compile_incident
-from mario_dagster.incidents.damage import FaultError
 from mario_dagster.incidents.composition import candidates, compose
+from mario_dagster.incidents.damage import FaultError
 from mario_dagster.incidents.faults import LookalikeColumn, RenamedColumns, RetriedLoad, TrailerLines
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.incidents.steps import Step
@@ -23,7 +23,7 @@ from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
 SEEDS = 40
-# Where no check can tell, the words of the contract do: pieces ordered are not pieces shipped, a list price is a list's.
+# Where no check can tell, the words of the contract do: pieces ordered are not those shipped, a list price is a list's.
 WORDED = {("referential", "quantity"), ("referential", "unit_price")}
 
 
@@ -102,7 +102,9 @@ def moves(pair: Pair) -> list[Move]:
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda each: f"{each.incident.task}-{each.fault.column}")
 def test_the_lookalike_in_a_column_s_place_is_found_out_and_never_wins(home: Home, pair: Pair) -> None:
     incident = pair.incident
-    with Sandbox.create(incident.task, profile=incident.profile, split="eval", seed=incident.seed, home=home) as sandbox:
+    with Sandbox.create(
+        incident.task, profile=incident.profile, split="eval", seed=incident.seed, home=home
+    ) as sandbox:
         active = sandbox.task.main_table.name
         *repairs, commit = moves(pair)
         for move in repairs:

@@ -64,7 +64,7 @@ def recover(environment: MarioEnvironment, policy: Any, split: str, profile: str
     [
         ("train", "temporal_rollup_backfill_incident"),
         ("train", "late_correction_backpressure_incident"),
-        ("eval", "heldout_temporal_schema_extension_family"),
+        ("eval", "schema_evolution_backfill_recovery"),
     ],
 )
 def test_the_heuristic_recovers_from_what_its_signals_show(
@@ -131,7 +131,9 @@ def test_players_are_found_by_name() -> None:
 
 def played(split: str, held_out: bool, *successes: bool) -> list[sweep.Played]:
     """Episodes of a made-up policy, for what is made of them."""
-    cases = [sweep.Case("some", "events", f"{split}_{held_out}", split, held_out, seed) for seed in range(len(successes))]
+    cases = [
+        sweep.Case("some", "events", f"{split}_{held_out}", split, held_out, seed) for seed in range(len(successes))
+    ]
     return [
         sweep.Played(case, won, 0.99 if won else 0.5, 0.5 if won else -0.5, 4, "")
         for case, won in zip(cases, successes, strict=True)

@@ -22,6 +22,23 @@ WORKERS = 2
 TRAIN, EVAL, HELD_OUT = "train", "eval", "held out"
 # What an incident is to a policy: of the kind that it was there to learn from, or not.
 GROUNDS = (TRAIN, EVAL, HELD_OUT)
+GAP_HEAD = (
+    "",
+    "## The gap",
+    "",
+    "`train` is what a policy may learn from; `eval` draws other data, and profiles that combine what train has anew;",
+    "`held out` families have names, spellings and look-alike columns that no train incident has.",
+    "",
+    f"| policy | task | {' | '.join(GROUNDS)} | gap, train to held out |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+PROFILE_HEAD = (
+    "",
+    "## By profile",
+    "",
+    "| policy | task | profile | ground | success | score | return | steps |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+)
 
 
 @dataclass(frozen=True)
@@ -121,38 +138,29 @@ def markdown(plays: Sequence[Played], seeds: Sequence[int]) -> str:
     """The tables of docs/baselines.md."""
     policies = list(dict.fromkeys(each.case.policy for each in plays))
     tasks = list(dict.fromkeys(each.case.task for each in plays))
-    lines = [
-        "# Baselines",
-        "",
-        f"Made with `python -m mario_dagster.bench.sweep --policies {' '.join(policies)} --seeds "
-        f"{' '.join(map(str, seeds))}`: every policy on every profile of every split it is drawn in, {len(plays)} episodes",
-        "in all. The score is the true one at the end, whatever the feedback was, and 0.99 at the most.",
-        "",
-        "## The gap",
-        "",
-        "`train` is what a policy may learn from, `eval` families that combine the same names and spellings anew or on",
-        "other data, `held out` families with names, spellings and look-alike columns that no train incident has.",
-        "",
-        f"| policy | task | {' | '.join(GROUNDS)} | gap, train to held out |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    lines = [*_preamble(policies, seeds, len(plays)), *GAP_HEAD]
     for policy in policies:
         mine = [each for each in plays if each.case.policy == policy]
         lines += [_gap_line(policy, task, [each for each in mine if each.case.task == task]) for task in tasks]
         lines.append(_gap_line(f"**{policy}**", "**all**", mine))
-    lines += [
-        "",
-        "## By profile",
-        "",
-        "| policy | task | profile | ground | success | score | return | steps |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    lines += PROFILE_HEAD
     groups: dict[tuple[str, ...], list[Played]] = {}
     for each in plays:
         case = each.case
         groups.setdefault((case.policy, case.task, case.profile, _ground(case)), []).append(each)
     lines += [_line(group, summary(chosen)) for group, chosen in groups.items()]
     return "\n".join(lines) + "\n"
+
+
+def _preamble(policies: Sequence[str], seeds: Sequence[int], episodes: int) -> list[str]:
+    command = f"--policies {' '.join(policies)} --seeds {' '.join(map(str, seeds))}"
+    return [
+        "# Baselines",
+        "",
+        f"Made with `python -m mario_dagster.bench.sweep {command}`: every policy on every profile of",
+        f"every split it is drawn in, {episodes} episodes in all. The score is the true one at the end, whatever the",
+        "feedback was, and 0.99 at the most.",
+    ]
 
 
 def _gap_line(policy: str, task: str, plays: Sequence[Played]) -> str:

@@ -178,7 +178,7 @@ def _sample(sandbox: Sandbox, move: Move, active_table: str, tags: Mapping[str, 
 
 
 def schema_text(frame: pd.DataFrame, table: Table) -> str:
-    """A table's columns in order with their types, each held against the contract, and what is missing, in its words."""
+    """A table's columns in order with their types, each held against the contract; what is missing, in its words."""
     from mario_dagster.assets.frames import column_type
 
     expected = {column.name: column.type for column in table.columns}

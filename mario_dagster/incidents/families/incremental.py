@@ -206,7 +206,14 @@ WORKER_PRESSURE = Profile(
     splits=("eval",),
     held_out=True,
     summary="A storm of retries: nearly every file is delivered twice, with load probes among the orders.",
-    patterns=("retry storm", "load probes", "foreign currency", "renamed columns", "lookalike columns", "summary names"),
+    patterns=(
+        "retry storm",
+        "load probes",
+        "foreign currency",
+        "renamed columns",
+        "lookalike columns",
+        "summary names",
+    ),
     faults=(
         RenamedColumns(
             ORDERS,

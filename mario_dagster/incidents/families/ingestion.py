@@ -38,7 +38,10 @@ ALIASES = {
     "age": names(("customer", "client", "member"), ("age", "age_years", "age_now")),
     "monthly_spend": names(("spend", "spending", "outlay"), ("per_month", "each_month", "monthly", "of_month")),
     "city": names(("home", "delivery", "residence", "customer"), ("city", "city_name", "city_text")),
-    "signup_date": ("signup_dt", *names(("signup", "registration", "joining"), ("day", "on_date", "dt_local", "moment"))),
+    "signup_date": (
+        "signup_dt",
+        *names(("signup", "registration", "joining"), ("day", "on_date", "dt_local", "moment")),
+    ),
 }
 # What a customer spent in all, beside what the contract asks for: beyond its range for those who are with us long.
 LIKE_SPEND: Fault = LookalikeColumn(CUSTOMERS, "monthly_spend", LIKE_NAMES["monthly_spend"], factor=(12.0, 60.0))
@@ -186,7 +189,9 @@ CURRENCY_REGRESSION = Profile(
             CUSTOMERS,
             {
                 "customer_id": names(("account_holder", "party", "payer"), ("id", "key")),
-                "monthly_spend": names(("charged", "billed", "invoiced", "debited"), ("monthly", "a_month", "each_month")),
+                "monthly_spend": names(
+                    ("charged", "billed", "invoiced", "debited"), ("monthly", "a_month", "each_month", "every_month")
+                ),
                 "city": names(("billing", "invoice"), ("city", "city_line")),
                 "signup_date": names(("account_opened", "contract_signed"), ("date", "day")),
             },

@@ -297,7 +297,14 @@ DEPENDENCY_ROLLUP = Profile(
     splits=("eval",),
     held_out=True,
     summary="A billing takeover: foreign currencies, minor units, placeholder records, totals wrong and misspelt.",
-    patterns=("foreign currency", "minor units", "placeholder records", "lookalike columns", "mojibake", "wrong totals"),
+    patterns=(
+        "foreign currency",
+        "minor units",
+        "placeholder records",
+        "lookalike columns",
+        "mojibake",
+        "wrong totals",
+    ),
     faults=(
         RenamedColumns(
             ORDERS,

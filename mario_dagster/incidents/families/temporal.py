@@ -197,7 +197,14 @@ ROLLUP_CONTRACT = Profile(
     splits=("eval",),
     held_out=True,
     summary="Finance took the contracts over: other currencies, minor units, test products, a rollup under new names.",
-    patterns=("renamed columns", "lookalike columns", "foreign currency", "minor units", "test products", "rollup names"),
+    patterns=(
+        "renamed columns",
+        "lookalike columns",
+        "foreign currency",
+        "minor units",
+        "test products",
+        "rollup names",
+    ),
     faults=(
         RenamedColumns(
             ORDERS,
@@ -267,7 +274,9 @@ CORRECTION_REPLAY = Profile(
         TrailerLines(ORDERS, total="gross_revenue", keep=("batch_id",), batches=(3, 7)),
         LostValues(ORDERS, "quantity", HELD_OUT.sentinels, share=(0.03, 0.06), least=1, most=3),
         RetriedLoad(ORDERS, batches=(3, 5)),
-        RenamedColumns(CATALOG, {"category": names(("catalog", "assortment"), ("segment",), ("name", "label", "word"))}),
+        RenamedColumns(
+            CATALOG, {"category": names(("catalog", "assortment"), ("segment",), ("name", "label", "word"))}
+        ),
         GarbledText(CATALOG, "product_name", rounds=2),
         AnyOf((ReorderedColumns(CATALOG), RecasedCategory(CATALOG, "category"))),
         BadDeploy(
