@@ -31,7 +31,7 @@ from .bookkeeping import disagreements
 from .orders import COMMIT, INSPECT, VALIDATE, other_order, to_the_end
 
 RECOVERED = 0.999
-LEFT_OUT = 3
+LEFT_OUT = 2
 TAGS = {"mario/actor": "proof"}
 
 
