@@ -1,0 +1,53 @@
+"""More than one way is right: another order, or a prudent look, costs its steps and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mario_dagster.bench.orders import other_order
+from mario_dagster.catalog import Task, tasks
+from mario_dagster.env.actions import ACTIONS, Move
+from mario_dagster.env.episode import Episode
+from mario_dagster.env.options import reset_options
+from mario_dagster.env.reward import STEP_COST
+from mario_dagster.incidents.compiler import compile_incident
+from mario_dagster.incidents.profiles import profiles
+from mario_dagster.sandbox.home import Home
+
+# What only looks, or only runs checks: of use to whoever does not know the plan yet.
+LOOKS = {"inspect_schema", "view_error_log", "sample_data", "validate_schema"}
+
+
+def returned(home: Home, each: Task, moves: tuple[Move, ...]) -> tuple[float, bool]:
+    """The return of an episode in which these moves are played, and whether it was a success."""
+    episode = Episode.start(reset_options({"task": each.slug, "seed": 3}), home=home)
+    try:
+        for move in moves:
+            episode.step(move)
+        return episode.standing().total_reward, bool(episode.summary()["success"])
+    finally:
+        episode.close()
+
+
+@pytest.mark.parametrize("each", tasks(), ids=lambda each: each.slug)
+def test_an_equivalent_order_and_a_look_beforehand_lose_no_more_than_their_steps(tmp_path: Path, each: Task) -> None:
+    home = Home(tmp_path)
+    gold = tuple(Move.from_dict(step.to_dict()) for step in compile_incident(each, seed=3).gold)
+    other = other_order(each, gold)
+    assert other != gold
+    (straight, first), (otherwise, second) = returned(home, each, gold), returned(home, each, other)
+    assert first and second
+    assert otherwise >= straight + STEP_COST * (len(other) - len(gold)) - 1e-5
+
+
+def test_every_action_is_called_for_by_some_incident_or_only_looks() -> None:
+    acts = {
+        step.action
+        for each in profiles()
+        for split in each.splits
+        for seed in range(4)
+        for step in compile_incident(each.task, each.name, split=split, seed=seed).gold
+    }
+    assert {action.name for action in ACTIONS} - acts - LOOKS == set()
