@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from mario_dagster.assets.clean import CleanWorld, clean_world
 from mario_dagster.assets.contract import contract_report
 from mario_dagster.assets.frames import content_hash
 from mario_dagster.assets.tables import stack
-from mario_dagster.bench.diversity import Census, census, draws
+from mario_dagster.bench.diversity import Census, Draw, census, draws, play
 from mario_dagster.bench.orders import to_the_end
 from mario_dagster.catalog import Task, UnknownName, task, tasks
 from mario_dagster.env.actions import Move
@@ -365,3 +366,12 @@ def test_a_census_counts_what_differs_and_bounds_what_was_not_seen() -> None:
     assert len({str(each) for each in draws(60)}) == 60
     pairs = [compose(each.task, seed=each.seed, difficulty=each.difficulty) for each in draws(45)]  # type: ignore[arg-type]
     assert len({fingerprint(each) for each in pairs}) == 45 and len({outline(each) for each in pairs}) > 35
+
+
+def test_totals_that_a_failing_reference_kept_from_being_computed_are_refreshed(tmp_path: Path) -> None:
+    """What orders refer to is judged before them, so that totals stay as the bad release wrote them."""
+    only_customers = Draw("referential", "easy", 1021)
+    gold = compile_incident("referential", only_customers.profile, seed=only_customers.seed).gold
+    assert {"orders", "products"}.isdisjoint(step.table for step in gold)
+    assert gold[-2].action == "refresh_downstream_assets"
+    assert play(only_customers, tmp_path, gold_only=True).wrong == {}

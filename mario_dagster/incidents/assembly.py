@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mario_dagster.assets.clean import CleanWorld, clean_world
-from mario_dagster.catalog import Profile, Split, Task, required_workers
+from mario_dagster.catalog import Profile, Split, Table, Task, required_workers
 from mario_dagster.catalog.deploy import Deploy
 from mario_dagster.randomness import stream
 
@@ -162,9 +162,20 @@ def _outdated(task: Task, damage: Damage) -> bool:
         late = any(feed.table.batched and _coming(damage, len(feed.batches)) for feed in feeds)
         changed = any(feed.lost or feed.extras for feed in feeds)
         scaled = table.name in damage.deploys and bool(damage.deploys[table.name].scale)
-        if late or (failing.intersection(table.upstream) and (changed or scaled)):
+        if late or (failing.intersection(_judged_before(task, table)) and (changed or scaled)):
             return True
     return False
+
+
+def _judged_before(task: Task, table: Table) -> set[str]:
+    """Tables that have to pass before a derived one is computed: those upstream, and those that these refer to."""
+    found, open_ = set[str](), list(table.upstream)
+    while open_:
+        one = task.table(open_.pop())
+        if one.name not in found:
+            found.add(one.name)
+            open_ += [column.references.partition(".")[0] for column in one.columns if column.references]
+    return found
 
 
 def _backlog(task: Task, damage: Damage, floor: int) -> Backlog:
