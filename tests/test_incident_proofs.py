@@ -19,8 +19,10 @@ from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
 # Seeds a profile; of a task that is not named, three. `mario check` proves as many as are asked for.
-SEEDS = {"temporal": range(5)}
+SEEDS = {"temporal": range(4)}
 SUCCESS = 0.999
+# Two tests play it: what one has lived through is kept for the other.
+SHARED_SEED = 1
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,8 @@ def sandbox(home: Home, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     yield made
     made.close()
     home.remove(made.id)
-    home.prune(templates=True)
+    if seed != SHARED_SEED:
+        home.prune(templates=True)
 
 
 def play(sandbox: Sandbox, moves: tuple[Mapping[str, Any], ...]) -> str:
@@ -93,7 +96,7 @@ def test_an_incident_strikes_fails_and_is_undone_by_its_gold_repairs(sandbox: Sa
     assert published is not None and release is not None and published.number > release.number
 
 
-PROFILES = [(task.slug, each.name, each.splits[-1], 1) for task in tasks() for each in profiles(task)]
+PROFILES = [(task.slug, each.name, each.splits[-1], SHARED_SEED) for task in tasks() for each in profiles(task)]
 
 
 @pytest.mark.parametrize("sandbox", PROFILES, indirect=True, ids=lambda case: case[1])

@@ -31,7 +31,8 @@ from .bookkeeping import disagreements
 from .orders import COMMIT, INSPECT, VALIDATE, other_order, to_the_end
 
 RECOVERED = 0.999
-LEFT_OUT = 2
+# Of a plan, how many of its moves are each left out once. Each seed draws others.
+LEFT_OUT = 1
 TAGS = {"mario/actor": "proof"}
 
 
@@ -224,7 +225,7 @@ def gold_alone_recovers_it(scene: Scene) -> str:
 
 
 def every_gold_repair_is_needed(scene: Scene) -> str:
-    """Without any one of them the truth is not reached, or not published; a few are tried, drawn by the seed."""
+    """Without any one of them the truth is not reached, or not published; the seed draws which is left out."""
     scene.must_be_broken()
     _, without = scene.walk
     idle = [_words(scene.gold[place]) for place, ending in without.items() if ending.recovered]
