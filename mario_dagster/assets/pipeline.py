@@ -17,10 +17,11 @@ import dagster as dg
 
 from mario_dagster.catalog import Table, Task
 
+from .blueprint import Transform
 from .checks import Check, Evidence, Outcome, checks_for
 from .evidence import backlog, gather, report_of, require_workers
 from .repairs import Repair
-from .tables import SNAPSHOT, Transform, Write, derived, landed, loaded, repaired, stale_tables
+from .tables import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
 from .world import lake_name, world_of
 
 OWNERS = ["team:data-platform"]
@@ -174,7 +175,7 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
         config_schema=REPAIR_CONFIG,
         check_specs=_specs(task, facts),
     )
-    def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]
+    def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]  # as above
         world = world_of(context.instance, task.slug)
         repair = _requested(context)
         if repair is None:

@@ -6,14 +6,16 @@ over two orders of magnitude. Tails are cut, so that no genuine row can be taken
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mario_dagster.catalog import Table
 from mario_dagster.catalog.temporal import CATEGORIES
 
-from .clean import identifiers, spread
+from .clean import frame_of, identifiers, popularity, split_rows, spread
 
 MAX_QUANTITY = 12
 
@@ -80,3 +82,31 @@ def product_names(rng: np.random.Generator, categories: Sequence[str]) -> list[s
         taken.add(name)
         names.append(name)
     return names
+
+
+def ordered(
+    rng: np.random.Generator,
+    table: Table,
+    listed: Mapping[str, Any],
+    batch_name: Callable[[int], str],
+    times: Sequence[np.ndarray],
+) -> list[pd.DataFrame]:
+    """A frame of orders for each batch, of products that are listed, at the times given (seconds since 1970).
+
+    Args:
+        table: its columns are a key, batch, product, quantity, time and what the order came to, in that order.
+        times: of each batch, one an order.
+    """
+    sizes = [len(each) for each in times]
+    size, price = sum(sizes), listed["unit_price"]
+    product = rng.choice(len(price), size, p=popularity(rng, len(price)))
+    quantity = quantities(rng, price[product], float(np.median(price)))
+    columns = (
+        identifiers(rng, size, 100_000, 900_000),
+        np.repeat([batch_name(index) for index in range(len(sizes))], sizes),
+        listed["product_id"][product],
+        quantity,
+        np.concatenate(times),
+        np.round(quantity * price[product], 2),
+    )
+    return split_rows(frame_of(table, dict(zip(table.column_names, columns, strict=True))), sizes)

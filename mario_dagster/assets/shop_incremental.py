@@ -7,17 +7,14 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mario_dagster.catalog.incremental import ORDERS, PRODUCTS
 
-from .clean import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanWorld, Streams, frame_of, identifiers, popularity, split_rows
-from .shop import products, quantities
+from .clean import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanWorld, Streams, frame_of
+from .shop import ordered, products
 
 BATCHES = 13
 PRODUCT_ROWS = 18
@@ -35,7 +32,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
     opens = start + np.arange(BATCHES) * window
     sizes = _batch_sizes(streams("sizes"), opens + window / 2, scale)
     events = [_event_times(streams(f"times/{index}"), index, opens, window, size) for index, size in enumerate(sizes)]
-    orders = split_rows(_orders(streams("orders"), listed, sizes, np.concatenate(events)), sizes)
+    orders = ordered(streams("orders"), ORDERS, listed, batch_name, events)
     landed = [int(second) + window + int(clock.integers(240, 1_201)) for second in opens]
     batches = tuple(
         Batch(batch_name(index), frame, datetime.fromtimestamp(second, UTC))
@@ -63,22 +60,3 @@ def _event_times(rng: np.random.Generator, index: int, opens: np.ndarray, window
         late = rng.choice(size, max(1, round(size * rng.uniform(0.06, 0.12))), replace=False)
         times[late] = rng.integers(opens[0], opens[index], late.size)
     return times
-
-
-def _orders(
-    rng: np.random.Generator, products: Mapping[str, Any], sizes: Sequence[int], times: np.ndarray
-) -> pd.DataFrame:
-    size, price = int(sum(sizes)), products["unit_price"]
-    product = rng.choice(len(price), size, p=popularity(rng, len(price)))
-    quantity = quantities(rng, price[product], float(np.median(price)))
-    return frame_of(
-        ORDERS,
-        {
-            "order_id": identifiers(rng, size, 100_000, 900_000),
-            "batch_id": np.repeat([batch_name(index) for index in range(len(sizes))], sizes),
-            "product_id": products["product_id"][product],
-            "quantity": quantity,
-            "event_ts": times,
-            "revenue": np.round(quantity * price[product], 2),
-        },
-    )

@@ -6,17 +6,14 @@ night, and corrections that arrive hours late.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mario_dagster.catalog.temporal import CATALOG, SOURCE_ORDERS
 
-from .clean import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanWorld, Streams, frame_of, identifiers, popularity, split_rows
-from .shop import products, quantities
+from .clean import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanWorld, Streams, frame_of
+from .shop import ordered, products
 
 BATCHES = 12
 WINDOW = 45 * 60
@@ -32,7 +29,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
     start = day + int(clock.integers(4, 14)) * HOUR + int(clock.integers(4)) * 900
     sizes = _batch_sizes(streams("sizes"), (start - day) / HOUR, scale)
     events = [_event_times(streams(f"times/{index}"), index, start, size) for index, size in enumerate(sizes)]
-    orders = split_rows(_orders(streams("orders"), catalog, sizes, np.concatenate(events)), sizes)
+    orders = ordered(streams("orders"), SOURCE_ORDERS, catalog, batch_name, events)
     landed = [start + (index + 1) * WINDOW + int(clock.integers(180, 421)) for index in range(BATCHES)]
     batches = tuple(
         Batch(batch_name(index), frame, _moment(second))
@@ -66,23 +63,3 @@ def _event_times(rng: np.random.Generator, index: int, start: int, size: int) ->
         late = rng.choice(size, max(1, round(size * rng.uniform(0.08, 0.12))), replace=False)
         times[late] = rng.integers(start, opens // HOUR * HOUR, late.size)
     return times
-
-
-def _orders(
-    rng: np.random.Generator, catalog: Mapping[str, Any], sizes: Sequence[int], times: np.ndarray
-) -> pd.DataFrame:
-    size, count = int(sum(sizes)), len(catalog["product_id"])
-    product = rng.choice(count, size, p=popularity(rng, count))
-    price = catalog["unit_price"][product]
-    quantity = quantities(rng, price, float(np.median(catalog["unit_price"])))
-    return frame_of(
-        SOURCE_ORDERS,
-        {
-            "order_id": identifiers(rng, size, 100_000, 900_000),
-            "batch_id": np.repeat([batch_name(index) for index in range(len(sizes))], sizes),
-            "product_id": catalog["product_id"][product],
-            "quantity": quantity,
-            "event_ts": times,
-            "gross_revenue": np.round(quantity * price, 2),
-        },
-    )

@@ -6,7 +6,7 @@ the assets in `pipeline.py` call these and hand the result to the IO manager.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -15,12 +15,12 @@ import pandas as pd
 from mario_dagster.catalog import Table, Task
 from mario_dagster.catalog.deploy import Deploy
 
+from .blueprint import Transform
 from .frames import as_type, column_type, content_hash
 from .lake import NoTable, Note, Stored
 from .repairs import Repair, apply, reapply
 from .world import World
 
-Transform = Callable[..., pd.DataFrame]
 SNAPSHOT = "snapshot"
 
 

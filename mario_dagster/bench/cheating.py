@@ -19,8 +19,6 @@ from mario_dagster.catalog import task as find_task
 from .proofs import WORTH_A_PROCESS, scratch_home, workers
 
 GOLD = "gold"
-# Acts of one table; all others are the pipeline's.
-REPAIRS = range(3, 14)
 # Returns are sums of rounded rewards.
 SLACK = 1e-9
 
@@ -174,6 +172,9 @@ def _done_acts(game: Any) -> set[str]:
 
 
 def _act(fields: Mapping[str, Any], table: str) -> str:
+    from mario_dagster.env.actions import REPAIRS
+
+    # A repair is one table's; all other acts are the pipeline's.
     return f"{table if fields['action_id'] in REPAIRS else ''} {sorted(fields.items())}"
 
 

@@ -59,6 +59,11 @@ class Ending:
     def recovered(self) -> bool:
         return self.published is not self.hold and self.score >= RECOVERED
 
+    @property
+    def shortfall(self) -> str:
+        """What is missing to a recovery in which every move was done; empty where nothing is."""
+        return "" if self.recovered and not self.refused else str(self)
+
     def __str__(self) -> str:
         end = f"score {self.score:.4f}, {'published' if self.published else 'not published'}"
         return "; ".join((end, *self.refused[:2]))
@@ -213,15 +218,14 @@ def the_gold_repairs_recover_it(scene: Scene) -> str:
     if len(scene.gold) > budget:
         return f"{len(scene.gold)} moves for a budget of {budget}"
     ending, _ = scene.walk
-    return "" if ending.recovered and not ending.refused else str(ending)
+    return ending.shortfall
 
 
 def gold_alone_recovers_it(scene: Scene) -> str:
     """The same, played in the scene's own sandbox: for when nothing else is to be tried there afterwards."""
     take = Take(scene.sandbox, scene.home, scene.hold)
     take.play(scene.gold)
-    ending = take.ending()
-    return "" if ending.recovered and not ending.refused else str(ending)
+    return take.ending().shortfall
 
 
 def every_gold_repair_is_needed(scene: Scene) -> str:
@@ -240,7 +244,7 @@ def another_order_recovers_it(scene: Scene) -> str:
     with scene.copy() as take:
         take.play(moves)
         ending = take.ending()
-    return "" if ending.recovered and not ending.refused else f"{ending}; played {[_words(move) for move in moves]}"
+    return ending.shortfall and f"{ending}; played {[_words(move) for move in moves]}"
 
 
 def the_right_decision_alone_succeeds(scene: Scene) -> str:

@@ -28,7 +28,7 @@ from .model import (
     UnknownName,
     required_workers,
 )
-from .plugins import installed, left_out
+from .plugins import TASKS, installed, left_out
 from .referential import REFERENTIAL
 from .temporal import TEMPORAL
 
@@ -52,7 +52,6 @@ __all__ = [
     "tasks",
 ]
 
-ENTRY_POINT = "mario_dagster.tasks"
 BUILT_IN: tuple[Task, ...] = (INGESTION, EVENTS, REFERENTIAL, INCREMENTAL, TEMPORAL)
 
 
@@ -61,15 +60,13 @@ def tasks() -> tuple[Task, ...]:
     """Every task, by id. A plugin that does not load, or takes what is taken, is left out with a warning."""
     found: dict[int, Task] = {}
     owners: dict[str, str] = {}
-    for owner, each in (*(("mario_dagster", each) for each in BUILT_IN), *installed(ENTRY_POINT)):
+    for owner, each in (*(("mario_dagster", each) for each in BUILT_IN), *installed(TASKS)):
         if not isinstance(each, Task):
-            left_out(ENTRY_POINT, owner, f"it is a {type(each).__name__}, not a Task")
+            left_out(TASKS, owner, f"it is a {type(each).__name__}, not a Task")
             continue
         names = _names(each)
         if taken := [name for name in names if name in owners]:
-            left_out(
-                ENTRY_POINT, owner, f"task '{each.slug}' wants the name '{taken[0]}', which {owners[taken[0]]} has"
-            )
+            left_out(TASKS, owner, f"task '{each.slug}' wants the name '{taken[0]}', which {owners[taken[0]]} has")
             continue
         found[each.id] = each
         owners |= dict.fromkeys(names, owner)

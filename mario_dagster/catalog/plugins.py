@@ -12,7 +12,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-GROUPS = ("mario_dagster.tasks", "mario_dagster.faults", "mario_dagster.profiles")
+TASKS, FAULTS, PROFILES = "mario_dagster.tasks", "mario_dagster.faults", "mario_dagster.profiles"
 
 log = logging.getLogger("mario_dagster.plugins")
 
@@ -36,7 +36,11 @@ def left_out(group: str, owner: str, why: str) -> None:
 
 def sources() -> Iterator[Path]:
     """Every source file of the packages that add tasks, faults or profiles; nothing is imported for it."""
-    names = {entry.module.partition(".")[0] for group in GROUPS for entry in metadata.entry_points(group=group)}
+    names = {
+        entry.module.partition(".")[0]
+        for group in (TASKS, FAULTS, PROFILES)
+        for entry in metadata.entry_points(group=group)
+    }
     for name in sorted(names):
         spec = util.find_spec(name)
         if spec is None:

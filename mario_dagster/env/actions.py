@@ -76,7 +76,7 @@ ACTIONS: tuple[Action, ...] = (
 COMMIT = 15
 # They look, and change nothing.
 READS = frozenset({0, 1, 2})
-_REPAIRS = range(3, 14)
+REPAIRS = range(3, 14)
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ _HANDLERS: Mapping[int, Callable[[Any, Move, str, Mapping[str, str]], Outcome]] 
     0: _inspect,
     1: _errors,
     2: _sample,
-    **{number: _repair for number in _REPAIRS},
+    **{number: _repair for number in REPAIRS},
     14: _validate,
     COMMIT: _commit,
     16: _scale(+1),

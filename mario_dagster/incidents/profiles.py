@@ -11,9 +11,9 @@ from mario_dagster.catalog import Profile, Split, UnknownName
 from mario_dagster.randomness import stream
 
 from .composition import described, is_composed, profile_of
-from .registry import BUILT_IN, ENTRY_POINT, named, profiles, registered
+from .registry import BUILT_IN, named, profiles, registered
 
-__all__ = ["BUILT_IN", "ENTRY_POINT", "choose", "draw", "profile", "profiles"]
+__all__ = ["BUILT_IN", "choose", "draw", "profile", "profiles"]
 
 
 def profile(name: str) -> Profile:

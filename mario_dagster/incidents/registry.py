@@ -11,12 +11,11 @@ from functools import cache
 
 from mario_dagster import catalog
 from mario_dagster.catalog import SPLITS, Profile, UnknownName
-from mario_dagster.catalog.plugins import installed, left_out
+from mario_dagster.catalog.plugins import PROFILES, installed, left_out
 
 from .damage import FaultError
 from .families import events, incremental, ingestion, judgement, referential, temporal
 
-ENTRY_POINT = "mario_dagster.profiles"
 BUILT_IN: tuple[Profile, ...] = (
     *ingestion.PROFILES,
     *events.PROFILES,
@@ -60,10 +59,10 @@ def registered() -> tuple[Profile, ...]:
     """Every profile, those included that no seed draws. What a plugin brings and cannot be used is left out."""
     found = {each.name: each for each in (*BUILT_IN, *judgement.PROFILES)}
     owners = dict.fromkeys(found, "mario_dagster")
-    for owner, loaded in installed(ENTRY_POINT):
+    for owner, loaded in installed(PROFILES):
         for each in [loaded] if isinstance(loaded, Profile) or not isinstance(loaded, Iterable) else loaded:
             if why := _unusable(each, owners):
-                left_out(ENTRY_POINT, owner, why)
+                left_out(PROFILES, owner, why)
             else:
                 found[each.name], owners[each.name] = each, owner
     return tuple(found.values())

@@ -13,7 +13,7 @@ import pandas as pd
 from mario_dagster.catalog import BrokenTask, Task
 
 from .comparison import PipelineState, Truth, table_score
-from .objectives import objectives
+from .objectives import Found, objectives
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def grade(
         BrokenTask: what computes its objectives does not load, or gives other parts than the task weighs.
     """
     scores = scores or table_scores(task, tables, truth)
-    parts = objectives(task)(task, tables, truth, state, scores)
+    parts = objectives(task)(Found(task, tables, truth, state, scores))
     if set(parts) != set(task.objective_weights):
         raise BrokenTask(
             task, f"its objectives are {', '.join(parts)}, and it weighs {', '.join(task.objective_weights)}"

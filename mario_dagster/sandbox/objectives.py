@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import pandas as pd
@@ -20,7 +21,28 @@ from mario_dagster.catalog import BrokenTask, Table, Task
 
 from .comparison import PipelineState, Truth, align, count, has_type, plausible_cells, right_cells, table_parts
 
-Objectives = Callable[[Task, Mapping[str, pd.DataFrame], Truth, PipelineState, Mapping[str, float]], dict[str, float]]
+
+@dataclass(frozen=True)
+class Found:
+    """All that a score is made of.
+
+    Args:
+        tables: as stored; one that was never written is absent.
+        scores: each table's own score.
+    """
+
+    task: Task
+    tables: Mapping[str, pd.DataFrame]
+    truth: Truth
+    state: PipelineState
+    scores: Mapping[str, float]
+
+    def same_rows(self, name: str) -> float:
+        """Share of a table's rows that are the twin's in every column."""
+        return same_rows(self.task.table(name), self.tables.get(name), self.truth.tables[name])
+
+
+Objectives = Callable[[Found], dict[str, float]]
 
 
 def objectives(task: Task) -> Objectives:
@@ -34,48 +56,31 @@ def objectives(task: Task) -> Objectives:
 
 @cache
 def _resolved(reference: str) -> Objectives:
-    found: Objectives = pkgutil.resolve_name(reference)
-    return found
+    made: Objectives = pkgutil.resolve_name(reference)
+    return made
 
 
-def each_table(
-    task: Task,
-    tables: Mapping[str, pd.DataFrame],
-    truth: Truth,
-    state: PipelineState,
-    scores: Mapping[str, float],
-) -> dict[str, float]:
+def each_table(found: Found) -> dict[str, float]:
     """For each part, the score of the table of that name: what a task has unless it says otherwise."""
-    return {name: scores[name] for name in task.objective_weights}
+    return {name: found.scores[name] for name in found.task.objective_weights}
 
 
-def only_table(
-    task: Task,
-    tables: Mapping[str, pd.DataFrame],
-    truth: Truth,
-    state: PipelineState,
-    scores: Mapping[str, float],
-) -> dict[str, float]:
+def only_table(found: Found) -> dict[str, float]:
     """Tasks 1 and 2: the parts of their one table's own score."""
-    table = task.main_table
+    table, truth = found.task.main_table, found.truth
     lost = truth.lost.get(table.name, frozenset())
-    return table_parts(table, tables.get(table.name), truth.tables[table.name], lost)
+    return table_parts(table, found.tables.get(table.name), truth.tables[table.name], lost)
 
 
-def referential(
-    task: Task,
-    tables: Mapping[str, pd.DataFrame],
-    truth: Truth,
-    state: PipelineState,
-    scores: Mapping[str, float],
-) -> dict[str, float]:
+def referential(found: Found) -> dict[str, float]:
     """Task 3's parts of the score, each 0 to 1.
 
     Weighted they are quality * (0.30 + 0.70 * share of right totals): three parts share the first term, the last part
     is the whole second one, so that right totals of wrong tables, and wrong totals of right ones, are worth little.
     """
+    scores = found.scores
     quality = 0.50 * scores["orders"] + 0.30 * scores["customers"] + 0.20 * scores["products"]
-    totals = same_rows(task.table("order_totals"), tables.get("order_totals"), _due_totals(task, tables, truth))
+    totals = same_rows(found.task.table("order_totals"), found.tables.get("order_totals"), _due_totals(found))
     return {
         "orders_quality": scores["orders"],
         "customers_quality": scores["customers"],
@@ -84,11 +89,11 @@ def referential(
     }
 
 
-def _due_totals(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth) -> pd.DataFrame:
+def _due_totals(found: Found) -> pd.DataFrame:
     """The totals that are right: the twin's; where an order's quantity is lost, what a plausible stand-in comes to."""
-    orders, twin = task.table("orders"), truth.tables["orders"]
+    truth, orders, twin = found.truth, found.task.table("orders"), found.truth.tables["orders"]
     gone = [key for key, name in truth.lost.get(orders.name, ()) if name == "quantity"]
-    pairs = align(orders, to_arrow(tables.get(orders.name, pd.DataFrame())), to_arrow(twin)) if gone else None
+    pairs = align(orders, to_arrow(found.tables.get(orders.name, pd.DataFrame())), to_arrow(twin)) if gone else None
     if pairs is None or "quantity" not in pairs.held.column_names:
         return truth.tables["order_totals"]
     keys, values = pairs.true.column(orders.key), pairs.held.column("quantity")
@@ -100,14 +105,9 @@ def _due_totals(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth) ->
     return order_totals(right, truth.tables["products"])
 
 
-def incremental(
-    task: Task,
-    tables: Mapping[str, pd.DataFrame],
-    truth: Truth,
-    state: PipelineState,
-    scores: Mapping[str, float],
-) -> dict[str, float]:
+def incremental(found: Found) -> dict[str, float]:
     """Task 4's parts of the score, each 0 to 1."""
+    state, scores = found.state, found.scores
     fresh = max(0.0, 1.0 - state.lag_minutes / 180.0)
     short = state.pending > 0 and state.workers < state.required_workers
     surplus = max(0, state.workers - state.required_workers)
@@ -116,27 +116,18 @@ def incremental(
         "freshness": fresh / 2 if state.stale else fresh,
         "backlog": backfill(state),
         "resources": 0.2 if short else max(0.6, 1.0 - 0.15 * surplus),
-        "summary_consistency": same_rows(
-            task.table("daily_summary"), tables.get("daily_summary"), truth.tables["daily_summary"]
-        ),
+        "summary_consistency": found.same_rows("daily_summary"),
     }
 
 
-def temporal(
-    task: Task,
-    tables: Mapping[str, pd.DataFrame],
-    truth: Truth,
-    state: PipelineState,
-    scores: Mapping[str, float],
-) -> dict[str, float]:
+def temporal(found: Found) -> dict[str, float]:
     """Task 5's parts of the score, each 0 to 1."""
+    state, scores, tables = found.state, found.scores, found.task.tables
     return {
-        "schema_alignment": sum(alignment(table, tables.get(table.name)) for table in task.tables) / len(task.tables),
+        "schema_alignment": sum(alignment(each, found.tables.get(each.name)) for each in tables) / len(tables),
         "temporal_backfill": backfill(state),
-        "rollup_consistency": same_rows(
-            task.table("hourly_rollup"), tables.get("hourly_rollup"), truth.tables["hourly_rollup"]
-        ),
-        "temporal_closure": _closure(task, tables, truth, state),
+        "rollup_consistency": found.same_rows("hourly_rollup"),
+        "temporal_closure": _closure(found),
         "freshness": max(0.0, 1.0 - state.lag_minutes / 240.0),
         "resources": max(0.65, 1.0 - 0.10 * max(0, state.workers - state.required_workers)),
         "data_quality": 0.45 * scores["source_orders"] + 0.25 * scores["catalog"] + 0.30 * scores["hourly_rollup"],
@@ -171,11 +162,11 @@ def same_rows(table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame) -> f
     return count(right) / pairs.union
 
 
-def _closure(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth, state: PipelineState) -> float:
+def _closure(found: Found) -> float:
     """Mean of: late orders present, watermark reached, hours of late orders present in the rollup."""
-    orders, rollup = task.table("source_orders"), task.table("hourly_rollup")
-    twin = to_arrow(truth.tables[orders.name])
-    late = twin.filter(pc.is_in(twin.column("batch_id"), value_set=pa.array(state.late, pa.string())))
+    tables, orders, rollup = found.tables, found.task.table("source_orders"), found.task.table("hourly_rollup")
+    twin = to_arrow(found.truth.tables[orders.name])
+    late = twin.filter(pc.is_in(twin.column("batch_id"), value_set=pa.array(found.state.late, pa.string())))
     hours = pc.unique(pc.floor_temporal(late.column("event_ts"), unit="hour"))
     held = to_arrow(tables.get(orders.name, pd.DataFrame()))
     reached = False

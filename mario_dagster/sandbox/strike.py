@@ -11,9 +11,10 @@ from itertools import combinations
 
 import pandas as pd
 
+from mario_dagster.assets.blueprint import Transform
 from mario_dagster.assets.frames import canonical
 from mario_dagster.assets.landing import Drop, Parcel
-from mario_dagster.assets.tables import SNAPSHOT, Transform
+from mario_dagster.assets.tables import SNAPSHOT
 from mario_dagster.catalog import Task
 from mario_dagster.incidents.compiler import Incident
 

@@ -89,47 +89,38 @@ _CASES: Mapping[str, tuple[str, tuple[Fault, ...], RealSpike, tuple[Fault, ...]]
 }
 
 
-def _false_alarm(task: str, table: str, oddities: tuple[Fault, ...]) -> Profile:
+def _judgement(
+    task: str, kind: str, summary: str, patterns: tuple[str, ...], faults: tuple[Fault, ...], *alerts: str
+) -> Profile:
     return Profile(
-        name=f"judgement_{task}_false_alarm",
+        name=f"judgement_{task}_{kind}",
         task=task,
         splits=("train", "eval"),
-        summary="A monitor cries out, and nothing is wrong: validate, and publish what is there, untouched.",
-        patterns=("false alarm",),
-        faults=(AnyOf(oddities),) if oddities else (),
-        options={
-            "by_name_only": True,
-            "alerts": (f"row-count monitor: {table} came in 31 % below its forecast",),
-        },
+        summary=summary,
+        patterns=patterns,
+        faults=faults,
+        options={"by_name_only": True, "alerts": alerts},
     )
+
+
+def _false_alarm(task: str, table: str, oddities: tuple[Fault, ...]) -> Profile:
+    summary = "A monitor cries out, and nothing is wrong: validate, and publish what is there, untouched."
+    alert = f"row-count monitor: {table} came in 31 % below its forecast"
+    return _judgement(task, "false_alarm", summary, ("false alarm",), (AnyOf(oddities),) if oddities else (), alert)
 
 
 def _real_spike(task: str, spike: RealSpike, faults: tuple[Fault, ...]) -> Profile:
-    column = spike.columns[-1]
-    return Profile(
-        name=f"judgement_{task}_real_spike",
-        task=task,
-        splits=("train", "eval"),
-        summary="Business was good, and one small thing broke beside it: repair that, and leave the spike alone.",
-        patterns=("real spike", "one small fault"),
-        faults=(spike, AnyOf(faults)),
-        options={
-            "by_name_only": True,
-            "alerts": (f"anomaly monitor: {column} in {spike.table} is several times its usual level for some rows",),
-        },
-    )
+    summary = "Business was good, and one small thing broke beside it: repair that, and leave the spike alone."
+    patterns = ("real spike", "one small fault")
+    alert = f"anomaly monitor: {spike.columns[-1]} in {spike.table} is several times its usual level for some rows"
+    return _judgement(task, "real_spike", summary, patterns, (spike, AnyOf(faults)), alert)
 
 
 def _upstream_down(task: str, stream: tuple[Fault, ...], listed: tuple[Fault, ...]) -> Profile:
-    return Profile(
-        name=f"judgement_{task}_upstream_down",
-        task=task,
-        splits=("train", "eval"),
-        summary="The newest batches are announced and do not come: recover all the others, refresh, publish nothing.",
-        patterns=("upstream still failing", "late batches", "small faults in the feeds"),
-        faults=(AnyOf(stream, most=2), AnyOf(listed), LateBatches(healthy=(4, 7)), UnavailableBatches()),
-        options={"by_name_only": True},
-    )
+    summary = "The newest batches are announced and do not come: recover all the others, refresh, publish nothing."
+    patterns = ("upstream still failing", "late batches", "small faults in the feeds")
+    faults = (AnyOf(stream, most=2), AnyOf(listed), LateBatches(healthy=(4, 7)), UnavailableBatches())
+    return _judgement(task, "upstream_down", summary, patterns, faults)
 
 
 # Task -> small faults of its whole stream, so that what is there needs the repair, and of what its orders refer to.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from mario_dagster.catalog import UnknownName
-from mario_dagster.catalog.plugins import installed
+from mario_dagster.catalog.plugins import FAULTS, installed
 
 from .bad_deploy import BadDeploy
 from .base import AnyOf, Fault, Stage, registered
@@ -85,8 +85,6 @@ __all__ = [
     "faults",
 ]
 
-ENTRY_POINT = "mario_dagster.faults"
-
 
 def faults() -> Mapping[str, type[Fault]]:
     """Every fault by name, plugins' included. A plugin that fails to load is left out with a warning."""
@@ -105,5 +103,5 @@ def fault(name: str) -> type[Fault]:
 @cache
 def _load_plugins() -> None:
     """Import what plugins name: a fault is registered by being defined, and refused if its name is taken."""
-    for _ in installed(ENTRY_POINT):
+    for _ in installed(FAULTS):
         pass
