@@ -302,7 +302,7 @@ def test_faults_written_by_hand_are_staged_and_undone(home: Home) -> None:
     ]
     incident = compose("events", given, seed=9, difficulty="medium")
     with stage(incident, home=home) as sandbox:
-        told = finish(Episode.of(sandbox))
+        told = finish(Episode(sandbox))
     assert told["success"]
 
 

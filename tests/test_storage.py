@@ -38,7 +38,7 @@ from dagster._record import copy
 from dagster._serdes import serialize_value
 
 from mario_dagster.sandbox import instance as instances
-from mario_dagster.sandbox import statements, storage
+from mario_dagster.sandbox import database, statements, storage
 from mario_dagster.sandbox.instance import (
     SandboxInstance,
     close_instance,
@@ -154,7 +154,7 @@ def instance(home: Path) -> Iterator[SandboxInstance]:
 
 
 def rows(home: Path, query: str) -> list[Any]:
-    connection = sqlite3.connect(home / storage.DATABASE)
+    connection = sqlite3.connect(home / database.DATABASE)
     try:
         return connection.execute(query).fetchall()
     finally:
@@ -299,7 +299,7 @@ def test_a_life_leaves_the_same_rows_as_in_stock_dagster(home: Path, tmp_path: P
     assert [snapshots(ours, run) for run in ours.get_runs()] == [snapshots(stock, run) for run in stock.get_runs()]
     close_instance(ours)
     stock.dispose()
-    mine = dump([home / storage.DATABASE])
+    mine = dump([home / database.DATABASE])
     theirs = dump([tmp_path / "stock" / "event_log.db", tmp_path / "stock" / "runs.db"])
     assert len(mine["event_logs"]) > 80
     for name in TABLES:
@@ -356,7 +356,7 @@ def test_every_read_gives_what_stock_storages_read(instance: SandboxInstance, ho
 
 def test_statements_fit_the_newest_schema(home: Path) -> None:
     texts = {name: text for name, text in vars(statements).items() if re.match(r"(INSERT|SELECT|[A-Z]+)_", name)}
-    connection = sqlite3.connect(home / storage.DATABASE)
+    connection = sqlite3.connect(home / database.DATABASE)
     checked = 0
     for name, text in texts.items():
         if isinstance(text, str) and re.match(r"(INSERT|SELECT|UPDATE|DELETE) ", text):
@@ -558,7 +558,7 @@ def test_others_read_while_a_run_is_under_way(instance: SandboxInstance, home: P
     with instance.database.transaction():
         run_job(instance, TABLE, tags={})
         started = time.monotonic()
-        reader = f"import sqlite3; print(sqlite3.connect({str(home / storage.DATABASE)!r})"
+        reader = f"import sqlite3; print(sqlite3.connect({str(home / database.DATABASE)!r})"
         command = [sys.executable, "-c", f"{reader}.execute('SELECT count(*) FROM event_logs').fetchall())"]
         assert subprocess.check_output(command, text=True).strip() == str(before)
         other = open_instance(home)
@@ -571,9 +571,9 @@ def test_others_read_while_a_run_is_under_way(instance: SandboxInstance, home: P
 def test_a_home_that_is_closed_can_be_copied(instance: SandboxInstance, home: Path, tmp_path: Path) -> None:
     run_id = run_job(instance, TABLE, tags={}).run_id
     close_instance(instance)
-    assert not (home / f"{storage.DATABASE}-wal").exists()
+    assert not (home / f"{database.DATABASE}-wal").exists()
     (tmp_path / "copy").mkdir()
-    for name in ("dagster.yaml", storage.DATABASE):
+    for name in ("dagster.yaml", database.DATABASE):
         (tmp_path / "copy" / name).write_bytes((home / name).read_bytes())
     copied = open_instance(tmp_path / "copy")
     assert copied.has_run(run_id) and run_job(copied, TABLE, tags={}).success
@@ -761,7 +761,7 @@ def test_closing_gives_everything_back(tmp_path: Path) -> None:
 
 def test_an_instance_knows_its_home(instance: SandboxInstance, home: Path) -> None:
     assert instance.root_directory == str(home)
-    assert instance.storage_id == str(home / storage.DATABASE)
+    assert instance.storage_id == str(home / database.DATABASE)
     assert instance.get_yaml_python_handlers() == [] and not instance.telemetry_enabled
     current, newest = instance.run_storage.alembic_version() or (None, "")
     assert current == newest

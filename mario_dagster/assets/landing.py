@@ -7,10 +7,7 @@ producer announces a file in the manifest; whether it is there is seen by lookin
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +17,9 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from mario_dagster.catalog.errors import Damaged
+
+from .files import digest_of, file_trouble, read_json, replace_file, write_json
 from .frames import from_arrow, to_arrow
 
 MANIFEST = "manifest.json"
@@ -94,10 +94,12 @@ class Landing:
         try:
             stat = (self.root / MANIFEST).stat()
         except FileNotFoundError:
+            if any(self._feeds()):
+                raise Damaged(f"landing/{MANIFEST} is missing") from None
             return Manifest()
         stamp = (stat.st_mtime_ns, stat.st_ino)
         if self._cached is None or self._cached[0] != stamp:
-            self._cached = (stamp, _parse((self.root / MANIFEST).read_text()))
+            self._cached = (stamp, _parse(read_json(self.root / MANIFEST, f"landing/{MANIFEST}")))
         return self._cached[1]
 
     def stamp(self) -> tuple[int, ...] | None:
@@ -106,7 +108,7 @@ class Landing:
             stat = (self.root / MANIFEST).stat()
         except FileNotFoundError:
             return None
-        folders = sorted(each.stat().st_mtime_ns for each in self.root.iterdir() if each.is_dir())
+        folders = sorted(each.stat().st_mtime_ns for each in self._feeds())
         return (stat.st_mtime_ns, stat.st_ino, *folders)
 
     def arrived(self, feed: str, batch: str) -> bool:
@@ -115,7 +117,8 @@ class Landing:
 
     def deliver(self, drop: Drop) -> Manifest:
         """Write files, then the manifest that names them: a reader never sees a file half written."""
-        before = self.manifest()
+        # Files without a manifest are what a delivery left that was killed: it is made anew.
+        before = self.manifest() if (self.root / MANIFEST).exists() else Manifest()
         held = {(delivery.feed, delivery.batch): delivery for delivery in before.deliveries}
         for key, parcel in drop.parcels.items():
             held[key] = self._put(key, parcel, held.get(key), comes=key not in drop.announced)
@@ -138,15 +141,19 @@ class Landing:
         delivery = self.manifest().get(feed, batch)
         path = self._path(feed, batch)
         try:
-            data = path.read_bytes()
-        except FileNotFoundError:
+            with file_trouble(f"landing/{feed}/{batch}.parquet"):
+                data = path.read_bytes()
+        except Damaged:
             raise LandingError(
                 f"{feed}/{batch} was announced with {delivery.rows} rows, but its file is not in the landing zone: the "
                 "producer's upload has not finished"
             ) from None
-        if hashlib.sha256(data).hexdigest() != delivery.sha256:
+        if digest_of(data) != delivery.sha256:
             raise LandingError(f"the file of batch '{batch}' of {feed} is not what was delivered: its checksum differs")
         return from_arrow(pq.read_table(io.BytesIO(data)))
+
+    def _feeds(self) -> list[Path]:
+        return [each for each in self.root.iterdir() if each.is_dir()] if self.root.is_dir() else []
 
     def _path(self, feed: str, batch: str) -> Path:
         return self.root / feed / f"{batch}.parquet"
@@ -159,7 +166,7 @@ class Landing:
         else:
             path.unlink(missing_ok=True)
         revision = before.revision + 1 if before else 0
-        return Delivery(*key, parcel.rows, parcel.landed_at, hashlib.sha256(data).hexdigest(), revision)
+        return Delivery(*key, parcel.rows, parcel.landed_at, digest_of(data), revision)
 
     def _save(self, manifest: Manifest) -> None:
         body = {
@@ -167,7 +174,7 @@ class Landing:
             "workers_floor": manifest.workers_floor,
             "deliveries": [delivery.to_dict() for delivery in manifest.deliveries],
         }
-        replace_file(self.root / MANIFEST, json.dumps(body, indent=1).encode())
+        write_json(self.root / MANIFEST, body)
 
 
 @dataclass(frozen=True)
@@ -200,18 +207,10 @@ def file_of(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that readers, and a clone that links to the old one, never see it half done."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-
-
-def _parse(text: str) -> Manifest:
-    body = json.loads(text)
-    deliveries = tuple(
-        Delivery(**{**fields, "landed_at": datetime.fromisoformat(fields["landed_at"])})
-        for fields in body["deliveries"]
-    )
-    return Manifest(deliveries, datetime.fromisoformat(body["now"]), body["workers_floor"])
+def _parse(body: Mapping[str, Any]) -> Manifest:
+    with file_trouble(f"landing/{MANIFEST}"):
+        deliveries = tuple(
+            Delivery(**{**fields, "landed_at": datetime.fromisoformat(fields["landed_at"])})
+            for fields in body["deliveries"]
+        )
+        return Manifest(deliveries, datetime.fromisoformat(body["now"]), body["workers_floor"])

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mario_dagster.catalog import Table, Task
 from mario_dagster.catalog.deploy import Deploy
+from mario_dagster.catalog.errors import Damaged
 
 from .blueprint import Transform
 from .frames import as_type, column_type, content_hash
@@ -58,6 +59,8 @@ def loaded(world: World, task: Task, table: Table, run_id: str) -> Write:
         batch: world.lake.note(landed_name(task, table, batch)).data_version
         for batch in world.lake.children(f"{task.slug}/landed_{table.feed}")
     }
+    if gone := sorted(held.note.loaded.keys() - versions.keys()):
+        raise Damaged(f"lake/{landed_name(task, table, gone[0])} is missing")
     restated = [batch for batch, version in held.note.loaded.items() if versions.get(batch) != version]
     fresh = sorted(versions if restated else versions.keys() - held.note.loaded.keys())
     if not fresh:

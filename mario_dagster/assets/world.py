@@ -7,7 +7,6 @@ finds the same tables, with no configuration in between.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Mapping
@@ -18,10 +17,11 @@ import dagster as dg
 
 from mario_dagster.catalog.deploy import Deploy
 
+from .files import read_json, write_json
 from .lake import Lake
-from .landing import Landing, replace_file
+from .landing import Landing
 
-SANDBOX_FILE = "sandbox.json"
+SANDBOX_FILE, DEPLOYS = "sandbox.json", "deploys.json"
 SANDBOX_VARIABLE = "MARIO_SANDBOX"
 
 
@@ -35,17 +35,20 @@ class World:
     published: Lake
 
     def deploy(self, table: str) -> Deploy:
-        """The live release of a derived table's transform; a harmless one where none is recorded."""
-        try:
-            deploys = json.loads((self.root / "deploys.json").read_text())
-        except FileNotFoundError:
+        """The live release of a derived table's transform; a harmless one where none is recorded.
+
+        Raises:
+            Damaged: a sandbox, which always has a record of its deploys, lacks it.
+        """
+        file = self.root / DEPLOYS
+        if not file.exists() and not (self.root / SANDBOX_FILE).exists():
             return Deploy()
-        return Deploy(**deploys.get(table, {}))
+        return Deploy(**read_json(file, DEPLOYS).get(table, {}))
 
     def set_deploys(self, deploys: Mapping[str, Deploy]) -> None:
         """Record the releases that are live from now on."""
         body = {table: deploy.to_dict() for table, deploy in deploys.items()}
-        replace_file(self.root / "deploys.json", json.dumps(body, indent=1, sort_keys=True).encode())
+        write_json(self.root / DEPLOYS, body)
 
     def close(self) -> None:
         self.lake.close()

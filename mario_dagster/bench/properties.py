@@ -265,7 +265,7 @@ def the_right_decision_alone_succeeds(scene: Scene) -> str:
 
 def _told(take: Take, moves: Sequence[Move]) -> Mapping[str, Any]:
     """What is told of an episode in which these moves were played."""
-    episode = Episode.of(take.sandbox)
+    episode = Episode(take.sandbox)
     for move in moves:
         episode.step(move)
     return episode.summary()

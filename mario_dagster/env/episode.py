@@ -7,15 +7,17 @@ so that a reply after a restart is the reply before it, byte for byte. A step an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mario_dagster.catalog import Task, UnknownName
+from mario_dagster.catalog.errors import Damaged, StorageError
 
 from . import reward
 from .actions import COMMIT, Move, Outcome, perform
-from .errors import BadRequest, EpisodeExists, NoEpisode
+from .errors import BadRequest, EpisodeDamaged, EpisodeExists, NoEpisode, PlayError, StorageUnavailable
 from .observation import View, observe, state_fields
 from .options import ResetOptions, episode_id
 from .standing import SUCCESSES, DoneReason, Standing, after, standing
@@ -46,10 +48,16 @@ class Reply:
 
 
 class Episode:
-    """A sandbox as a game: moves in, observations out."""
+    """A sandbox as a game: moves in, observations out.
+
+    Every call that finds the sandbox's files damaged raises `EpisodeDamaged`, every one that the disk does not let be
+    answered `StorageUnavailable`; either lets go of the sandbox, so that the next call opens it anew.
+    """
 
     def __init__(self, sandbox: Sandbox):
-        self.sandbox = sandbox
+        self.id = sandbox.id
+        self._home = sandbox.home
+        self._open: Sandbox | None = sandbox
 
     @classmethod
     def start(cls, options: ResetOptions, *, via: str = "local", home: Home | None = None) -> Episode:
@@ -75,13 +83,16 @@ class Episode:
                 scale=options.scale,
                 feedback=options.feedback,
                 id=options.episode_id,
+                via=via,
                 home=home,
             )
         except SandboxExists:
             raise EpisodeExists(f"episode '{options.episode_id}' exists; choose another episode_id, or none") from None
         except (UnknownName, FaultError) as error:
             raise BadRequest(str(error)) from None
-        return cls.of(sandbox, via)
+        except StorageError as error:
+            raise told(error, options.episode_id) from error
+        return cls(sandbox)
 
     @classmethod
     def resume(cls, id: str, home: Home | None = None) -> Episode:
@@ -97,24 +108,19 @@ class Episode:
         # Asked here, since the sandbox's own refusal names other sandboxes, which are other players'.
         if not home.exists(episode_id(id)):
             raise NoEpisode(f"no episode '{id}'; POST /reset starts one")
-        return cls.of(Sandbox.open(id, home))
-
-    @classmethod
-    def of(cls, sandbox: Sandbox, via: str = "local") -> Episode:
-        """The episode that is played in a sandbox, begun now where it was never played; on an error it is closed."""
-        episode = cls(sandbox)
         try:
-            if not sandbox.steps:
-                with sandbox.step() as step:
-                    step.record(episode._first_line(via))
-        except BaseException:
-            sandbox.close()
-            raise
-        return episode
+            return cls(Sandbox.open(id, home))
+        except StorageError as error:
+            raise told(error, id) from error
 
     @property
-    def id(self) -> str:
-        return self.sandbox.id
+    def sandbox(self) -> Sandbox:
+        """The sandbox, opened again where it was let go of."""
+        if self._open is None:
+            from mario_dagster.sandbox.sandbox import Sandbox
+
+            self._open = Sandbox.open(self.id, self._home)
+        return self._open
 
     @property
     def task(self) -> Task:
@@ -123,9 +129,7 @@ class Episode:
     @property
     def exists(self) -> bool:
         """Whether the sandbox is still on disk: another process may have pruned it."""
-        from mario_dagster.assets.world import SANDBOX_FILE
-
-        return (self.sandbox.root / SANDBOX_FILE).exists()
+        return self._home.exists(self.id)
 
     def standing(self) -> Standing:
         """How the episode stands by its recorded lines."""
@@ -133,34 +137,64 @@ class Episode:
 
     def reply(self) -> Reply:
         """The newest observation, made again from what is recorded and how the world looks now."""
-        return Reply(observe(self._view(self.standing())))
+        with self._looking():
+            return Reply(observe(self._view(self.standing())))
 
     def state(self) -> dict[str, Any]:
         """The fields of the episode's state."""
-        return state_fields(self._view(self.standing()))
+        with self._looking():
+            return state_fields(self._view(self.standing()))
 
     def step(self, move: Move) -> Reply:
         """Play one move. Once the episode is done, nothing happens, nothing is recorded and the reward is 0."""
-        before = self.standing()
-        if not before.done:
-            try:
-                with self.sandbox.step() as step:
-                    before = self.standing()
-                    # Another process may have ended it while this one waited for its turn.
-                    if before.done:
-                        raise _Over
-                    line = self._play(move, before)
-                    step.record(line, status=line["done_reason"] or "open")
-                return Reply(observe(self._view(after(before, line))))
-            except _Over:
-                pass
-        over = f"invalid: the episode is over ({before.done_reason}); reset to start another"
-        unpaid = {name: 0.0 for name in before.parts}
-        return Reply(observe(self._view(replace(before, reward=0.0, parts=unpaid, result=over))))
+        with self._answering():
+            before = self.standing()
+            if not before.done:
+                try:
+                    with self.sandbox.step() as step:
+                        before = self.standing()
+                        # Another process may have ended it while this one waited for its turn.
+                        if before.done:
+                            raise _Over
+                        line = self._play(move, before)
+                        step.record(line, status=line["done_reason"] or "open")
+                        # Before anybody else acts: the reply is of this step, whoever makes the next one.
+                        reply = Reply(observe(self._view(after(before, line))))
+                    return reply
+                except _Over:
+                    pass
+            over = f"invalid: the episode is over ({before.done_reason}); reset to start another"
+            unpaid = {name: 0.0 for name in before.parts}
+            with self._looking():
+                return Reply(observe(self._view(replace(before, reward=0.0, parts=unpaid, result=over))))
 
     def summary(self) -> dict[str, Any]:
         """What a grader may say: the true score once done, before that what the player sees."""
-        now = self.standing()
+        with self._looking():
+            return self._summary(self.standing())
+
+    def close(self) -> None:
+        """Let go of the sandbox, which stays on disk."""
+        sandbox, self._open = self._open, None
+        if sandbox is not None:
+            sandbox.close()
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """The sandbox between two steps, by whichever process they are."""
+        with self._answering(), self.sandbox.look():
+            yield
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """What is wrong with files, in a player's words; the sandbox is opened anew at the next call."""
+        try:
+            yield
+        except StorageError as error:
+            self.close()
+            raise told(error, self.id) from error
+
+    def _summary(self, now: Standing) -> dict[str, Any]:
         return {
             "episode_id": now.episode_id,
             "task_id": self.task.id,
@@ -186,32 +220,7 @@ class Episode:
             "collateral_cells": now.collateral,
         }
 
-    def close(self) -> None:
-        """Let go of the sandbox, which stays on disk."""
-        self.sandbox.close()
-
     # --- one step -----------------------------------------------------------------------------------------------------
-
-    def _first_line(self, via: str) -> dict[str, Any]:
-        from mario_dagster.sandbox.collateral import versions
-
-        sandbox = self.sandbox
-        return {
-            "kind": "reset",
-            "episode_id": sandbox.id,
-            "task": self.task.slug,
-            "seed": sandbox.seed,
-            "split": sandbox.split,
-            "scale": sandbox.scale,
-            "feedback": sandbox.feedback,
-            "via": via,
-            "started_at": sandbox.world.landing.manifest().now.isoformat(),
-            "active_table": self.task.main_table.name,
-            "score": self._score(),
-            "result": f"incident open: {self.task.card.incident_summary}",
-            "failing_checks": list(sandbox.signals().blocking_failures),
-            "versions": dict(versions(sandbox.world, self.task)),
-        }
 
     def _play(self, move: Move, now: Standing) -> dict[str, Any]:
         """Do a move and write down what came of it."""
@@ -327,6 +336,15 @@ class Episode:
 
         sandbox = self.sandbox
         return View(self.task, sandbox.signals(), now, profile(sandbox.profile), self._objectives(now))
+
+
+def told(error: StorageError, id: str | None) -> PlayError:
+    """What is wrong with an episode's files, as the answer to whoever plays it."""
+    if isinstance(error, Damaged):
+        return EpisodeDamaged(
+            f"episode '{id}' is damaged and set aside: {error}. Restore that file, or reset to start another episode"
+        )
+    return StorageUnavailable(f"{error}. Nothing has happened; send the same request again later")
 
 
 class _Over(Exception):

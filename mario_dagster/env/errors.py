@@ -51,3 +51,15 @@ class NoPlayer(PlayError):
     """A baseline that no installed package provides."""
 
     status = 501
+
+
+class EpisodeDamaged(PlayError):
+    """A file of the episode is not what was written, and nothing that is left could make it so. It stays set aside."""
+
+    status = 410
+
+
+class StorageUnavailable(PlayError):
+    """The disk is full, read-only or held by somebody: nothing happened, and the same request may succeed later."""
+
+    status = 503

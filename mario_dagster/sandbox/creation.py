@@ -6,20 +6,29 @@ written that a run did not write, but for the files that producers deliver and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mario_dagster import definitions
+from mario_dagster.assets.evidence import backlog
+from mario_dagster.assets.publish import RELEASES
 from mario_dagster.assets.sources import HEALTHY_WORKERS, clean_drop, range_tags, register_batches
-from mario_dagster.assets.tables import SNAPSHOT
+from mario_dagster.assets.tables import SNAPSHOT, table_name
 from mario_dagster.assets.world import World, world_at
 from mario_dagster.catalog import Task
 from mario_dagster.incidents.compiler import Incident
 
+from .collateral import versions
+from .failures import FailureLog
+from .grading import grade_world
 from .instance import RunResult, SandboxInstance, close_instance, create_home, open_instance, run_job
 from .monitor import alert_config
+from .signals import read_signals
 from .strike import redelivery
+from .vault import Vault
 
 DAGSTER_HOME = "dagster"
 
@@ -28,8 +37,9 @@ class CreationError(RuntimeError):
     """History that should have been green was not: a fault of this package, not of a player."""
 
 
-def live(incident: Incident, task: Task, root: Path) -> None:
-    """Live an incident through in an empty sandbox folder, up to the failed scheduled run."""
+@contextmanager
+def lived(incident: Incident, task: Task, root: Path) -> Iterator[tuple[World, SandboxInstance]]:
+    """Live an incident through in an empty sandbox folder, up to the failed scheduled run; open inside the block."""
     create_home(root / DAGSTER_HOME)
     instance = open_instance(root / DAGSTER_HOME)
     world = world_at(root)
@@ -38,13 +48,39 @@ def live(incident: Incident, task: Task, root: Path) -> None:
             _healthy_history(incident, task, world, instance)
         with instance.database.transaction():
             _strike(incident, task, world, instance)
+        yield world, instance
     finally:
         world.close()
         close_instance(instance)
 
 
+def opening(world: World, instance: SandboxInstance, task: Task, vault: Vault) -> dict[str, Any]:
+    """What the first line of an episode's journal tells of the incident, by either feedback."""
+    state = backlog(world, instance, task)
+    signals = read_signals(world, instance, task, state, definitions.asset_graph(), FailureLog(instance))
+    return {
+        "started_at": state.manifest.now.isoformat(),
+        "active_table": task.main_table.name,
+        "result": f"incident open: {task.card.incident_summary}",
+        "failing_checks": list(signals.blocking_failures),
+        "versions": dict(versions(world, task)),
+        "stored": dict(stored(world, task)),
+        "scores": {"truth": grade_world(world, task, vault, state).score, "checks": signals.health},
+    }
+
+
+def stored(world: World, task: Task) -> Iterator[tuple[str, int]]:
+    """Newest versions of all that an episode stands on, each named as in the sandbox's folder."""
+    for lake, names in ((world.lake, task.table_names), (world.published, (RELEASES,))):
+        for name in names:
+            version = lake.version(table_name(task, name))
+            if version is not None:
+                yield f"{lake.root.name}/{table_name(task, name)}", version
+
+
 def _healthy_history(incident: Incident, task: Task, world: World, instance: SandboxInstance) -> None:
     """The clean day so far: landed, loaded, derived, judged and published, all green."""
+    world.set_deploys({})
     drop = clean_drop(task, incident.clean)
     landed = {key: parcel for key, parcel in drop.parcels.items() if key[1] in (*incident.healthy_batches, SNAPSHOT)}
     manifest = world.landing.deliver(replace(drop, parcels=landed))

@@ -14,6 +14,9 @@ import sqlalchemy as sa
 from dagster import AssetKey, EventLogEntry
 from dagster._serdes import deserialize_value
 
+from mario_dagster.assets.files import file_trouble
+
+from .database import DATABASE
 from .instance import SandboxInstance, plain_error
 
 _NEW_STEPS = sa.text(
@@ -21,7 +24,9 @@ _NEW_STEPS = sa.text(
 )
 _NEW_CHECKS = sa.text(
     "SELECT evaluation_event_storage_id, asset_key, check_name, execution_status, evaluation_event "
-    "FROM asset_check_executions WHERE evaluation_event_storage_id > :after ORDER BY evaluation_event_storage_id"
+    "FROM asset_check_executions WHERE evaluation_event_storage_id > :after "
+    # A check that is only planned says nothing yet: its run may die before it is evaluated.
+    "AND execution_status IN ('SUCCEEDED', 'FAILED') ORDER BY evaluation_event_storage_id"
 )
 _LAST = sa.text("SELECT COALESCE(MAX(id), 0) FROM event_logs")
 
@@ -52,10 +57,11 @@ class FailureLog:
             steps = connection.execute(_NEW_STEPS, {"after": self._seen}).fetchall()
             checks = connection.execute(_NEW_CHECKS, {"after": self._seen}).fetchall()
             self._seen = int(connection.execute(_LAST).scalar_one())
-        for place, event in steps:
-            self._note_step(place, deserialize_value(event, EventLogEntry))
-        for place, asset_key, name, status, event in checks:
-            self._note_check(place, asset_key, name, status, event)
+        with file_trouble(f"dagster/{DATABASE}"):
+            for place, event in steps:
+                self._note_step(place, deserialize_value(event, EventLogEntry))
+            for place, asset_key, name, status, event in checks:
+                self._note_check(place, asset_key, name, status, event)
 
     def newest(self, limit: int = 5) -> tuple[str, ...]:
         """The newest failures in words: runs that failed, and checks that failed when last evaluated."""

@@ -1,30 +1,41 @@
 """Where sandboxes live: `$MARIO_HOME/<id>/`, their vaults beside them, and templates of incidents already lived.
 
-In: an environment variable or a path. Out: folders, listed and pruned; ids, checked.
+In: an environment variable or a path. Out: folders, listed, pruned and swept; ids, checked. One sandbox whose files are
+damaged says so in the list, and is in nobody's way.
 """
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
 import re
+import secrets
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mario_dagster.assets.landing import replace_file
+from mario_dagster.assets.files import file_trouble, read_json, write_json
 from mario_dagster.assets.world import SANDBOX_FILE
 from mario_dagster.catalog import UnknownName
+from mario_dagster.catalog.errors import Damaged, StorageError
 
-from .vault import Vault
+from .database import DATABASE, Database
+from .journal import Journal
+from .vault import TRUTH_FILE, Vault
 
 HOME_VARIABLE, VAULT_VARIABLE = "MARIO_HOME", "MARIO_VAULT"
 DEFAULT_HOME = ".mario"
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-VAULTS, TEMPLATES = ".vault", ".templates"
+VAULTS, TEMPLATES, MAKING = ".vault", ".templates", ".making"
+DAMAGED = "damaged"
+# What a sandbox of the usual size takes with its first template; below that, the disk counts as full.
+FREE_BYTES = 4 * 2**20
+_PARTIAL = re.compile(r"\.(?:[A-Za-z0-9_-]+\.[0-9a-f]{8})")
 
 
 class InvalidId(ValueError):
@@ -55,11 +66,27 @@ class SandboxInfo:
     steps: int = 0
 
     def save(self, root: Path) -> None:
-        replace_file(root / SANDBOX_FILE, json.dumps(asdict(self), indent=1).encode())
+        with file_trouble(SANDBOX_FILE, writing=True):
+            write_json(root / SANDBOX_FILE, asdict(self))
 
     @classmethod
     def load(cls, root: Path) -> SandboxInfo:
-        return cls(**json.loads((root / SANDBOX_FILE).read_text()))
+        """What a sandbox's file says; where it is damaged, what its journal says, which the file is a copy of.
+
+        Raises:
+            Damaged: both are.
+            Unavailable: they are out of reach for now.
+        """
+        try:
+            with file_trouble(SANDBOX_FILE):
+                return cls(**read_json(root / SANDBOX_FILE, SANDBOX_FILE))
+        except Damaged:
+            return _restored(root)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the sandbox cannot be opened as it is."""
+        return self.status == DAMAGED
 
 
 @dataclass(frozen=True)
@@ -83,12 +110,12 @@ class Home:
         return self.root / TEMPLATES / key
 
     def exists(self, id: str) -> bool:
-        return (self.sandbox(id) / SANDBOX_FILE).exists()
+        return self.sandbox(id).is_dir()
 
     def require(self, id: str) -> Path:
         """Folder of a sandbox that is there. Raises `UnknownName` when there is none."""
         folder = self.sandbox(id)
-        if not (folder / SANDBOX_FILE).exists():
+        if not folder.is_dir():
             raise UnknownName("sandbox", id, [info.id for info in self.sandboxes()][:8])
         return folder
 
@@ -119,18 +146,149 @@ class Home:
             self.remove(id)
         if templates:
             shutil.rmtree(self.root / TEMPLATES, ignore_errors=True)
+        self.sweep()
         return doomed
 
     def remove(self, id: str) -> None:
-        shutil.rmtree(self.sandbox(id), ignore_errors=True)
+        """Delete a sandbox and its vault; one that is half deleted is no sandbox any more."""
+        folder = self.sandbox(id)
+        doomed = folder.with_name(partial_name(id))
+        try:
+            folder.rename(doomed)
+        except OSError:
+            doomed = folder
+        shutil.rmtree(doomed, ignore_errors=True)
         shutil.rmtree(self.vault(id), ignore_errors=True)
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """While something is half made inside the block, nobody sweeps it away."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / MAKING).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+
+    def sweep(self) -> list[str]:
+        """Delete what killed processes left half made or half deleted; nothing while anybody is making something.
+
+        Returns:
+            Names of the folders deleted.
+        """
+        if not self.root.is_dir():
+            return []
+        with (self.root / MAKING).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return []
+            vaults = vault_folder(self.root)
+            left = [each for place in (self.root, self.root / TEMPLATES, vaults) for each in _partial(place)]
+            if vaults.parent == self.root and vaults.is_dir():
+                # A vault comes before its sandbox and goes after it.
+                left += [each for each in vaults.iterdir() if not (self.root / each.name).exists() and each not in left]
+            for folder in left:
+                shutil.rmtree(folder, ignore_errors=True)
+        return sorted(folder.name for folder in left)
+
+    def diagnosis(self, id: str) -> str | None:
+        """What a look at a sandbox's main files finds wrong with it; None where nothing is.
+
+        The look is a short one: `mario sandboxes check` reads everything.
+        """
+        root = self.sandbox(id)
+        try:
+            SandboxInfo.load(root)
+            _check_database(root / "dagster" / DATABASE)
+            if not Vault(self.vault(id)).exists():
+                raise Damaged(f"truth/{TRUTH_FILE} is missing")
+        except StorageError as error:
+            return str(error)
+        return None
+
+    def trouble(self) -> Mapping[str, str]:
+        """What is wrong with the home itself: place -> in words. Empty when sandboxes can be made and played."""
+        found: dict[str, str] = {}
+        for name, folder in (("home", self.root), ("truth", vault_folder(self.root))):
+            try:
+                with file_trouble(name, writing=True):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    with tempfile.TemporaryFile(dir=folder) as file:
+                        file.write(b"0" * 4096)
+                        file.flush()
+            except (StorageError, OSError) as error:
+                found[name] = str(error) if isinstance(error, StorageError) else f"{name} is no folder"
+        if "home" not in found and (free := shutil.disk_usage(self.root).free) < FREE_BYTES:
+            found["disk"] = f"{free // 2**20} MB are free; a new sandbox takes up to {FREE_BYTES // 2**20}"
+        return found
 
     def _infos(self) -> Iterator[SandboxInfo]:
         if not self.root.is_dir():
             return
         for folder in self.root.iterdir():
-            if ID.fullmatch(folder.name) and (folder / SANDBOX_FILE).exists():
-                yield SandboxInfo.load(folder)
+            if not ID.fullmatch(folder.name) or not folder.is_dir():
+                continue
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                yield self._info(folder)
+
+    def _info(self, folder: Path) -> SandboxInfo:
+        try:
+            info = SandboxInfo.load(folder)
+        except StorageError:
+            made = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat()
+            return SandboxInfo(folder.name, "", "", 0, 0, "", made, DAMAGED)
+        return info if self.diagnosis(folder.name) is None else replace(info, status=DAMAGED)
+
+
+def mended_info(root: Path, lines: Sequence[Mapping[str, Any]], info: SandboxInfo) -> SandboxInfo:
+    """A sandbox's file brought to what its journal says."""
+    told = replace(info, steps=len(lines) - 1, status=lines[-1].get("done_reason") or "open")
+    if told != info:
+        with suppress(StorageError):
+            told.save(root)
+    return told
+
+
+def partial_name(id: str) -> str:
+    """What a folder is called while it is half made or half deleted."""
+    return f".{id}.{secrets.token_hex(4)}"
+
+
+def _partial(folder: Path) -> list[Path]:
+    return [each for each in folder.iterdir() if _PARTIAL.fullmatch(each.name)] if folder.is_dir() else []
+
+
+def _restored(root: Path) -> SandboxInfo:
+    """A sandbox's file written anew from its journal."""
+    path = root / "dagster" / DATABASE
+    _check_database(path)
+    database = Database(str(path))
+    try:
+        lines = Journal(root, database).lines()
+    finally:
+        database.dispose()
+    if not lines:
+        raise Damaged(f"{SANDBOX_FILE} is missing or not what was written, and nothing was played that would tell")
+    first = lines[0]
+    made = datetime.fromtimestamp(root.stat().st_mtime, UTC).isoformat()
+    fields = {name: first[name] for name in ("task", "split", "seed", "scale", "feedback")}
+    info = SandboxInfo(id=root.name, created_at=made, **fields)
+    return mended_info(root, lines, replace(info, steps=-1))
+
+
+def _check_database(path: Path) -> None:
+    """That a file is a SQLite database as long as its header says."""
+    name = f"dagster/{DATABASE}"
+    with file_trouble(name), path.open("rb") as file:
+        header = file.read(100)
+        size = os.fstat(file.fileno()).st_size
+    page = int.from_bytes(header[16:18], "big")
+    page = 65536 if page == 1 else page
+    if not header.startswith(b"SQLite format 3\0") or page < 512 or size % page:
+        raise Damaged(f"{name} is not what was written")
+    # Where the write-ahead log has pages of its own, the header's count may be ahead of the file.
+    log = path.with_name(f"{path.name}-wal")
+    if not (log.exists() and log.stat().st_size) and size < page * int.from_bytes(header[28:32], "big"):
+        raise Damaged(f"{name} is not what was written: it has been cut off")
 
 
 def check_id(id: Any) -> str:

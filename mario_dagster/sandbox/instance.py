@@ -38,8 +38,10 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster_shared.error import SerializableErrorInfo
 
-from mario_dagster.sandbox.database import Database
-from mario_dagster.sandbox.storage import DATABASE, SandboxEventLogStorage, SandboxStorage, create_database
+from mario_dagster.assets.files import for_now
+from mario_dagster.catalog.errors import Damaged, StorageError, Unavailable
+from mario_dagster.sandbox.database import DATABASE, Database
+from mario_dagster.sandbox.storage import SandboxEventLogStorage, SandboxStorage, create_database
 
 DAGSTER_YAML = """\
 # Written when the sandbox was made. Any Dagster tool with DAGSTER_HOME set to this folder works on it.
@@ -62,6 +64,8 @@ telemetry:
 nux:
   enabled: false
 """
+_TROUBLE: Mapping[str, type[StorageError]] = {each.__name__: each for each in (Damaged, Unavailable)}
+_REFUSED = frozenset({"OSError", "PermissionError", "OperationalError", "BlockingIOError"})
 INTERRUPTED = "DagsterExecutionInterruptedError"
 SETTINGS: Mapping[str, Any] = {"telemetry": {"enabled": False}}
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -255,6 +259,7 @@ def run_job(
 
     Raises:
         KeyboardInterrupt: a signal ended the run half-way; it has left no trace.
+        Damaged, Unavailable: its files are not what was written, or out of reach; the run has left no trace.
         DagsterInvalidConfigError: `run_config` does not fit the job; no run was made.
         DagsterUnknownPartitionError: there is no partition `partition_key`; no run was made.
     """
@@ -271,9 +276,13 @@ def run_job(
         )
         run, events = _execute(instance, job, config, all_tags)
         result = _result(run, events)
-        if any(INTERRUPTED in text for text in result.errors.values()):
-            # Dagster makes a failed step of a signal. Nothing may be built on half a run: the transaction is undone.
-            raise KeyboardInterrupt(f"{job_def.name} was interrupted")
+        # Dagster makes a failed step of whatever is raised in it. Nothing may be built on half a run: what was no doing
+        # of the pipeline's goes on as the exception that it was, and the transaction is undone.
+        for text in result.errors.values():
+            if INTERRUPTED in text:
+                raise KeyboardInterrupt(f"{job_def.name} was interrupted")
+            if (trouble := storage_trouble(text)) is not None:
+                raise trouble
     return result
 
 
@@ -349,6 +358,16 @@ def _result(run: DagsterRun, events: Sequence[DagsterEvent]) -> RunResult:
             evaluation = event.asset_check_evaluation_data
             checks[(evaluation.asset_key.to_user_string(), evaluation.check_name)] = evaluation.passed
     return RunResult(run.run_id, any(event.is_job_success for event in events), errors, checks)
+
+
+def storage_trouble(text: str) -> StorageError | None:
+    """What a failed step's error says of the sandbox's files; None where it says nothing of them."""
+    name, _, said = text.partition(": ")
+    if name in _TROUBLE:
+        return _TROUBLE[name](said)
+    # Whatever else met the system's refusal on its way: a library's own file, a temporary one.
+    refusal = for_now(OSError(text)) if name in _REFUSED else None
+    return None if refusal is None else Unavailable(f"the run was cut short: {refusal}")
 
 
 def plain_error(error: SerializableErrorInfo | None) -> str:

@@ -1,77 +1,113 @@
 """The journal of an episode: one line a step, in the same transaction as everything the step did.
 
 In: what a step did, as JSON. Out: the lines so far, oldest first. A line is written to Dagster's own key-value storage
-inside the step's transaction, so that runs, events and line are there together or not at all; `trajectory.jsonl` beside
-it is the copy people and tools read, appended and flushed before a reply goes out, and mended when a process died
-between the two.
+inside the step's transaction, so that runs, events and line are there together or not at all; each carries its digest.
+`trajectory.jsonl` beside it is the copy that people and tools read: appended and flushed just before the transaction
+ends, and written anew from the lines when a process died between the two.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-from mario_dagster.assets.lake import Lake
+from mario_dagster.assets.files import digest_of, replace_file
+from mario_dagster.catalog.errors import Damaged
 
-from .instance import SandboxInstance
+from .database import Database
 
 PREFIX = "mario/step/"
 TRAJECTORY = "trajectory.jsonl"
+# A line is kept as its seal, a blank, its text; in the file it is its text and a line's end.
+SEAL_LENGTH = 16
 Line = dict[str, Any]
 # A range of keys, which the index on `key` serves; "0" is the character after "/".
 _OURS, _BOUNDS = "FROM kvs WHERE key >= ? AND key < ?", (PREFIX, PREFIX[:-1] + "0")
+_EXTENT = f"SELECT COUNT(*), SUM(LENGTH(CAST(value AS BLOB))) {_OURS}"
+_KEEP = "INSERT INTO kvs (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
 class Journal:
-    """The lines of one sandbox."""
+    """The lines of one sandbox, and what else its steps leave in Dagster's key-value storage."""
 
-    def __init__(self, root: Path, instance: SandboxInstance):
+    def __init__(self, root: Path, database: Database):
         self._file = root / TRAJECTORY
-        self._instance = instance
+        self._database = database
 
     def lines(self) -> list[Line]:
-        """Every line, oldest first; line 0 tells how the episode began."""
-        with self._instance.database.driver() as driver:
-            rows = driver.execute(f"SELECT value {_OURS} ORDER BY key", _BOUNDS).fetchall()
-        return [json.loads(value) for (value,) in rows]
+        """Every line, oldest first; line 0 tells how the episode began.
+
+        Raises:
+            Damaged: a line is missing, or is not what was written.
+        """
+        with self._database.driver() as driver:
+            rows = driver.execute(f"SELECT key, value {_OURS} ORDER BY key", _BOUNDS).fetchall()
+        if [key for key, _ in rows] != [_key(number) for number in range(len(rows))]:
+            raise Damaged("the journal of steps, in the episode's database, lacks a line")
+        return [_unsealed(value) for _, value in rows]
 
     def count(self) -> int:
         """How many lines there are."""
-        with self._instance.database.driver() as driver:
+        with self._database.driver() as driver:
             return int(driver.execute(f"SELECT COUNT(*) {_OURS}", _BOUNDS).fetchone()[0])
 
     def record(self, line: Line) -> None:
-        """Keep one more line, in the transaction that is open."""
+        """Keep one more line, in the transaction that is open, and put it into the trajectory file."""
         text = json.dumps(line, sort_keys=True, allow_nan=False)
-        self._instance.run_storage.set_cursor_values({f"{PREFIX}{self.count():06d}": text})
-
-    def publish(self, line: Line) -> None:
-        """Append a committed line to the trajectory file and see it off to the system."""
-        with self._file.open("a") as file:
-            file.write(json.dumps(line, sort_keys=True) + "\n")
-            file.flush()
+        number, size = self._extent()
+        self.keep(_key(number), f"{_seal(text)} {text}")
+        try:
+            if (self._file.stat().st_size if number else 0) != size:
+                raise FileNotFoundError
+            with self._file.open("ab" if number else "wb") as file:
+                file.write(f"{text}\n".encode())
+        except OSError:
+            self.mend()
 
     def mend(self) -> None:
-        """Bring the trajectory file to the lines that were committed, after a process died on the way."""
-        lines = [json.dumps(line, sort_keys=True) for line in self.lines()]
-        held = self._file.read_text() if self._file.exists() else ""
-        wanted = "".join(f"{line}\n" for line in lines)
-        if held != wanted:
-            self._file.write_text(wanted)
+        """Bring the trajectory file to the lines that were committed."""
+        wanted = "".join(f"{json.dumps(line, sort_keys=True)}\n" for line in self.lines()).encode()
+        # It is a copy: where it cannot be mended now, the episode goes on without.
+        with contextlib.suppress(OSError):
+            held = self._file.read_bytes() if self._file.exists() else b""
+            if held != wanted:
+                replace_file(self._file, wanted)
+
+    def _extent(self) -> tuple[int, int]:
+        """How many lines there are, and the bytes that they are in the trajectory file."""
+        with self._database.driver() as driver:
+            count, size = driver.execute(_EXTENT, _BOUNDS).fetchone()
+        return int(count), int(size or 0) - SEAL_LENGTH * int(count)
+
+    def keep(self, key: str, value: str) -> None:
+        """Keep a value under a key, in the transaction that is open."""
+        with self._database.driver() as driver:
+            driver.execute(_KEEP, (key, value))
+
+    def kept(self, key: str) -> str | None:
+        with self._database.driver() as driver:
+            row = driver.execute("SELECT value FROM kvs WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def amend(self, number: int, line: Line) -> None:
+        """Write a line anew, for a copy of an episode that goes by another name."""
+        text = json.dumps(line, sort_keys=True, allow_nan=False)
+        self.keep(_key(number), f"{_seal(text)} {text}")
 
 
-def roll_back_orphans(lake: Lake, instance: SandboxInstance) -> list[str]:
-    """Take back table versions whose run was never committed: a step that died half-way. Returns the tables concerned.
+def _key(number: int) -> str:
+    return f"{PREFIX}{number:06d}"
 
-    Call it inside a transaction: then no other process is in the middle of a step.
-    """
-    taken: list[str] = []
-    for name in lake.tables():
-        while lake.exists(name):
-            run_id = lake.note(name).run_id
-            if not run_id or instance.has_run(run_id):
-                break
-            lake.rollback(name)
-            taken.append(name)
-    return taken
+
+def _seal(text: str) -> str:
+    return digest_of(text.encode())[:SEAL_LENGTH]
+
+
+def _unsealed(value: str) -> Line:
+    seal, _, text = value.partition(" ")
+    if seal != _seal(text):
+        raise Damaged("the journal of steps, in the episode's database, is not what was written")
+    line: Line = json.loads(text)
+    return line

@@ -8,6 +8,7 @@ whoever else works on the same home (the Dagster UI, a script, another server) i
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,20 +20,25 @@ import pandas as pd
 
 from mario_dagster import definitions
 from mario_dagster.assets.evidence import Backlog, backlog, pool_slots
+from mario_dagster.assets.files import file_trouble
+from mario_dagster.assets.lake import Lake
 from mario_dagster.assets.publish import Release, newest_release
 from mario_dagster.assets.repairs import Repair
 from mario_dagster.assets.repairs import check as check_repair
 from mario_dagster.assets.tables import table_name
 from mario_dagster.assets.world import World, world_at
 from mario_dagster.catalog import MAX_WORKERS, MIN_WORKERS, Task, task
+from mario_dagster.catalog.errors import Damaged, StorageError
 
-from .creation import DAGSTER_HOME
+from .creation import DAGSTER_HOME, stored
 from .failures import FailureLog
 from .grader import Grade
 from .grading import grade_world
-from .home import Home, SandboxInfo
+from .home import Home, SandboxInfo, mended_info
 from .instance import RunResult, close_instance, fingerprint, open_instance, run_job
-from .journal import Journal, Line, roll_back_orphans
+from .journal import Journal, Line
+from .lease import Lease, Leases
+from .recovery import take_back
 from .signals import Signals, read_signals
 from .templates import Recipe, clone_folder, instantiate
 from .vault import Vault
@@ -86,7 +92,8 @@ class Sandbox:
         self.instance = open_instance(root / DAGSTER_HOME)
         self.world: World = world_at(root)
         self.vault = vault
-        self._journal = Journal(root, self.instance)
+        self._journal = Journal(root, self.instance.database)
+        self._leases = Leases(root, self._journal)
         self._failures = FailureLog(self.instance)
         self._lock = threading.RLock()
         self._read: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -105,6 +112,7 @@ class Sandbox:
         scale: int = 1,
         feedback: str | None = None,
         id: str | None = None,
+        via: str = "local",
         home: Home | None = None,
     ) -> Sandbox:
         """A new sandbox, in the state in which someone is called at night.
@@ -114,14 +122,17 @@ class Sandbox:
         Args:
             profile: a family of incidents; None lets the seed draw one from the split.
             feedback: `truth` or `checks`; None is `truth` in train and `checks` in eval.
+            via: the way it is played, for the first line of its journal.
 
         Raises:
+            Unavailable: the disk is full, or does not let us write; there is no sandbox.
             UnknownName: no such task, profile, split or feedback.
             InvalidId, SandboxExists: the id cannot be one, or is taken.
         """
         home = home or Home.default()
         recipe = Recipe.of(task_reference, profile=profile, split=split, seed=seed, scale=scale)
-        info = instantiate(home, recipe, id=id, feedback=feedback)
+        with file_trouble(id or "the new sandbox", writing=True):
+            info = instantiate(home, recipe, id=id, feedback=feedback, via=via)
         return cls(home.sandbox(info.id), Vault(home.vault(info.id)))
 
     @classmethod
@@ -130,16 +141,25 @@ class Sandbox:
 
         Raises:
             InvalidId, UnknownName: there is none of that id.
+            Damaged: a file that everything stands on is missing, or is not what was written.
+            Unavailable: its files are out of reach for now.
         """
         home = home or Home.default()
         sandbox = cls(home.require(id), Vault(home.vault(id)))
-        sandbox._recover()
+        try:
+            sandbox.instance.database.check()
+            with sandbox._lock, sandbox.instance.database.transaction():
+                sandbox._settle()
+                sandbox._restore(tidy=False)
+        except BaseException:
+            sandbox.close()
+            raise
         return sandbox
 
     def clone(self, new_id: str, home: Home | None = None) -> Sandbox:
         """A copy of this sandbox as it stands, journal and all, under another id."""
         home = home or Home(self.root.parent)
-        with self._lock, self.instance.database.transaction():
+        with self.look():
             clone_folder(self.root, self.vault.root, home, replace(self.info, id=new_id))
         return Sandbox(home.sandbox(new_id), Vault(home.vault(new_id)))
 
@@ -158,6 +178,11 @@ class Sandbox:
     @property
     def id(self) -> str:
         return self.info.id
+
+    @property
+    def home(self) -> Home:
+        """The home that it lies in."""
+        return Home(self.root.parent)
 
     @property
     def split(self) -> str:
@@ -184,7 +209,8 @@ class Sandbox:
 
     def table(self, name: str) -> pd.DataFrame:
         """A table as stored. The frame is shared: never change it in place."""
-        return self.world.lake.read(table_name(self.task, self.task.table(name).name)).frame
+        with self.look():
+            return self.world.lake.read(table_name(self.task, self.task.table(name).name)).frame
 
     def signals(self) -> Signals:
         """What a player may know; computed anew only when the instance, a table or the landing zone has changed."""
@@ -209,7 +235,7 @@ class Sandbox:
 
     def run_errors(self, limit: int = 5) -> tuple[str, ...]:
         """The newest failed checks and runs, in words."""
-        with self._lock:
+        with self.look():
             self._failures.update()
             return self._failures.newest(limit)
 
@@ -323,38 +349,85 @@ class Sandbox:
         with self._lock:
             if self._journal.count() != len(self._lines):
                 self._lines = self._journal.lines()
+            if len(self._lines) <= self.info.steps:
+                held = max(0, len(self._lines) - 1)
+                raise Damaged(f"the episode's database lacks steps: {self.info.steps} were played, {held} are in it")
             return tuple(self._lines)
+
+    @property
+    def lease(self) -> Lease | None:
+        """Which process acts in this sandbox, or acted last."""
+        return self._leases.holder()
+
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        """The sandbox between two steps: nobody acts inside the block, and what a dead process left is taken back."""
+        with self._lock:
+            if self.instance.database.in_transaction:
+                yield
+                return
+            with self.instance.database.transaction():
+                self._settle()
+                yield
 
     @contextmanager
     def step(self) -> Iterator[StepTransaction]:
         """Everything done inside, and the line recorded, becomes durable together at the end, or is undone.
 
         Another process that wants to act on the same sandbox waits meanwhile.
+
+        Raises:
+            Unavailable: the disk is full, or does not let us write; nothing has happened.
+            Damaged: a file is not what was written.
         """
         with self._lock:
+            step = None
             try:
-                with self.instance.database.transaction():
+                with self.look():
                     before = self.steps
+                    self._leases.take(len(before))
                     step = StepTransaction(len(before))
                     yield step
                     if step.line is None:
                         raise RuntimeError("a step must record its line")
-                    self._journal.record(step.line)
+                    line = {**step.line, "stored": dict(stored(self.world, self.task))}
+                    self._journal.record(line)
+                    info = replace(self.info, steps=step.number, status=step.status)
+                    info.save(self.root)
+                    self._leases.settle()
             except BaseException:
-                self._recover()
+                if step is not None:
+                    self._undo()
                 raise
-            self._journal.publish(step.line)
-            self._lines = [*before, step.line]
-            self.info = replace(self.info, steps=step.number, status=step.status)
-            self.info.save(self.root)
+            self._lines, self.info = [*before, line], info
 
-    def _recover(self) -> None:
-        """Take back what a step that died had already written to the lake, and mend the trajectory file."""
-        with self._lock, self.instance.database.transaction():
-            for lake in (self.world.lake, self.world.published):
-                roll_back_orphans(lake, self.instance)
-            self._journal.mend()
-            self._read = ((), {})
+    def _undo(self) -> None:
+        """Take back a step that failed; where the disk does not let us, whoever acts next does it."""
+        with contextlib.suppress(StorageError), self._lock, self.instance.database.transaction():
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take back what an unfinished step left, and see that nothing is gone that finished ones wrote."""
+        if self._leases.unsettled():
+            self._restore(tidy=True)
+            self._leases.drop()
+        for name, version in self.steps[-1].get("stored", {}).items():
+            lake, table = self._lake(name)
+            if max(lake.versions(table), default=-1) < version:
+                raise Damaged(f"{name} lacks version {version}")
+
+    def _restore(self, *, tidy: bool) -> None:
+        """Bring files to what the database says was finished, and forget what was read from them."""
+        for lake in (self.world.lake, self.world.published):
+            take_back(lake, self.instance, tidy=tidy)
+        self._journal.mend()
+        self._read, self._lines = ((), {}), self._journal.lines()
+        self._failures = FailureLog(self.instance)
+        self.info = mended_info(self.root, self._lines, self.info)
+
+    def _lake(self, name: str) -> tuple[Lake, str]:
+        folder, _, table = name.partition("/")
+        return (self.world.lake if folder == self.world.lake.root.name else self.world.published), table
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
@@ -366,7 +439,7 @@ class Sandbox:
 
     def _current(self, name: str, read: Callable[[], Value]) -> Value:
         """What is read from the world, kept until anything that it is read from has changed."""
-        with self._lock:
+        with self.look():
             mark = self._mark()
             if self._read[0] != mark:
                 self._read = (mark, {})

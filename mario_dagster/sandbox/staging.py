@@ -6,18 +6,14 @@ In: a compiled incident. Out: a sandbox in which it has struck, lived through li
 from __future__ import annotations
 
 import secrets
-import tempfile
-from pathlib import Path
+import shutil
 
-from mario_dagster import definitions
 from mario_dagster.catalog import task
 from mario_dagster.incidents.compiler import Incident
 
-from .creation import live
-from .home import Home, check_id
+from .home import Home, check_id, partial_name
 from .sandbox import Sandbox
-from .strike import twins
-from .templates import TEMPLATE_ID, Recipe, clone_folder
+from .templates import TEMPLATE_ID, Recipe, from_template, live_and_seal, with_checksums
 from .vault import Vault
 
 
@@ -32,12 +28,11 @@ def stage(
     home, found = home or Home.default(), task(incident.task)
     recipe = Recipe(found.slug, incident.profile, incident.split, incident.seed, incident.scale, "")
     info = recipe.info(check_id(id) if id is not None else f"{found.slug}-{secrets.token_hex(6)}", feedback)
-    home.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".staged-", dir=home.root) as folder:
-        root, vault = Path(folder) / "sandbox", Path(folder) / "vault"
-        root.mkdir(mode=0o755)
-        recipe.info(TEMPLATE_ID).save(root)
-        live(incident, found, root)
-        Vault(vault).seal(incident, twins(incident, found, definitions.pipeline(found).transforms))
-        clone_folder(root, vault, home, info)
+    folder = home.root / partial_name("staged")
+    with home.making():
+        try:
+            live_and_seal(incident, found, recipe.info(TEMPLATE_ID), folder)
+            from_template(with_checksums(folder), home, info, via="local")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     return Sandbox(home.sandbox(info.id), Vault(home.vault(info.id)))

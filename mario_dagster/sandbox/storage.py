@@ -49,11 +49,11 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserializ
 from dagster._utils.concurrency import ConcurrencyClaimStatus, ConcurrencyKeyInfo, ConcurrencySlotStatus
 from sqlalchemy.engine import Connection
 
-from . import statements
-from .database import Database
+from mario_dagster.assets.world import SANDBOX_FILE
+from mario_dagster.catalog.errors import Damaged
 
-# Dagster's live log tail watches the folder for this very file name.
-DATABASE = f"{consolidated_sqlite_event_log.SQLITE_EVENT_LOG_FILENAME}.db"
+from . import statements
+from .database import DATABASE, Database
 
 _encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -397,6 +397,8 @@ class SandboxStorage(DagsterStorage, ConfigurableClass):
         self._inst_data = inst_data
         path = os.path.join(os.path.abspath(base_dir), DATABASE)
         if not os.path.exists(path):
+            if os.path.exists(os.path.join(base_dir, os.pardir, SANDBOX_FILE)):
+                raise Damaged(f"dagster/{DATABASE} is missing")
             create_database(path)
         self.database = Database(path)
         self._runs = SandboxRunStorage(self.database)
@@ -454,7 +456,7 @@ class SandboxStorage(DagsterStorage, ConfigurableClass):
 def create_database(path: str) -> None:
     """A database at `path` with Dagster's newest schema and every data migration marked as applied."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    database = Database(path)
+    database = Database(path, create=True)
     try:
         for metadata in (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata):
             metadata.create_all(database.engine)

@@ -6,8 +6,6 @@ In: a compiled incident and the twin. Out: the same, for the grader. A folder of
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -16,9 +14,10 @@ from typing import Any
 
 import pandas as pd
 
+from mario_dagster.assets.files import digest_of, file_trouble, read_json, write_json
 from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.lake import Lake, Note
-from mario_dagster.assets.landing import replace_file
+from mario_dagster.assets.lake import Lake, NoTable, Note
+from mario_dagster.catalog.errors import Damaged
 from mario_dagster.incidents.compiler import Incident
 from mario_dagster.incidents.ledger import Ledger
 
@@ -55,19 +54,23 @@ class Vault:
             "gold": [step.to_dict() for step in incident.gold],
             "ledger": incident.ledger.to_json(),
         }
-        replace_file(self.root / TRUTH_FILE, json.dumps(body, sort_keys=True).encode())
+        write_json(self.root / TRUTH_FILE, body)
 
     def exists(self) -> bool:
         return (self.root / TRUTH_FILE).exists()
 
     def twin(self, table: str, absent: tuple[str, ...] = ()) -> pd.DataFrame:
         """A table as it would be had nothing gone wrong, but for batches that are not there."""
-        return self._lake.read(_twin_name(table, absent)).frame
+        try:
+            return self._lake.read(_twin_name(table, absent)).frame
+        except NoTable:
+            raise Damaged(f"truth/{_twin_name(table, absent)} is missing") from None
 
     @cached_property
     def key(self) -> str:
         """Names the truth: equal for clones of one incident, different for any other."""
-        return hashlib.sha256((self.root / TRUTH_FILE).read_bytes()).hexdigest()[:16]
+        with file_trouble(f"truth/{TRUTH_FILE}"):
+            return digest_of((self.root / TRUTH_FILE).read_bytes())[:16]
 
     @property
     def profile(self) -> str:
@@ -108,8 +111,7 @@ class Vault:
 
     @cached_property
     def _truth(self) -> Mapping[str, Any]:
-        truth: Mapping[str, Any] = json.loads((self.root / TRUTH_FILE).read_text())
-        return truth
+        return read_json(self.root / TRUTH_FILE, f"truth/{TRUTH_FILE}")
 
 
 def _twin_name(table: str, absent: tuple[str, ...]) -> str:
