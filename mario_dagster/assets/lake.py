@@ -25,7 +25,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from mario_dagster.catalog.errors import Damaged
+from mario_dagster.catalog.errors import Damaged, StorageError
 
 from .files import digest_of, file_trouble
 from .frames import column_type, content_hash, from_arrow, to_arrow
@@ -246,6 +246,16 @@ class Lake:
         for log in sorted(self.root.glob("**/_delta_log")):
             yield str(log.parent.relative_to(self.root))
 
+    def damage(self) -> Iterator[str]:
+        """What is wrong with the tables on disk, every version of each, in words."""
+        for name in self.tables():
+            for version in sorted(self.versions(name)):
+                try:
+                    if (stamp := self._stamp(name, version)) is not None:
+                        self._from_disk(name, self._parsed(name, stamp))
+                except StorageError as error:
+                    yield str(error)
+
     def close(self) -> None:
         with self._lock:
             self._handles.clear()
@@ -291,6 +301,12 @@ class Lake:
         frame = None if entry.file is None else _FRAMES.get(entry.file)
         if frame is not None:
             return frame
+        frame = self._from_disk(name, entry)
+        if entry.file is not None:
+            _FRAMES.put(entry.file, frame)
+        return frame
+
+    def _from_disk(self, name: str, entry: _Entry) -> pd.DataFrame:
         with file_trouble(f"{self._called(name)}/{entry.file or ''}"):
             if entry.file is None:
                 return from_arrow(DeltaTable(self.root / name, entry.stamp[0]).to_pyarrow_table())
@@ -299,7 +315,6 @@ class Lake:
                 frame = from_arrow(pq.read_table(file))
             if entry.content and content_hash(frame) != entry.content:
                 raise Damaged(f"{self._called(name)}/{entry.file} is not what was written: its content differs")
-            _FRAMES.put(entry.file, frame)
         return frame
 
     def _handle(self, name: str) -> DeltaTable | None:

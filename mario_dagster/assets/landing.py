@@ -8,7 +8,7 @@ producer announces a file in the manifest; whether it is there is seen by lookin
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from mario_dagster.catalog.errors import Damaged
+from mario_dagster.catalog.errors import Damaged, StorageError
 
 from .files import digest_of, file_trouble, read_json, replace_file, write_json
 from .frames import from_arrow, to_arrow
@@ -151,6 +151,16 @@ class Landing:
         if digest_of(data) != delivery.sha256:
             raise LandingError(f"the file of batch '{batch}' of {feed} is not what was delivered: its checksum differs")
         return from_arrow(pq.read_table(io.BytesIO(data)))
+
+    def damage(self) -> Iterator[str]:
+        """What is wrong with the landed files that are there, in words; one that has not come yet is no damage."""
+        try:
+            for each in self.manifest().deliveries:
+                if self.arrived(each.feed, each.batch):
+                    with file_trouble(f"landing/{each.feed}/{each.batch}.parquet", passing=LandingError):
+                        self.read(each.feed, each.batch)
+        except (LandingError, StorageError) as error:
+            yield str(error)
 
     def _feeds(self) -> list[Path]:
         return [each for each in self.root.iterdir() if each.is_dir()] if self.root.is_dir() else []

@@ -24,10 +24,11 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (CommandError, LookupError) as error:
+        except (CommandError, LookupError, RuntimeError) as error:
             from mario_dagster.catalog import UnknownName
+            from mario_dagster.catalog.errors import StorageError
 
-            if not isinstance(error, (CommandError, UnknownName)):
+            if not isinstance(error, (CommandError, UnknownName, StorageError)):
                 raise
             typer.secho(f"mario: {error}", err=True, fg=typer.colors.RED)
             raise typer.Exit(1) from error
@@ -133,6 +134,17 @@ def sandboxes_show(sandbox: SandboxId = "latest", as_json: AsJson = False) -> No
     from .sandboxes import show_sandbox
 
     show_sandbox(sandbox, as_json)
+
+
+@sandboxes.command("check")
+def sandboxes_check(
+    sandbox: Annotated[str, typer.Argument(metavar="[ID|latest|all]", help="One sandbox, or all of them.")] = "all",
+    as_json: AsJson = False,
+) -> None:
+    """Read every file of sandboxes, and say which are not what was written. Status 1 if any is not."""
+    from .sandboxes import check_sandboxes
+
+    raise typer.Exit(check_sandboxes(sandbox, as_json))
 
 
 @sandboxes.command("prune")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mario_dagster.sandbox.home import SandboxInfo
     from mario_dagster.sandbox.sandbox import Sandbox
 
-LATEST = "latest"
+LATEST, EVERY = "latest", "all"
 
 
 def locate(reference: str) -> tuple[SandboxInfo, Path]:
@@ -106,6 +106,22 @@ def show_sandbox(reference: str, as_json: bool) -> None:
         print_json(report)
     else:
         print_table(("", sandbox.id), ((name, _cell(value)) for name, value in report.items() if name != "id"))
+
+
+def check_sandboxes(reference: str, as_json: bool) -> int:
+    """What is damaged, sandbox by sandbox."""
+    with working("Reading every file"):
+        from mario_dagster.sandbox.home import Home
+        from mario_dagster.sandbox.verification import damage
+
+        home = Home.default()
+        ids = [info.id for info in home.sandboxes()] if reference == EVERY else [locate(reference)[1].name]
+        found = {id: damage(home, id) for id in ids}
+    if as_json:
+        print_json(found)
+    else:
+        print_table(("sandbox", "damage"), ((id, "\n".join(said) or "none") for id, said in found.items()))
+    return 1 if any(found.values()) else 0
 
 
 def prune_sandboxes(keep: int | None, older_than_hours: float | None, yes: bool, as_json: bool) -> None:

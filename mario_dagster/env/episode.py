@@ -105,10 +105,10 @@ class Episode:
         from mario_dagster.sandbox.sandbox import Sandbox
 
         home = home or Home.default()
-        # Asked here, since the sandbox's own refusal names other sandboxes, which are other players'.
-        if not home.exists(episode_id(id)):
-            raise NoEpisode(f"no episode '{id}'; POST /reset starts one")
         try:
+            # Asked here, since the sandbox's own refusal names other sandboxes, which are other players'.
+            if not home.exists(episode_id(id)):
+                raise NoEpisode(f"no episode '{id}'; POST /reset starts one")
             return cls(Sandbox.open(id, home))
         except StorageError as error:
             raise told(error, id) from error

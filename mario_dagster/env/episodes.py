@@ -6,7 +6,6 @@ what is kept here is only which of them this process has open, so that a step ne
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -65,9 +64,7 @@ class Episodes:
         Raises:
             Ambiguous: there is none, or more than one.
         """
-        live: list[str] = [
-            info.id for info in _home().sandboxes() if info.status == "open" and _came_over_http(info.id)
-        ]
+        live: list[str] = [info.id for info in _home().sandboxes() if info.status == "open" and info.via == VIA]
         if len(live) == 1:
             return live[0]
         found = "no episode is" if not live else f"{len(live)} episodes are"
@@ -116,13 +113,3 @@ def _home() -> Any:
     from mario_dagster.sandbox.home import Home
 
     return Home.default()
-
-
-def _came_over_http(id: str) -> bool:
-    from mario_dagster.sandbox.journal import TRAJECTORY
-
-    try:
-        with (_home().sandbox(id) / TRAJECTORY).open() as file:
-            return bool(json.loads(file.readline()).get("via") == VIA)
-    except (OSError, ValueError, AttributeError):
-        return False

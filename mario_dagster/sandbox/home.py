@@ -26,7 +26,7 @@ from mario_dagster.catalog.errors import Damaged, StorageError
 
 from .database import DATABASE, Database
 from .journal import Journal
-from .vault import TRUTH_FILE, Vault
+from .vault import Vault
 
 HOME_VARIABLE, VAULT_VARIABLE = "MARIO_HOME", "MARIO_VAULT"
 DEFAULT_HOME = ".mario"
@@ -53,6 +53,7 @@ class SandboxInfo:
     Args:
         status: `open`, or the reason its episode is over.
         steps: actions taken so far.
+        via: the way it is played (`ws`, `http`, `local`); a request without an id can only mean an `http` one.
     """
 
     id: str
@@ -64,6 +65,7 @@ class SandboxInfo:
     created_at: str
     status: str = "open"
     steps: int = 0
+    via: str = "local"
 
     def save(self, root: Path) -> None:
         with file_trouble(SANDBOX_FILE, writing=True):
@@ -110,18 +112,22 @@ class Home:
         return self.root / TEMPLATES / key
 
     def exists(self, id: str) -> bool:
-        return self.sandbox(id).is_dir()
+        """Whether there is a sandbox of that id, whole or not. Raises `Unavailable` where the home cannot be read."""
+        folder = self.sandbox(id)
+        with file_trouble("home"):
+            return folder.is_dir()
 
     def require(self, id: str) -> Path:
         """Folder of a sandbox that is there. Raises `UnknownName` when there is none."""
         folder = self.sandbox(id)
-        if not folder.is_dir():
+        if not self.exists(id):
             raise UnknownName("sandbox", id, [info.id for info in self.sandboxes()][:8])
         return folder
 
     def sandboxes(self) -> list[SandboxInfo]:
         """Every sandbox, newest first."""
-        found = list(self._infos())
+        with file_trouble("home"):
+            found = list(self._infos())
         return sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)
 
     def latest(self) -> SandboxInfo | None:
@@ -199,8 +205,7 @@ class Home:
         try:
             SandboxInfo.load(root)
             _check_database(root / "dagster" / DATABASE)
-            if not Vault(self.vault(id)).exists():
-                raise Damaged(f"truth/{TRUTH_FILE} is missing")
+            Vault(self.vault(id)).check()
         except StorageError as error:
             return str(error)
         return None
@@ -270,7 +275,7 @@ def _restored(root: Path) -> SandboxInfo:
         raise Damaged(f"{SANDBOX_FILE} is missing or not what was written, and nothing was played that would tell")
     first = lines[0]
     made = datetime.fromtimestamp(root.stat().st_mtime, UTC).isoformat()
-    fields = {name: first[name] for name in ("task", "split", "seed", "scale", "feedback")}
+    fields = {name: first[name] for name in ("task", "split", "seed", "scale", "feedback", "via")}
     info = SandboxInfo(id=root.name, created_at=made, **fields)
     return mended_info(root, lines, replace(info, steps=-1))
 

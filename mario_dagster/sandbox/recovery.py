@@ -1,11 +1,17 @@
-"""What a step that did not come to its end left in the tables, and how it is taken back.
+"""Tables as the last completed step left them: what a step left that did not come to its end is taken back.
 
-In: a lake and the instance that knows which runs were committed. Out: the lake as the last completed step left it.
+In: a lake and the instance that knows which runs were committed. Out: the lake, brought back; or `Damaged`, where a
+version is gone that a step had recorded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mario_dagster.assets.lake import Lake
+from mario_dagster.assets.world import World
+from mario_dagster.catalog.errors import Damaged
 
 from .instance import SandboxInstance
 
@@ -29,3 +35,16 @@ def take_back(lake: Lake, instance: SandboxInstance, *, tidy: bool) -> list[str]
         if tidy or not lake.exists(name):
             lake.tidy(name)
     return taken
+
+
+def require_stored(world: World, line: Mapping[str, Any]) -> None:
+    """See that every table version is there that a line of the journal stands on.
+
+    Raises:
+        Damaged: one is not.
+    """
+    lakes = {lake.root.name: lake for lake in (world.lake, world.published)}
+    for name, version in line.get("stored", {}).items():
+        folder, _, table = name.partition("/")
+        if max(lakes[folder].versions(table), default=-1) < version:
+            raise Damaged(f"{name} lacks version {version}")

@@ -21,7 +21,6 @@ import pandas as pd
 from mario_dagster import definitions
 from mario_dagster.assets.evidence import Backlog, backlog, pool_slots
 from mario_dagster.assets.files import file_trouble
-from mario_dagster.assets.lake import Lake
 from mario_dagster.assets.publish import Release, newest_release
 from mario_dagster.assets.repairs import Repair
 from mario_dagster.assets.repairs import check as check_repair
@@ -38,7 +37,7 @@ from .home import Home, SandboxInfo, mended_info
 from .instance import RunResult, close_instance, fingerprint, open_instance, run_job
 from .journal import Journal, Line
 from .lease import Lease, Leases
-from .recovery import take_back
+from .recovery import require_stored, take_back
 from .signals import Signals, read_signals
 from .templates import Recipe, clone_folder, instantiate
 from .vault import Vault
@@ -411,10 +410,7 @@ class Sandbox:
         if self._leases.unsettled():
             self._restore(tidy=True)
             self._leases.drop()
-        for name, version in self.steps[-1].get("stored", {}).items():
-            lake, table = self._lake(name)
-            if max(lake.versions(table), default=-1) < version:
-                raise Damaged(f"{name} lacks version {version}")
+        require_stored(self.world, self.steps[-1])
 
     def _restore(self, *, tidy: bool) -> None:
         """Bring files to what the database says was finished, and forget what was read from them."""
@@ -424,10 +420,6 @@ class Sandbox:
         self._read, self._lines = ((), {}), self._journal.lines()
         self._failures = FailureLog(self.instance)
         self.info = mended_info(self.root, self._lines, self.info)
-
-    def _lake(self, name: str) -> tuple[Lake, str]:
-        folder, _, table = name.partition("/")
-        return (self.world.lake if folder == self.world.lake.root.name else self.world.published), table
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ def stage(
     with home.making():
         try:
             live_and_seal(incident, found, recipe.info(TEMPLATE_ID), folder)
-            from_template(with_checksums(folder), home, info, via="local")
+            from_template(with_checksums(folder), home, info)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return Sandbox(home.sandbox(info.id), Vault(home.vault(info.id)))

@@ -74,7 +74,7 @@ class Recipe:
         name = choose(found, split, seed, profile, salt).name
         return cls(found.slug, name, split, seed, scale, salt)
 
-    def info(self, id: str, feedback: str | None = None) -> SandboxInfo:
+    def info(self, id: str, feedback: str | None = None, via: str = "local") -> SandboxInfo:
         """What a sandbox of this recipe says of itself when it is new."""
         return SandboxInfo(
             id=id,
@@ -84,6 +84,7 @@ class Recipe:
             scale=self.scale,
             feedback=feedback or ("truth" if self.split == "train" else "checks"),
             created_at=datetime.now(UTC).isoformat(),
+            via=via,
         )
 
     @property
@@ -113,7 +114,7 @@ def instantiate(home: Home, recipe: Recipe, *, id: str | None, feedback: str | N
         raise SandboxExists(
             f"sandbox '{id}' exists already: choose another id, or delete it with `mario sandboxes prune`"
         )
-    template, info = home.template(recipe.key), recipe.info(id, feedback)
+    template, info = home.template(recipe.key), recipe.info(id, feedback, via)
     while True:
         if not template.is_dir():
             # One at a time: living an incident through is all CPU, and the next caller likely wants the same one.
@@ -121,7 +122,7 @@ def instantiate(home: Home, recipe: Recipe, *, id: str | None, feedback: str | N
                 if not template.is_dir():
                     build(home, recipe, template)
         try:
-            from_template(template, home, info, via)
+            from_template(template, home, info)
             return info
         except Damaged:
             with suppress(FileNotFoundError):
@@ -157,7 +158,7 @@ def live_and_seal(incident: Incident, found: Task, info: SandboxInfo, folder: Pa
         write_json(folder / OPENING, opening(world, instance, found, vault))
 
 
-def from_template(template: Path, home: Home, info: SandboxInfo, via: str) -> None:
+def from_template(template: Path, home: Home, info: SandboxInfo) -> None:
     """A new sandbox of a template: every file its own, and checked on the way.
 
     Raises:
@@ -171,7 +172,7 @@ def from_template(template: Path, home: Home, info: SandboxInfo, via: str) -> No
             kind, _, inside = name.partition("/")
             if kind in (SANDBOX, VAULT):
                 _copy_checked(template / name, os.path.join(root if kind == SANDBOX else vault, inside), expected, made)
-        first = first_line(read_json(template / OPENING, OPENING), info, via)
+        first = first_line(read_json(template / OPENING, OPENING), info)
         _begin(root, info, first)
 
 
@@ -187,7 +188,7 @@ def clone_folder(sandbox: Path, vault: Path, home: Home, info: SandboxInfo) -> N
         _begin(root, info, None)
 
 
-def first_line(told: Mapping[str, Any], info: SandboxInfo, via: str) -> Line:
+def first_line(told: Mapping[str, Any], info: SandboxInfo) -> Line:
     """The first line of an episode's journal, from what its template tells of the incident."""
     return {
         "kind": "reset",
@@ -197,7 +198,7 @@ def first_line(told: Mapping[str, Any], info: SandboxInfo, via: str) -> Line:
         "split": info.split,
         "scale": info.scale,
         "feedback": info.feedback,
-        "via": via,
+        "via": info.via,
         "score": told["scores"][info.feedback],
         **{name: value for name, value in told.items() if name != "scores"},
     }

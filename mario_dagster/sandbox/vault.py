@@ -7,7 +7,7 @@ In: a compiled incident and the twin. Out: the same, for the grader. A folder of
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,18 @@ class Vault:
 
     def exists(self) -> bool:
         return (self.root / TRUTH_FILE).exists()
+
+    def check(self) -> None:
+        """Read what an episode is graded by.
+
+        Raises:
+            Damaged: it is missing, or is not what was written.
+        """
+        _ = self.profile, self.ledger
+
+    def damage(self) -> Iterator[str]:
+        """What is wrong with the twins on disk, in words."""
+        return self._lake.damage()
 
     def twin(self, table: str, absent: tuple[str, ...] = ()) -> pd.DataFrame:
         """A table as it would be had nothing gone wrong, but for batches that are not there."""
