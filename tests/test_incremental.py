@@ -22,7 +22,8 @@ from mario_dagster.assets.contract import contract_report
 from mario_dagster.assets.frames import column_type, content_hash
 from mario_dagster.assets.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
 from mario_dagster.assets.tables import deployed, stack
-from mario_dagster.assets.transforms import TransformError, daily_summary
+from mario_dagster.assets.transforms import TransformError
+from mario_dagster.assets.transforms_incremental import daily_summary
 from mario_dagster.catalog import required_workers
 from mario_dagster.catalog.deploy import Deploy
 from mario_dagster.incidents.compiler import Incident, compile_incident

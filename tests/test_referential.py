@@ -22,7 +22,8 @@ from mario_dagster.assets.contract import contract_report
 from mario_dagster.assets.frames import content_hash
 from mario_dagster.assets.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
 from mario_dagster.assets.tables import deployed
-from mario_dagster.assets.transforms import TransformError, order_totals
+from mario_dagster.assets.transforms import TransformError
+from mario_dagster.assets.transforms_referential import order_totals
 from mario_dagster.catalog import Profile
 from mario_dagster.catalog.deploy import Deploy
 from mario_dagster.incidents.compiler import Incident, compile_incident

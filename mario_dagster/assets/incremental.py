@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from . import shop_incremental
 from .blueprint import Blueprint, Product, Rollup
-from .transforms import daily_summary
+from .transforms_incremental import daily_summary
 
 BLUEPRINT = Blueprint(
     world=shop_incremental.world,

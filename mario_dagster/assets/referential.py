@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from . import shop_referential
 from .blueprint import Blueprint, Product, Totals
-from .transforms import order_totals
+from .transforms_referential import order_totals
 
 BLUEPRINT = Blueprint(
     world=shop_referential.world,

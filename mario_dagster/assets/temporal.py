@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from . import shop_temporal
 from .blueprint import Blueprint, Product, Rollup
-from .transforms import hourly_rollup
+from .transforms_temporal import hourly_rollup
 
 BLUEPRINT = Blueprint(
     world=shop_temporal.world,

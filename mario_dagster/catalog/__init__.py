@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from .errors import BrokenTask, UnknownName
 from .events import EVENTS
 from .incremental import INCREMENTAL
 from .ingestion import INGESTION
@@ -16,7 +17,6 @@ from .model import (
     MAX_WORKERS,
     MIN_WORKERS,
     SPLITS,
-    BrokenTask,
     Card,
     Column,
     ColumnType,
@@ -25,7 +25,6 @@ from .model import (
     Split,
     Table,
     Task,
-    UnknownName,
     required_workers,
 )
 from .plugins import TASKS, installed, left_out

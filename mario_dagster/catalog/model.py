@@ -6,12 +6,13 @@ incidents, checks, graders and the OpenEnv side all read their contracts from.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from .errors import UnknownName
 
 ColumnType = Literal["int64", "float64", "string", "date", "timestamp"]
 Split = Literal["train", "eval"]
@@ -28,28 +29,6 @@ MANY_BATCHES, MANY_ROWS = 5, 80
 def required_workers(pending_batches: int, pending_rows: int, floor: int) -> int:
     """Recovery workers that replaying a backlog takes: all for a large one, else what the feed takes at the least."""
     return MAX_WORKERS if pending_batches >= MANY_BATCHES or pending_rows >= MANY_ROWS else floor
-
-
-class UnknownName(LookupError):
-    """A name that is in no registry; says which ones are, and which one was probably meant."""
-
-    def __init__(self, noun: str, name: object, choices: Iterable[str]):
-        self.noun, self.name, self.choices = noun, name, tuple(choices)
-        shown = str(name)[:80]
-        close = difflib.get_close_matches(shown, self.choices, n=1, cutoff=0.5)
-        hint = f"; did you mean '{close[0]}'?" if close else f"; choose one of: {', '.join(self.choices) or 'none'}"
-        super().__init__(f"no {noun} '{shown}'{hint}")
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class BrokenTask(UnknownName):
-    """A task that is registered and cannot be used; says what is wrong with it."""
-
-    def __init__(self, task: Task, why: str):
-        self.noun, self.name, self.choices = "working task", task.slug, ()
-        LookupError.__init__(self, f"task '{task.slug}' cannot be used: {why}")
 
 
 @dataclass(frozen=True)

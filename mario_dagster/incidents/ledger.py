@@ -6,6 +6,7 @@ In: the compiler's records. Out: frozen frames that the vault keeps and graders 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import pandas as pd
@@ -32,6 +33,24 @@ class Ledger:
     rows_added: pd.DataFrame
     columns: pd.DataFrame
     repairs: pd.DataFrame
+
+    @property
+    def landed_as(self) -> Mapping[str, Mapping[str, str]]:
+        """Table -> contract column -> the name that it landed under, for the columns that landed in another way."""
+        found: dict[str, dict[str, str]] = {}
+        noted = self.columns[self.columns["column"].notna()]
+        for table, column, name in zip(noted["table"], noted["column"], noted["landed_as"], strict=True):
+            found.setdefault(str(table), {})[str(column)] = str(name)
+        return found
+
+    @property
+    def lost(self) -> Mapping[str, Mapping[str, list[str]]]:
+        """Table -> column -> keys, as text, of the rows whose value there is nowhere any more."""
+        found: dict[str, dict[str, list[str]]] = {}
+        gone = self.cells[self.cells["lost"].astype(bool)]
+        for table, column, key in zip(gone["table"], gone["column"], gone["key"], strict=True):
+            found.setdefault(str(table), {}).setdefault(str(column), []).append(str(key))
+        return found
 
     def to_json(self) -> str:
         body = {field.name: _columnar(getattr(self, field.name)) for field in fields(self)}

@@ -14,7 +14,7 @@ from mario_dagster.catalog import SPLITS, Profile, UnknownName
 from mario_dagster.catalog.plugins import PROFILES, installed, left_out
 
 from .damage import FaultError
-from .families import events, incremental, ingestion, judgement, referential, temporal
+from .families import events, incremental, ingestion, referential, temporal
 
 BUILT_IN: tuple[Profile, ...] = (
     *ingestion.PROFILES,
@@ -57,7 +57,7 @@ def named(name: str, among: Iterable[Profile]) -> Profile:
 @cache
 def registered() -> tuple[Profile, ...]:
     """Every profile, those included that no seed draws. What a plugin brings and cannot be used is left out."""
-    found = {each.name: each for each in (*BUILT_IN, *judgement.PROFILES)}
+    found = {each.name: each for each in BUILT_IN}
     owners = dict.fromkeys(found, "mario_dagster")
     for owner, loaded in installed(PROFILES):
         for each in [loaded] if isinstance(loaded, Profile) or not isinstance(loaded, Iterable) else loaded:

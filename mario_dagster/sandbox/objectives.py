@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.assets.frames import ARROW, column_type, to_arrow
-from mario_dagster.assets.transforms import order_totals
+from mario_dagster.assets.transforms_referential import order_totals
 from mario_dagster.catalog import BrokenTask, Table, Task
 
 from .comparison import PipelineState, Truth, align, count, has_type, plausible_cells, right_cells, table_parts

@@ -7,6 +7,7 @@ in a column of text, a half-written copy looks like lost values, a duplicate can
 from __future__ import annotations
 
 from mario_dagster.catalog import Profile
+from mario_dagster.incidents.families.judgement import false_alarm, real_spike
 from mario_dagster.incidents.faults import (
     AnyOf,
     BogusRows,
@@ -14,6 +15,8 @@ from mario_dagster.incidents.faults import (
     Fault,
     LookalikeColumn,
     LostValues,
+    RareCategory,
+    RealSpike,
     RecasedCategory,
     RenamedColumns,
     ReorderedColumns,
@@ -200,4 +203,21 @@ OUTLIER_CURRENCY = Profile(
     ),
 )
 
-PROFILES: tuple[Profile, ...] = (EVENT_RETRY, TYPE_REGRESSION, CONTRACT_BREAKAGE, OUTLIER_CURRENCY)
+PROFILES: tuple[Profile, ...] = (
+    EVENT_RETRY,
+    TYPE_REGRESSION,
+    CONTRACT_BREAKAGE,
+    OUTLIER_CURRENCY,
+    # Judgement, asked for by name.
+    false_alarm(TASK, "transactions", (RareCategory("transactions", "status"),)),
+    real_spike(
+        TASK,
+        RealSpike("transactions", ("amount",)),
+        (
+            RetriedLoad("transactions", share=(0.01, 0.04)),
+            ReorderedColumns("transactions"),
+            RecasedCategory("transactions", "status"),
+            RetypedColumn("transactions", "age"),
+        ),
+    ),
+)

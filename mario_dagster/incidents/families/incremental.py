@@ -8,6 +8,7 @@ combines what no train profile combines, under names and spellings that none use
 from __future__ import annotations
 
 from mario_dagster.catalog import Profile
+from mario_dagster.incidents.families.judgement import false_alarm, real_spike, upstream_down
 from mario_dagster.incidents.faults import (
     AnyOf,
     BadDeploy,
@@ -18,14 +19,18 @@ from mario_dagster.incidents.faults import (
     LostValues,
     OverlappingBatches,
     PaddedText,
+    RareCategory,
+    RealSpike,
     RecasedCategory,
     RenamedColumns,
     ReorderedColumns,
     RetriedLoad,
     RetypedColumn,
+    SlowBatch,
     SpelledMoments,
     SpelledNumbers,
     TrailerLines,
+    UnevenBatches,
 )
 from mario_dagster.incidents.pools import HELD_OUT, LIKE_NAMES, TRAIN, names, train_names
 
@@ -356,4 +361,29 @@ PROFILES: tuple[Profile, ...] = (
     WORKER_PRESSURE,
     SUMMARY_CONTRACT,
     FRESHNESS_PRESSURE,
+    # Judgement, asked for by name.
+    false_alarm(TASK, "orders", (SlowBatch(), UnevenBatches("orders"), RareCategory("products", "category"))),
+    real_spike(
+        TASK,
+        RealSpike("orders", ("quantity", "revenue")),
+        (
+            RetriedLoad("orders", batches=(1, 2), share=(0.1, 0.3)),
+            RecasedCategory("products", "category"),
+            SpelledNumbers("products", "unit_price", TRAIN.currency),
+        ),
+    ),
+    upstream_down(
+        TASK,
+        (
+            SpelledNumbers("orders", "revenue", TRAIN.currency, most=3),
+            SpelledNumbers("orders", "quantity", TRAIN.units, most=3),
+            SpelledMoments("orders", "event_ts", TRAIN.moments, most=2),
+            RenamedColumns("orders", {"product_id": ("product_no", "item_no"), "revenue": ("line_total",)}, most=2),
+        ),
+        (
+            RetriedLoad("products", share=(0.1, 0.3)),
+            RecasedCategory("products", "category"),
+            SpelledNumbers("products", "unit_price", TRAIN.currency),
+        ),
+    ),
 )

@@ -7,6 +7,7 @@ on which columns and under what names is the seed's choice among far more than t
 from __future__ import annotations
 
 from mario_dagster.catalog import Profile
+from mario_dagster.incidents.families.judgement import false_alarm, real_spike
 from mario_dagster.incidents.faults import (
     AnyOf,
     BogusRows,
@@ -15,6 +16,7 @@ from mario_dagster.incidents.faults import (
     GarbledText,
     LookalikeColumn,
     LostValues,
+    RealSpike,
     RenamedColumns,
     ReorderedColumns,
     RetriedLoad,
@@ -214,4 +216,21 @@ CURRENCY_REGRESSION = Profile(
     ),
 )
 
-PROFILES: tuple[Profile, ...] = (NULL_BURST, SIGNUP_DRIFT, DATE_DRIFT, CURRENCY_REGRESSION)
+PROFILES: tuple[Profile, ...] = (
+    NULL_BURST,
+    SIGNUP_DRIFT,
+    DATE_DRIFT,
+    CURRENCY_REGRESSION,
+    # Judgement, asked for by name.
+    false_alarm(TASK, "customers", ()),
+    real_spike(
+        TASK,
+        RealSpike("customers", ("monthly_spend",)),
+        (
+            RetriedLoad("customers", share=(0.01, 0.04)),
+            ReorderedColumns("customers"),
+            SpelledCells("customers", "signup_date", TRAIN.dates),
+            RetypedColumn("customers", "age"),
+        ),
+    ),
+)

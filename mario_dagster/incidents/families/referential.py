@@ -8,6 +8,7 @@ combines what no train profile combines, under names and spellings that none use
 from __future__ import annotations
 
 from mario_dagster.catalog import Profile
+from mario_dagster.incidents.families.judgement import false_alarm, real_spike
 from mario_dagster.incidents.faults import (
     AnyOf,
     BadDeploy,
@@ -17,6 +18,8 @@ from mario_dagster.incidents.faults import (
     LookalikeColumn,
     LostValues,
     OrphanRows,
+    RareCategory,
+    RealSpike,
     RecasedCategory,
     RenamedColumns,
     ReorderedColumns,
@@ -361,4 +364,16 @@ PROFILES: tuple[Profile, ...] = (
     CASCADING_OUTAGE,
     CONTRACT_ALIAS,
     DEPENDENCY_ROLLUP,
+    # Judgement, asked for by name.
+    false_alarm(TASK, "orders", (RareCategory("products", "category"),)),
+    real_spike(
+        TASK,
+        RealSpike("orders", ("quantity",)),
+        (
+            RetriedLoad("orders", share=(0.01, 0.04)),
+            RetypedColumn("customers", "age"),
+            RecasedCategory("products", "category"),
+            SpelledNumbers("products", "unit_price", TRAIN.currency),
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ that none uses.
 from __future__ import annotations
 
 from mario_dagster.catalog import Profile
+from mario_dagster.incidents.families.judgement import false_alarm, real_spike, upstream_down
 from mario_dagster.incidents.faults import (
     AnyOf,
     BadDeploy,
@@ -17,14 +18,18 @@ from mario_dagster.incidents.faults import (
     LateBatches,
     LookalikeColumn,
     LostValues,
+    RareCategory,
+    RealSpike,
     RecasedCategory,
     RenamedColumns,
     ReorderedColumns,
     RetriedLoad,
     RetypedColumn,
+    SlowBatch,
     SpelledMoments,
     SpelledNumbers,
     TrailerLines,
+    UnevenBatches,
 )
 from mario_dagster.incidents.pools import HELD_OUT, LIKE_NAMES, TRAIN, TRAIN_NAMES, names, train_names
 
@@ -300,4 +305,31 @@ PROFILES: tuple[Profile, ...] = (
     SCHEMA_EXTENSION,
     ROLLUP_CONTRACT,
     CORRECTION_REPLAY,
+    # Judgement, asked for by name.
+    false_alarm(
+        TASK, "source_orders", (SlowBatch(), UnevenBatches("source_orders"), RareCategory("catalog", "category"))
+    ),
+    real_spike(
+        TASK,
+        RealSpike("source_orders", ("quantity", "gross_revenue")),
+        (
+            RetriedLoad("source_orders", batches=(1, 2), share=(0.1, 0.3)),
+            RecasedCategory("catalog", "category"),
+            SpelledNumbers("catalog", "unit_price", TRAIN.currency),
+        ),
+    ),
+    upstream_down(
+        TASK,
+        (
+            SpelledNumbers("source_orders", "gross_revenue", TRAIN.currency, most=3),
+            SpelledNumbers("source_orders", "quantity", TRAIN.units, most=3),
+            SpelledMoments("source_orders", "event_ts", TRAIN.offsets, most=3),
+            RenamedColumns("source_orders", {"product_id": ("product_ref", "item_id"), "quantity": ("qty",)}, most=2),
+        ),
+        (
+            RetriedLoad("catalog", share=(0.1, 0.3)),
+            RecasedCategory("catalog", "category"),
+            SpelledNumbers("catalog", "unit_price", TRAIN.currency),
+        ),
+    ),
 )
