@@ -79,13 +79,13 @@ INCREMENTAL = Task(
         "resources": 0.10,
         "summary_consistency": 0.10,
     },
-    subgoals=(
-        "normalize_orders_stream",
-        "scale_resources_if_needed",
-        "load_incremental_backlog",
-        "refresh_daily_summary",
-        "commit_recovery",
-    ),
+    subgoals={
+        "normalize_orders_stream": "main_table_clean",
+        "scale_resources_if_needed": "enough_workers",
+        "load_incremental_backlog": "nothing_pending",
+        "refresh_daily_summary": "derived_tables_right",
+        "commit_recovery": "published",
+    },
     aliases=("incremental_etl_recovery",),
     card=Card(
         incident_type="incremental load recovery under a backlog and too few workers",

@@ -20,6 +20,19 @@ Feedback = Literal["truth", "checks"]
 SPLITS: tuple[Split, ...] = ("train", "eval")
 FEEDBACKS: tuple[Feedback, ...] = ("truth", "checks")
 
+# What a subgoal may be reached by.
+FACTS = (
+    "schema_reconciled",
+    "main_table_clean",
+    "source_tables_clean",
+    "enough_workers",
+    "nothing_pending",
+    "derived_tables_right",
+    "totals_reconciled",
+    "fresh",
+    "published",
+)
+CLEAN = "clean"
 SLUG = re.compile("[a-z][a-z0-9_]*")
 MIN_WORKERS, MAX_WORKERS = 1, 3
 # A backlog of so many batches, or so many rows, takes every recovery worker there is.
@@ -137,7 +150,8 @@ class Task:
         blueprint: where its `assets.blueprint.Blueprint` is, as `module:object`: clean data, transforms, sums.
         objectives: where what computes the parts of its score is, as `module:object`; the function of
             `sandbox.objectives` that takes each part for the score of the table of that name, unless given.
-        subgoals: the order in which a careful engineer would go; reported, never enforced.
+        subgoals: subgoal -> the fact that reaches it, in the order in which a careful engineer would go; reported,
+            never enforced. Facts are those of `FACTS`; `clean:<table>` is that a table meets its contract.
         aliases: other names a task is asked for by.
 
     Raises:
@@ -155,7 +169,7 @@ class Task:
     objective_weights: Mapping[str, float]
     blueprint: str
     objectives: str = "mario_dagster.sandbox.objectives:each_table"
-    subgoals: tuple[str, ...] = ()
+    subgoals: Mapping[str, str] = field(default_factory=dict)
     pool: str | None = None
     description: str = ""
     aliases: tuple[str, ...] = ()
@@ -169,6 +183,11 @@ class Task:
             raise ValueError(f"task '{self.slug}': it needs tables of different names, the first of them from a feed")
         for table in self.tables:
             self._check(table)
+        for subgoal, fact in self.subgoals.items():
+            kind, _, table_name = fact.partition(":")
+            if fact not in FACTS and not (kind == CLEAN and table_name in self.table_names):
+                known = ", ".join((*FACTS, *(f"{CLEAN}:{name}" for name in self.table_names)))
+                raise ValueError(f"task '{self.slug}', subgoal '{subgoal}': no fact '{fact}'; there are {known}")
 
     def _check(self, table: Table) -> None:
         """Raises `ValueError` where a table lacks its key, or names a table or column that the task does not have."""

@@ -100,13 +100,13 @@ REFERENTIAL = Task(
         "products_quality": 0.06,
         "dependency_consistency": 0.70,
     },
-    subgoals=(
-        "repair_customers",
-        "repair_products",
-        "repair_orders",
-        "restore_dependency_consistency",
-        "commit_pipeline",
-    ),
+    subgoals={
+        "repair_customers": "clean:customers",
+        "repair_products": "clean:products",
+        "repair_orders": "clean:orders",
+        "restore_dependency_consistency": "totals_reconciled",
+        "commit_pipeline": "published",
+    },
     aliases=("incident_response", "referential_repair"),
     card=Card(
         incident_type="referential breakage that cascades into order totals",

@@ -84,14 +84,14 @@ TEMPORAL = Task(
         "resources": 0.10,
         "data_quality": 0.15,
     },
-    subgoals=(
-        "reconcile_schema_aliases",
-        "repair_catalog_and_source_quality",
-        "replay_late_batches",
-        "refresh_temporal_rollup",
-        "meet_freshness_sla",
-        "commit_temporal_pipeline",
-    ),
+    subgoals={
+        "reconcile_schema_aliases": "schema_reconciled",
+        "repair_catalog_and_source_quality": "source_tables_clean",
+        "replay_late_batches": "nothing_pending",
+        "refresh_temporal_rollup": "derived_tables_right",
+        "meet_freshness_sla": "fresh",
+        "commit_temporal_pipeline": "published",
+    },
     aliases=("temporal_rollup_recovery",),
     card=Card(
         incident_type="temporal rollup recovery with schema evolution and late corrections",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mario_dagster.catalog import Task
+from mario_dagster.catalog.model import CLEAN
 
 if TYPE_CHECKING:
     from mario_dagster.sandbox.signals import Signals
@@ -40,15 +41,14 @@ class Progress:
 
 
 def progress(task: Task, signals: Signals) -> Progress:
-    """Which subgoals of the task hold. One that no predicate is known for holds once the task is published."""
-    return Progress({name: _predicate(task, name)(task, signals) for name in task.subgoals})
+    """Which subgoals of the task hold."""
+    return Progress({name: _predicate(fact)(task, signals) for name, fact in task.subgoals.items()})
 
 
-def _predicate(task: Task, name: str) -> Predicate:
-    """What a subgoal is reached by; one called `repair_` and a table's name, by that table."""
-    if (table := name.removeprefix("repair_")) != name and table in task.table_names:
-        return _clean([table])
-    return _PREDICATES.get(name, _published)
+def _predicate(fact: str) -> Predicate:
+    """What a fact of `catalog.model.FACTS` is seen by."""
+    kind, _, table = fact.partition(":")
+    return _clean([table]) if kind == CLEAN else _PREDICATES[fact]
 
 
 def _published(task: Task, signals: Signals) -> bool:
@@ -102,20 +102,13 @@ def _fresh(task: Task, signals: Signals) -> bool:
 
 
 _PREDICATES: Mapping[str, Predicate] = {
-    # task 3
-    "restore_dependency_consistency": _reconciled,
-    "commit_pipeline": _published,
-    # task 4
-    "normalize_orders_stream": _main_clean,
-    "scale_resources_if_needed": _enough_workers,
-    "load_incremental_backlog": _nothing_pending,
-    "refresh_daily_summary": _derived_right,
-    "commit_recovery": _published,
-    # task 5
-    "reconcile_schema_aliases": _schema_reconciled,
-    "repair_catalog_and_source_quality": _sources_clean,
-    "replay_late_batches": _nothing_pending,
-    "refresh_temporal_rollup": _derived_right,
-    "meet_freshness_sla": _fresh,
-    "commit_temporal_pipeline": _published,
+    "schema_reconciled": _schema_reconciled,
+    "main_table_clean": _main_clean,
+    "source_tables_clean": _sources_clean,
+    "enough_workers": _enough_workers,
+    "nothing_pending": _nothing_pending,
+    "derived_tables_right": _derived_right,
+    "totals_reconciled": _reconciled,
+    "fresh": _fresh,
+    "published": _published,
 }

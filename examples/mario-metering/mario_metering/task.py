@@ -60,7 +60,12 @@ METERING = Task(
     blueprint="mario_metering.pipeline:BLUEPRINT",
     # Each part is the score of the table of that name.
     objective_weights={"readings": 0.45, "meters": 0.25, "daily_usage": 0.30},
-    subgoals=("reconcile_schema_aliases", "repair_readings", "repair_meters", "publish_usage"),
+    subgoals={
+        "reconcile_schema_aliases": "schema_reconciled",
+        "repair_readings": "clean:readings",
+        "repair_meters": "clean:meters",
+        "publish_usage": "published",
+    },
     card=Card(
         incident_type="metering contract breakage in two tables",
         objective="Bring readings and meters back to their contracts, and publish the usage they add up to.",
