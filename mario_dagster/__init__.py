@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mario_dagster.env.client import MarioEnv
-    from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
-    from mario_dagster.sandbox.sandbox import Sandbox
+    from .env.client import MarioEnv
+    from .env.models import MarioAction, MarioObservation, MarioState
+    from .sandbox.sandbox import Sandbox
 
 __version__ = "0.1.0"
 __all__ = ["MarioAction", "MarioEnv", "MarioObservation", "MarioState", "Sandbox", "__version__"]

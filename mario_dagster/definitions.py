@@ -11,16 +11,18 @@ from typing import Any
 
 import dagster as dg
 
-from mario_dagster.assets.blueprint import blueprint
-from mario_dagster.assets.jobs import jobs_of, schedule_of
-from mario_dagster.assets.pipeline import LakeIOManager, Pipeline, build
-from mario_dagster.assets.publish import published_assets
-from mario_dagster.assets.sources import landing_sensor
-from mario_dagster.catalog import BrokenTask, Task, tasks
-from mario_dagster.catalog.plugins import left_out
-from mario_dagster.sandbox.grade_check import grade_check
-from mario_dagster.sandbox.injection import injection_jobs
-from mario_dagster.sandbox.monitor import monitor_job
+from .assets.graph import LakeIOManager, Pipeline, build
+from .assets.jobs import jobs_of, schedule_of
+from .assets.publish import published_assets
+from .assets.sensors import landing_sensor
+from .core.entry_points import left_out
+from .core.errors import BrokenTask
+from .core.registry import tasks
+from .core.task import Task
+from .inject.false_alarm import monitor_job
+from .inject.job import injection_jobs
+from .scoring.grade_check import grade_check
+from .tables.spec import blueprint
 
 
 @cache

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 import pytest
 
-from mario_dagster.catalog import Table, task
-from mario_dagster.incidents.compiler import Incident, compile_incident
+from mario_dagster.core.registry import task
+from mario_dagster.core.task import Table
+from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.sandbox.aliases import alias_hints, name_likeness
+from mario_dagster.signals.alias_hints import alias_hints, name_likeness
 
 SEEDS = range(12)
 DOUBTED = 0.2

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import WebSocketTestSession
 
-from mario_dagster.env.guard import MAX_BYTES, parse_json
-from mario_dagster.env.server import build_app
 from mario_dagster.sandbox.home import Home
+from mario_dagster.server.app import build_app
+from mario_dagster.server.request_guard import MAX_BYTES, parse_json
 
 INCIDENT = {"task": "temporal", "seed": 7}
 

@@ -16,12 +16,13 @@ import pandera.pandas as pa
 import pyarrow
 import pytest
 
-from mario_dagster.assets.checks import Check, Evidence, Outcome, checks_for
-from mario_dagster.assets.clean import clean_world
-from mario_dagster.assets.contract import contract_breaches, contract_report, contract_schema
-from mario_dagster.assets.frames import ARROW, as_type, canonical, empty
-from mario_dagster.assets.transforms import hourly_rollup
-from mario_dagster.catalog import Column, ColumnType, Table, task
+from mario_dagster.checks.contract import contract_breaches, contract_report, contract_schema
+from mario_dagster.checks.facts import Check, Evidence, Outcome, checks_for
+from mario_dagster.core.registry import task
+from mario_dagster.core.task import Column, ColumnType, Table
+from mario_dagster.tables.clean_data import clean_world
+from mario_dagster.tables.frames import ARROW, as_type, canonical, empty
+from mario_dagster.tables.transforms import hourly_rollup
 
 TASK = task("temporal")
 ORDERS, CATALOG, ROLLUP = TASK.tables
@@ -403,7 +404,9 @@ def test_facts_of_any_task_come_from_its_catalogue() -> None:
     visits = Table(
         "visits", (Column("visit_id", "int64"), Column("day", "date"), Column("spend", "float64")), "visit_id", feed="v"
     )
-    plain = replace(TASK, slug="clinic", tables=(visits,), pool=None, blueprint="mario_dagster.assets.events:BLUEPRINT")
+    plain = replace(
+        TASK, slug="clinic", tables=(visits,), pool=None, blueprint="mario_dagster.tasks.events.pipeline:BLUEPRINT"
+    )
     assert [check.name for check in checks_for(plain)] == [
         "visits_meets_its_contract",
         "visits_have_no_missing_values",
@@ -427,7 +430,7 @@ def test_facts_of_any_task_come_from_its_catalogue() -> None:
 
 
 def test_great_expectations_is_imported_only_where_an_audit_runs() -> None:
-    code = "import sys, mario_dagster.assets.checks; sys.exit('great_expectations' in sys.modules)"
+    code = "import sys, mario_dagster.checks.facts; sys.exit('great_expectations' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -9,41 +9,40 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mario_dagster.assets.clean import CleanWorld, clean_world
-from mario_dagster.assets.contract import contract_report
-from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.tables import stack
 from mario_dagster.bench.diversity import Census, Draw, census, draws, play
-from mario_dagster.bench.orders import to_the_end
-from mario_dagster.catalog import Task, UnknownName, task, tasks
+from mario_dagster.bench.solution_orders import to_the_end
+from mario_dagster.checks.contract import contract_report
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.registry import task, tasks
+from mario_dagster.core.task import Task
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.errors import BadRequest
 from mario_dagster.env.options import reset_options
-from mario_dagster.incidents.compiler import Incident, compile_incident
-from mario_dagster.incidents.composition import LEVELS, candidates, compose, profile_of, together
+from mario_dagster.incidents.compile import Incident, compile_incident
+from mario_dagster.incidents.compose import LEVELS, candidates, compose, profile_of, together
 from mario_dagster.incidents.damage import FaultError
-from mario_dagster.incidents.faults import (
-    AnyOf,
-    BadDeploy,
-    Fault,
-    LostValues,
-    MissingByColumn,
-    MissingByValue,
-    RealSpike,
-    RenamedColumns,
-    RetriedLoad,
-    SpelledMoments,
-    SpelledNumbers,
-    faults,
-)
-from mario_dagster.incidents.identity import fingerprint, outline
-from mario_dagster.incidents.pools import HELD_OUT
+from mario_dagster.incidents.faults import faults
+from mario_dagster.incidents.faults.bad_deploy import BadDeploy
+from mario_dagster.incidents.faults.base import AnyOf, Fault
+from mario_dagster.incidents.faults.lost_values import LostValues
+from mario_dagster.incidents.faults.missing_by_column import MissingByColumn
+from mario_dagster.incidents.faults.missing_by_value import MissingByValue
+from mario_dagster.incidents.faults.real_spike import RealSpike
+from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
+from mario_dagster.incidents.faults.retried_load import RetriedLoad
+from mario_dagster.incidents.faults.spelled_moments import SpelledMoments
+from mario_dagster.incidents.faults.spelled_numbers import SpelledNumbers
+from mario_dagster.incidents.hashes import fingerprint, outline
 from mario_dagster.incidents.profiles import draw, profile, profiles
-from mario_dagster.sandbox.collateral import collateral
+from mario_dagster.incidents.vocabularies import HELD_OUT
+from mario_dagster.inject.redelivery import twin
+from mario_dagster.sandbox.create_from_incident import stage
 from mario_dagster.sandbox.home import Home
-from mario_dagster.sandbox.staging import stage
-from mario_dagster.sandbox.strike import twin
+from mario_dagster.scoring.collateral import collateral
+from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.frames import content_hash
+from mario_dagster.tables.load import stack
 
 SLUGS = [each.slug for each in tasks()]
 JUDGEMENTS = [each for each in profiles(by_name_only=True)]

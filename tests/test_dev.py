@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from mario_dagster import definitions
-from mario_dagster.assets.sources import DEV_SEED, deliver_clean_day, landing_sensor, range_tags
-from mario_dagster.assets.world import world_of
-from mario_dagster.catalog import Task, tasks
-from mario_dagster.incidents.compiler import compile_incident
+from mario_dagster.assets.sensors import DEV_SEED, deliver_clean_day, landing_sensor, range_tags
+from mario_dagster.core.registry import tasks
+from mario_dagster.core.task import Task
+from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.sandbox.instance import (
+from mario_dagster.runtime.instance import (
     RunResult,
     SandboxInstance,
     close_instance,
@@ -24,6 +24,7 @@ from mario_dagster.sandbox.instance import (
     open_instance,
     run_job,
 )
+from mario_dagster.tables.workspace import world_of
 
 REPO = Path(__file__).resolve().parent.parent
 

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mario_dagster.catalog import task, tasks
+from mario_dagster.core.registry import task, tasks
 from mario_dagster.env import players, reward
 from mario_dagster.env.actions import ACTIONS, Move, available, sample_text
 from mario_dagster.env.episode import Episode
+from mario_dagster.env.episode_state import standing
 from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode, NoPlayer
 from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, severity, text
 from mario_dagster.env.options import KEYWORDS, MAX_SEED, episode_id, reset_options, task_specs
-from mario_dagster.env.standing import standing
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
@@ -480,7 +480,7 @@ def test_truth_feedback_pays_the_change_in_the_true_score(episode: Episode) -> N
 
 def test_an_installed_policy_can_be_asked_to_play(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARIO_HOME", str(home.root))
-    entry = metadata.EntryPoint("random", "mario_dagster.policies.chance:RandomPolicy", players.GROUP)
+    entry = metadata.EntryPoint("random", "mario_dagster.policies.random:RandomPolicy", players.GROUP)
     monkeypatch.setattr(players.metadata, "entry_points", lambda group: [entry])
     played = players.play("random", reset_options({"task": "temporal", "seed": TRAIN_SEED}))
     assert played["finished"] and played["policy"] == "random" and played["steps"] <= 35

@@ -12,26 +12,29 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mario_dagster.assets.clean import clean_world
-from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.landing import Drop, Landing, LandingError, Parcel, file_of
-from mario_dagster.assets.sources import DEV_SEED, clean_drop, landing_sensor, register_batches
-from mario_dagster.assets.world import world_of
-from mario_dagster.bench.orders import to_the_end
+from mario_dagster.assets.sensors import DEV_SEED, clean_drop, landing_sensor, register_batches
 from mario_dagster.bench.proofs import cases
 from mario_dagster.bench.properties import Scene, the_right_decision_alone_succeeds
-from mario_dagster.catalog import MAX_WORKERS, Profile, required_workers, task
+from mario_dagster.bench.solution_orders import to_the_end
 from mario_dagster.cli.app import app
+from mario_dagster.core.registry import task
+from mario_dagster.core.task import MAX_WORKERS, Profile, required_workers
 from mario_dagster.env import players
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
-from mario_dagster.incidents.compiler import Incident, compile_incident, compile_profile
+from mario_dagster.incidents.compile import Incident, compile_incident, compile_profile
 from mario_dagster.incidents.damage import FaultError
-from mario_dagster.incidents.faults import LateBatches, RetypedColumn, UnavailableBatches
-from mario_dagster.sandbox.holding import absent_batches, unpublished
+from mario_dagster.incidents.faults.late_batches import LateBatches
+from mario_dagster.incidents.faults.retyped_column import RetypedColumn
+from mario_dagster.incidents.faults.unavailable_batches import UnavailableBatches
+from mario_dagster.runtime.instance import close_instance, create_home, open_instance
 from mario_dagster.sandbox.home import Home
-from mario_dagster.sandbox.instance import close_instance, create_home, open_instance
+from mario_dagster.scoring.missing_batches import absent_batches, unpublished
+from mario_dagster.tables.clean_data import clean_world
+from mario_dagster.tables.frames import content_hash
+from mario_dagster.tables.landing import Drop, Landing, LandingError, Parcel, file_of
+from mario_dagster.tables.workspace import world_of
 
 SLUGS = ("incremental", "temporal")
 LOOK, SAMPLE, COMMIT, REPLAY, REFRESH = Move(1), Move(2), Move(15), Move(18), Move(19)

@@ -8,15 +8,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.tables import SNAPSHOT, landed_name, table_name
-from mario_dagster.catalog import tasks
+from mario_dagster.core.registry import tasks
 from mario_dagster.env.actions import Move, perform
-from mario_dagster.incidents.compiler import compile_incident
+from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.damage import UNBATCHED
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
+from mario_dagster.tables.frames import content_hash
+from mario_dagster.tables.load import SNAPSHOT, landed_name, table_name
 
 # Of each profile; `mario check` proves as many as are asked for.
 SEEDS = range(3)

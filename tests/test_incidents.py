@@ -23,28 +23,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mario_dagster import catalog
-from mario_dagster.assets.clean import clean_world, frame_of
-from mario_dagster.assets.contract import contract_report
-from mario_dagster.assets.frames import column_type, content_hash
-from mario_dagster.assets.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
-from mario_dagster.assets.tables import deployed, stack
-from mario_dagster.assets.transforms import TransformError
-from mario_dagster.assets.transforms_temporal import hourly_rollup
-from mario_dagster.assets.world import Deploy
 from mario_dagster.bench.variety import variety
-from mario_dagster.catalog import UnknownName, marks, required_workers
-from mario_dagster.incidents.compiler import Incident, compile_incident
+from mario_dagster.checks.contract import contract_report
+from mario_dagster.core import formats, registry
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.task import required_workers
+from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.damage import Damage, Feed
-from mario_dagster.incidents.faults import BadDeploy, Fault, LookalikeColumn, LostValues, RenamedColumns, fault, faults
-from mario_dagster.incidents.faults.base import FaultError
-from mario_dagster.incidents.ledger import Ledger
-from mario_dagster.incidents.pools import HELD_OUT, TRAIN
+from mario_dagster.incidents.faults import fault, faults
+from mario_dagster.incidents.faults.bad_deploy import BadDeploy
+from mario_dagster.incidents.faults.base import Fault, FaultError
+from mario_dagster.incidents.faults.lookalike_column import LookalikeColumn
+from mario_dagster.incidents.faults.lost_values import LostValues
+from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
+from mario_dagster.incidents.manifest import Ledger
 from mario_dagster.incidents.profiles import draw, profile, profiles
-from mario_dagster.incidents.steps import ACTION_IDS, Step
-from mario_dagster.randomness import stream
+from mario_dagster.incidents.solution import ACTION_IDS, Step
+from mario_dagster.incidents.vocabularies import HELD_OUT, TRAIN
+from mario_dagster.tables.clean_data import clean_world, frame_of
+from mario_dagster.tables.frames import column_type, content_hash
+from mario_dagster.tables.load import deployed, stack
+from mario_dagster.tables.random_streams import stream
+from mario_dagster.tables.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
+from mario_dagster.tables.transforms import TransformError
+from mario_dagster.tables.workspace import Deploy
+from mario_dagster.tasks.temporal.transforms import hourly_rollup
 
-TASK = catalog.task("temporal")
+TASK = registry.task("temporal")
 ROOT = Path(__file__).parents[1]
 NAMES = [each.name for each in profiles("temporal")]
 SEEDS = range(20)
@@ -200,13 +205,13 @@ def same(here: pd.Series, there: pd.Series) -> np.ndarray:
     return (here == there).fillna(False).to_numpy(dtype=bool)
 
 
-def lost(incident: Incident, table: catalog.Table, column: str, clean: pd.DataFrame) -> np.ndarray:
+def lost(incident: Incident, table: registry.Table, column: str, clean: pd.DataFrame) -> np.ndarray:
     cells = incident.ledger.cells
     cells = cells[(cells["table"] == table.name) & (cells["column"] == column) & cells["lost"].astype(bool)]
     return clean[table.key].astype(str).isin(cells["key"]).to_numpy(dtype=bool)
 
 
-def acceptable(here: pd.Series, clean: pd.Series, column: catalog.Column) -> np.ndarray:
+def acceptable(here: pd.Series, clean: pd.Series, column: registry.Column) -> np.ndarray:
     """Where a lost value may stand: within the clean median ± 1.5 IQR, or a category (DESIGN §9)."""
     if column_type(here) != column.type:
         return np.zeros(len(here), dtype=bool)
@@ -276,7 +281,7 @@ def as_text(value: Any, kind: str) -> str | None:
     return f"{value:.2f}" if kind == "float64" else str(int(value))
 
 
-def landed_table(incident: Incident, table: catalog.Table) -> tuple[pd.DataFrame, list[str]]:
+def landed_table(incident: Incident, table: registry.Table) -> tuple[pd.DataFrame, list[str]]:
     """All landed rows under contract names, and the batch that each row came in."""
     parts = {key: frame for key, frame in incident.landing.items() if key.startswith(f"{table.feed}/")}
     columns = incident.ledger.columns
@@ -378,8 +383,8 @@ def test_another_process_compiles_the_same_incidents() -> None:
     seed = 2**31 - 1
     here = {name: digest(compiled(name, seed)) for name in NAMES}
     code = (
-        "import hashlib, json\nfrom mario_dagster.assets.frames import content_hash\n"
-        "from mario_dagster.incidents.compiler import Incident, compile_incident\n"
+        "import hashlib, json\nfrom mario_dagster.tables.frames import content_hash\n"
+        "from mario_dagster.incidents.compile import Incident, compile_incident\n"
         f"{inspect.getsource(digest)}\n"
         "compile_incident('temporal', seed=5)\n"
         f"chosen = {[(name, profile(name).splits[-1]) for name in reversed(NAMES)]}\n"
@@ -421,8 +426,8 @@ def test_splits_are_worlds_apart() -> None:
 # --- seeds and splits -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("split", catalog.SPLITS)
-def test_every_profile_of_a_split_is_drawn_by_a_small_seed(split: catalog.Split) -> None:
+@pytest.mark.parametrize("split", registry.SPLITS)
+def test_every_profile_of_a_split_is_drawn_by_a_small_seed(split: registry.Split) -> None:
     drawn = {draw("temporal", split, seed).name for seed in range(50)}
     assert drawn == {each.name for each in profiles("temporal", split)}
 
@@ -525,22 +530,22 @@ def test_no_two_columns_of_a_table_may_get_one_name() -> None:
                     holders.setdefault((found.table, name), set()).add(column)  # type: ignore[attr-defined]
         for (table, name), columns in holders.items():
             assert len(columns) == 1, (each.name, table, name, columns)
-            assert name not in catalog.task(each.task).table(table).column_names, (each.name, table, name)
+            assert name not in registry.task(each.task).table(table).column_names, (each.name, table, name)
 
 
 DRAWN = [(each, split) for each in profiles() for split in each.splits]
 
 
 @pytest.mark.parametrize(("each", "split"), DRAWN, ids=[f"{each.name}-{split}" for each, split in DRAWN])
-def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: catalog.Profile, split: Any) -> None:
+def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: registry.Profile, split: Any) -> None:
     """The whole table, over 200 seeds, is that of `python -m mario_dagster.bench.variety`."""
-    found = variety(each.name, catalog.task(each.task), split, seeds=30)
+    found = variety(each.name, registry.task(each.task), split, seeds=30)
     assert found.covered <= MOST_COVERED, found
     assert found.spare >= 2, found
 
 
 def test_held_out_families_combine_what_no_train_profile_combines() -> None:
-    def pairs(each: catalog.Profile) -> set[frozenset[str]]:
+    def pairs(each: registry.Profile) -> set[frozenset[str]]:
         kinds = [f"{found.name}:{getattr(found, 'table', '')}" for found in walk(each.faults)]
         return {frozenset((one, two)) for one in kinds for two in kinds}
 
@@ -556,14 +561,14 @@ def test_pools_are_disjoint_and_made_of_listed_marks(part: str) -> None:
     train, held_out = getattr(TRAIN, part), getattr(HELD_OUT, part)
     assert train and held_out and not set(train) & set(held_out)
     known = {
-        "currency": marks.CURRENCY_MARKS,
-        "cents": marks.CENT_WORDS,
-        "units": marks.UNIT_WORDS,
-        "moments": tuple(marks.TIME_SPELLINGS),
-        "offsets": tuple(marks.TIME_SPELLINGS),
-        "dates": tuple(marks.DATE_SPELLINGS),
-        "sentinels": marks.SENTINELS,
-        "numbers": marks.NUMERIC_SENTINELS,
+        "currency": formats.CURRENCY_MARKS,
+        "cents": formats.CENT_WORDS,
+        "units": formats.UNIT_WORDS,
+        "moments": tuple(formats.TIME_SPELLINGS),
+        "offsets": tuple(formats.TIME_SPELLINGS),
+        "dates": tuple(formats.DATE_SPELLINGS),
+        "sentinels": formats.SENTINELS,
+        "numbers": formats.NUMERIC_SENTINELS,
     }[part]
     for spelling in (*train, *held_out):
         assert (mark(spelling) if isinstance(spelling, str) and part != "sentinels" else spelling) in known
@@ -737,7 +742,7 @@ def test_every_moment_spelling_reads_back_to_the_second(spelling: str) -> None:
 
 
 PLUGIN = """
-from mario_dagster.catalog import Profile
+from mario_dagster.core.registry import Profile
 from mario_dagster.incidents.faults import Fault, LateBatches, RenamedColumns
 class Nothing(Fault):
     def strike(self, damage, rng): pass
@@ -757,7 +762,7 @@ def test_plugins_add_faults_and_profiles_through_entry_points(tmp_path: Path) ->
     (info / "entry_points.txt").write_text(points)
     code = (
         "from mario_dagster.incidents.faults import faults\n"
-        "from mario_dagster.incidents.compiler import compile_incident\n"
+        "from mario_dagster.incidents.compile import compile_incident\n"
         "incident = compile_incident('temporal', 'mine_own_incident', seed=3)\n"
         "landed = list(incident.landing['catalog/c01'])\n"
         "print('nothing' in faults(), landed[-1], len(incident.pending), len(incident.gold))"

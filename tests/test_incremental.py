@@ -14,32 +14,32 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mario_dagster import catalog
-from mario_dagster.assets.audit import audit
-from mario_dagster.assets.checks import Evidence, checks_for
-from mario_dagster.assets.clean import CleanWorld, clean_world
-from mario_dagster.assets.contract import contract_report
-from mario_dagster.assets.frames import column_type, content_hash
-from mario_dagster.assets.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
-from mario_dagster.assets.tables import deployed, stack
-from mario_dagster.assets.transforms import TransformError
-from mario_dagster.assets.transforms_incremental import daily_summary
-from mario_dagster.catalog import required_workers
-from mario_dagster.catalog.deploy import Deploy
-from mario_dagster.incidents.compiler import Incident, compile_incident
+from mario_dagster.checks.audit import audit
+from mario_dagster.checks.contract import contract_report
+from mario_dagster.checks.facts import Evidence, checks_for
+from mario_dagster.core import registry
+from mario_dagster.core.deploy import Deploy
+from mario_dagster.core.task import required_workers
+from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.profiles import draw, profiles
-from mario_dagster.incidents.steps import Step
-from mario_dagster.sandbox.comparison import PipelineState, Truth
-from mario_dagster.sandbox.grader import grade
+from mario_dagster.incidents.solution import Step
+from mario_dagster.scoring.compare import PipelineState, Truth
+from mario_dagster.scoring.score import grade
+from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.frames import column_type, content_hash
+from mario_dagster.tables.load import deployed, stack
+from mario_dagster.tables.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
+from mario_dagster.tables.transforms import TransformError
+from mario_dagster.tasks.incremental.transforms import daily_summary
 
-TASK = catalog.task("incremental")
+TASK = registry.task("incremental")
 SUMMARY = TASK.table("daily_summary")
 CASES = [(each.name, split) for each in profiles("incremental") for split in each.splits]
 SUCCESS = 0.999
 
 
 @cache
-def compiled(name: str, split: catalog.Split, seed: int) -> Incident:
+def compiled(name: str, split: registry.Split, seed: int) -> Incident:
     return compile_incident("incremental", name, split=split, seed=seed)
 
 
@@ -165,7 +165,7 @@ class Player:
 
 
 @pytest.mark.parametrize(("name", "split"), CASES)
-def test_gold_undoes_every_incident_exactly_and_leaves_room_to_look(name: str, split: catalog.Split) -> None:
+def test_gold_undoes_every_incident_exactly_and_leaves_room_to_look(name: str, split: registry.Split) -> None:
     for seed in range(4):
         incident = compiled(name, split, seed)
         start = Player(incident)
@@ -207,7 +207,7 @@ def test_a_drift_is_in_every_batch_alike_and_the_seed_moves_it(name: str) -> Non
 
 
 def test_every_profile_of_a_split_is_drawn_by_a_small_seed() -> None:
-    for split in catalog.SPLITS:
+    for split in registry.SPLITS:
         drawn = {draw("incremental", split, seed).name for seed in range(50)}
         assert drawn == {each.name for each in profiles("incremental", split)}
 
@@ -274,7 +274,7 @@ def test_genuine_orders_far_from_the_mean_stay() -> None:
 
 
 def test_splits_and_seeds_are_worlds_apart() -> None:
-    worlds = [clean_world("incremental", 5, split=split) for split in catalog.SPLITS]
+    worlds = [clean_world("incremental", 5, split=split) for split in registry.SPLITS]
     worlds.append(clean_world("incremental", 6))
     assert len({content_hash(world.feeds["products"]) for world in worlds}) == 3
     assert len({world.now for world in worlds}) == 3

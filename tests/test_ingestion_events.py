@@ -14,26 +14,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mario_dagster import catalog
-from mario_dagster.assets.checks import Evidence, checks_for
-from mario_dagster.assets.clean import clean_world
-from mario_dagster.assets.contract import amounts, contract_report
-from mario_dagster.assets.frames import column_type, content_hash
-from mario_dagster.assets.repairs import InvalidRepair, Repair, apply
-from mario_dagster.catalog import SPLITS, Profile, Split
-from mario_dagster.catalog.marks import UNIT_WORDS
+from mario_dagster.checks.contract import amounts, contract_report
+from mario_dagster.checks.facts import Evidence, checks_for
+from mario_dagster.core import registry
+from mario_dagster.core.formats import UNIT_WORDS
+from mario_dagster.core.task import SPLITS, Profile, Split
 from mario_dagster.env.actions import available
-from mario_dagster.incidents.compiler import Incident, compile_incident
+from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.families.ingestion import HELD_OUT_YEARS, YEARS
-from mario_dagster.incidents.faults import SpelledCells, TornCopies
+from mario_dagster.incidents.faults.spelled_cells import SpelledCells
+from mario_dagster.incidents.faults.torn_copies import TornCopies
 from mario_dagster.incidents.profiles import draw, profile, profiles
-from mario_dagster.incidents.steps import Step
-from mario_dagster.randomness import stream
-from mario_dagster.sandbox.comparison import PipelineState, Truth
-from mario_dagster.sandbox.grader import Grade, grade
+from mario_dagster.incidents.solution import Step
+from mario_dagster.scoring.compare import PipelineState, Truth
+from mario_dagster.scoring.score import Grade, grade
+from mario_dagster.tables.clean_data import clean_world
+from mario_dagster.tables.frames import column_type, content_hash
+from mario_dagster.tables.random_streams import stream
+from mario_dagster.tables.repairs import InvalidRepair, Repair, apply
+from mario_dagster.tasks.ingestion.incidents import HELD_OUT_YEARS, YEARS
 
-TASKS = [catalog.task(slug) for slug in ("ingestion", "events")]
+TASKS = [registry.task(slug) for slug in ("ingestion", "events")]
 SLUGS = [task.slug for task in TASKS]
 NAMES = [each.name for task in TASKS for each in profiles(task)]
 SUCCESS, SPARE = 0.999, 2
@@ -55,7 +56,7 @@ def truth(incident: Incident) -> pd.DataFrame:
 
 def play(incident: Incident, steps: Iterable[Step], strict: bool = False) -> pd.DataFrame:
     """The table after these steps; what cannot be done changes nothing."""
-    frame, table = landed(incident), catalog.task(incident.task).main_table
+    frame, table = landed(incident), registry.task(incident.task).main_table
     for step in steps:
         if step.action == "commit_changes":
             continue
@@ -69,7 +70,7 @@ def play(incident: Incident, steps: Iterable[Step], strict: bool = False) -> pd.
 
 def failing(incident: Incident, frame: pd.DataFrame, audited: bool = False) -> list[str]:
     """Blocking checks that the table fails; without the audits, unless they are asked for."""
-    task = catalog.task(incident.task)
+    task = registry.task(incident.task)
     evidence = Evidence(
         task=task,
         tables={task.main_table.name: frame},
@@ -83,7 +84,7 @@ def failing(incident: Incident, frame: pd.DataFrame, audited: bool = False) -> l
 
 
 def graded(incident: Incident, frame: pd.DataFrame) -> Grade:
-    task, cells = catalog.task(incident.task), incident.ledger.cells
+    task, cells = registry.task(incident.task), incident.ledger.cells
     gone = cells[cells["lost"].astype(bool)]
     name = task.main_table.name
     lost = {name: frozenset(zip(gone["key"], gone["column"], strict=True))}
@@ -97,7 +98,7 @@ def graded(incident: Incident, frame: pd.DataFrame) -> Grade:
 @pytest.mark.parametrize("name", NAMES)
 def test_gold_undoes_an_incident_with_steps_to_spare_and_every_step_is_needed(name: str, seed: int) -> None:
     incident = compiled(name, seed)
-    task = catalog.task(incident.task)
+    task = registry.task(incident.task)
     assert failing(incident, landed(incident))
     assert graded(incident, landed(incident)).score < task.threshold
 
@@ -115,7 +116,7 @@ def test_gold_undoes_an_incident_with_steps_to_spare_and_every_step_is_needed(na
 def test_an_incident_starts_below_the_threshold_and_loses_few_values(name: str) -> None:
     for seed in range(15):
         incident = compiled(name, seed)
-        task = catalog.task(incident.task)
+        task = registry.task(incident.task)
         assert graded(incident, landed(incident)).score < task.threshold
         lost = incident.ledger.cells[incident.ledger.cells["lost"].astype(bool)]
         assert set(lost["column"]) <= {"age", "monthly_spend", "amount", "status"}
@@ -144,7 +145,7 @@ def test_large_incidents_still_invert(name: str) -> None:
 @pytest.mark.parametrize("slug", SLUGS)
 def test_no_fixed_list_of_moves_solves_a_task(slug: str) -> None:
     """The repairs that are needed most often, as many as the budget has steps for, solve few incidents."""
-    task = catalog.task(slug)
+    task = registry.task(slug)
     plans = [frozenset(compiled(each.name, seed).gold[:-1]) for each in profiles(slug) for seed in range(15)]
     wanted = Counter(step for plan in plans for step in plan)
     fixed = {step for step, _ in wanted.most_common(task.max_steps - 1)}
@@ -187,7 +188,7 @@ def test_units_of_an_age_are_listed_marks_and_no_pool_shares_one() -> None:
 
 
 def test_tasks_answer_to_their_names_and_have_no_batches() -> None:
-    assert [catalog.task(name).id for name in ("alert_prioritization", "threat_detection")] == [1, 2]
+    assert [registry.task(name).id for name in ("alert_prioritization", "threat_detection")] == [1, 2]
     for task in TASKS:
         assert task.pool is None and not task.derived_tables and not task.subgoals
         assert available(task) == list(range(16))
@@ -199,7 +200,7 @@ def test_tasks_answer_to_their_names_and_have_no_batches() -> None:
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_clean_data_meet_their_contract_and_no_repair_harms_them(slug: str) -> None:
-    table = catalog.task(slug).main_table
+    table = registry.task(slug).main_table
     far = 0
     for seed in range(200):
         frame = clean_world(slug, seed, split=SPLITS[seed % 2]).feeds[str(table.feed)]
@@ -219,7 +220,7 @@ def test_clean_data_meet_their_contract_and_no_repair_harms_them(slug: str) -> N
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_seed_changes_values_and_splits_are_worlds_apart(slug: str) -> None:
-    feed = str(catalog.task(slug).main_table.feed)
+    feed = str(registry.task(slug).main_table.feed)
     one, two, other = (
         clean_world(slug, seed, split=split).feeds[feed] for seed, split in ((1, "train"), (2, "train"), (1, "eval"))
     )
@@ -234,14 +235,14 @@ def test_a_seed_changes_values_and_splits_are_worlds_apart(slug: str) -> None:
 
 
 def struck(fault: SpelledCells | TornCopies, seed: int = 0) -> tuple[Damage, pd.DataFrame]:
-    task = catalog.task("events")
+    task = registry.task("events")
     damage = Damage.of(task, clean_world("events", seed))
     fault.strike(damage, stream(seed, "test"))
     return damage, next(iter(damage.feed("transactions").frames().values()))
 
 
 def test_torn_copies_follow_the_rows_that_hold_what_they_lack() -> None:
-    table = catalog.task("events").main_table
+    table = registry.task("events").main_table
     for seed in range(10):
         damage, frame = struck(TornCopies("transactions", share=(0.02, 0.05)), seed)
         clean = clean_world("events", seed).feeds["transactions"]
@@ -254,7 +255,7 @@ def test_torn_copies_follow_the_rows_that_hold_what_they_lack() -> None:
 
 
 def test_spelled_cells_leave_the_rest_of_a_column_plain() -> None:
-    table = catalog.task("events").main_table
+    table = registry.task("events").main_table
     clean = clean_world("events", 0).feeds["transactions"]
     for column, spellings, action in (
         ("amount", ("€{amount}", "{cents}¢"), "cast_to_float"),

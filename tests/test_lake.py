@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from mario_dagster.assets import lake as lakes
-from mario_dagster.assets.frames import as_type, column_type, content_hash, from_arrow, to_arrow
-from mario_dagster.assets.lake import Lake, NoTable, Note
-from mario_dagster.catalog.errors import Damaged
+from mario_dagster.core.errors import Damaged
+from mario_dagster.tables import store as lakes
+from mario_dagster.tables.frames import as_type, column_type, content_hash, from_arrow, to_arrow
+from mario_dagster.tables.store import Lake, NoTable, Note
 
 
 def frame(*values: int | None) -> pd.DataFrame:
@@ -137,8 +137,8 @@ def test_another_process_s_write_is_seen_at_the_next_read(lake: Lake) -> None:
     assert lake.read("t").frame["id"].tolist() == [1]
     code = (
         "import sys, pathlib, pandas as pd\n"
-        "from mario_dagster.assets.lake import Lake, Note\n"
-        "from mario_dagster.assets.frames import as_type\n"
+        "from mario_dagster.tables.store import Lake, Note\n"
+        "from mario_dagster.tables.frames import as_type\n"
         "f = pd.DataFrame({'id': as_type(pd.Series([7], dtype='Int64'), 'int64')})\n"
         "Lake(pathlib.Path(sys.argv[1])).write('t', f, Note(run_id='other'))\n"
     )

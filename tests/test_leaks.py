@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mario_dagster.catalog import tasks
+from mario_dagster.core.registry import tasks
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options

@@ -9,18 +9,21 @@ from dataclasses import dataclass, fields, is_dataclass
 import pandas as pd
 import pytest
 
-from mario_dagster.assets.frames import column_type
 from mario_dagster.bench.bookkeeping import disagreements
-from mario_dagster.catalog import task, tasks
+from mario_dagster.core.registry import task, tasks
 from mario_dagster.env.actions import Move, perform, sample_text, schema_text
-from mario_dagster.incidents.compiler import Incident, compile_incident
-from mario_dagster.incidents.composition import candidates, compose
+from mario_dagster.incidents.compile import Incident, compile_incident
+from mario_dagster.incidents.compose import candidates, compose
 from mario_dagster.incidents.damage import FaultError
-from mario_dagster.incidents.faults import LookalikeColumn, RenamedColumns, RetriedLoad, TrailerLines
+from mario_dagster.incidents.faults.lookalike_column import LookalikeColumn
+from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
+from mario_dagster.incidents.faults.retried_load import RetriedLoad
+from mario_dagster.incidents.faults.trailer_lines import TrailerLines
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.incidents.steps import Step
+from mario_dagster.incidents.solution import Step
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
+from mario_dagster.tables.frames import column_type
 
 SEEDS = 40
 # Where no check can tell, the words of the contract do: pieces ordered are not those shipped, a list price is a list's.

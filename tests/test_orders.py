@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mario_dagster.bench.orders import other_order
-from mario_dagster.catalog import Task, tasks
+from mario_dagster.bench.solution_orders import other_order
+from mario_dagster.core.registry import tasks
+from mario_dagster.core.task import Task
 from mario_dagster.env.actions import ACTIONS, Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.env.reward import STEP_COST
-from mario_dagster.incidents.compiler import compile_incident
+from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.sandbox.home import Home
 

@@ -8,14 +8,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from mario_dagster.assets.frames import content_hash
-from mario_dagster.catalog import tasks
 from mario_dagster.cli.app import app
+from mario_dagster.core.registry import tasks
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.env.plan import BadPlan, Plan, apply, options_for, plan_of
 from mario_dagster.incidents.profiles import profiles
+from mario_dagster.tables.frames import content_hash
 
 ORDERS = """\
 version: 1

@@ -59,8 +59,8 @@ BAD = {
     "raises": "raise ZeroDivisionError('half of nothing')\n",
     "clashes": """
 from dataclasses import replace
-from mario_dagster.catalog import Profile, task
-from mario_dagster.incidents.families.events import PROFILES
+from mario_dagster.core.registry import Profile, task
+from mario_dagster.tasks.events.incidents import PROFILES
 from mario_dagster.incidents.faults import RetriedLoad, SpelledNumbers
 TASK = replace(task("events"), id=77)
 NUMBER = 5

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from mario_dagster.bench import sweep
+from mario_dagster.bench import evaluate
 from mario_dagster.env.actions import ACTIONS, Move
 from mario_dagster.env.environment import MarioEnvironment
 from mario_dagster.env.models import MarioAction, MarioObservation
 from mario_dagster.env.players import player
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.policies.chance import RandomPolicy
 from mario_dagster.policies.heuristic import HeuristicPolicy, _culprits, _in_contract_order, _looks_garbled
 from mario_dagster.policies.play import Played, Turn, play
+from mario_dagster.policies.random import RandomPolicy
 
 # What the heuristic may look at. Neither labels of the incident nor scores are among it.
 SIGHTS = {
@@ -129,13 +129,13 @@ def test_players_are_found_by_name() -> None:
 # --- how a sweep is told ----------------------------------------------------------------------------------------------
 
 
-def played(split: str, held_out: bool, *successes: bool) -> list[sweep.Played]:
+def played(split: str, held_out: bool, *successes: bool) -> list[evaluate.Played]:
     """Episodes of a made-up policy, for what is made of them."""
     cases = [
-        sweep.Case("some", "events", f"{split}_{held_out}", split, held_out, seed) for seed in range(len(successes))
+        evaluate.Case("some", "events", f"{split}_{held_out}", split, held_out, seed) for seed in range(len(successes))
     ]
     return [
-        sweep.Played(case, won, 0.99 if won else 0.5, 0.5 if won else -0.5, 4, "")
+        evaluate.Played(case, won, 0.99 if won else 0.5, 0.5 if won else -0.5, 4, "")
         for case, won in zip(cases, successes, strict=True)
     ]
 
@@ -143,16 +143,16 @@ def played(split: str, held_out: bool, *successes: bool) -> list[sweep.Played]:
 def test_the_gap_is_that_of_train_to_held_out_and_eval_is_told_apart() -> None:
     train, held_out = played("train", False, True, True, True, False), played("eval", True, True, False)
     plays = [*train, *played("eval", False, False), *held_out]
-    assert sweep.gap(plays) == pytest.approx(0.25)
-    assert sweep.gap(train) is None and sweep.gap(held_out) is None
-    text = sweep.markdown(plays, [1, 2])
+    assert evaluate.gap(plays) == pytest.approx(0.25)
+    assert evaluate.gap(train) is None and evaluate.gap(held_out) is None
+    text = evaluate.markdown(plays, [1, 2])
     line = "3 of 4 (75%), score 0.87 | 0 of 1 (0%), score 0.50 | 1 of 2 (50%), score 0.74 | +25% |"
     assert f"| some | events | {line}" in text and f"| **some** | **all** | {line}" in text
     assert "--policies some --seeds 1 2`" in text and "| some | events | eval_True | held out | 50% |" in text
 
 
 def test_a_sweep_plays_every_profile_that_seeds_draw_in_each_of_its_splits() -> None:
-    wanted = sweep.cases(["random"], ["temporal"], [1, 2])
+    wanted = evaluate.cases(["random"], ["temporal"], [1, 2])
     assert {(each.profile, each.split) for each in wanted} == {
         (each.name, split) for each in profiles("temporal") for split in each.splits
     }

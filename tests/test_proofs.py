@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from mario_dagster.bench.bookkeeping import disagreements
-from mario_dagster.bench.orders import other_order, sections
 from mario_dagster.bench.proofs import Case, cases, prove
 from mario_dagster.bench.properties import (
     PROPERTIES,
@@ -21,9 +20,12 @@ from mario_dagster.bench.properties import (
     the_damage_is_what_the_ledger_says,
     the_gold_repairs_recover_it,
 )
-from mario_dagster.catalog import Task, UnknownName, tasks
+from mario_dagster.bench.solution_orders import other_order, sections
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.registry import tasks
+from mario_dagster.core.task import Task
 from mario_dagster.env.actions import Move
-from mario_dagster.incidents.compiler import Incident, compile_incident
+from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox

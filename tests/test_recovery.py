@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from mario_dagster.catalog.errors import Damaged, Unavailable
+from mario_dagster.core.errors import Damaged, Unavailable
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.errors import EpisodeDamaged, NoEpisode
 from mario_dagster.env.options import reset_options
-from mario_dagster.sandbox.failures import FailureLog
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 from mario_dagster.sandbox.verification import damage
+from mario_dagster.signals.failures import FailureLog
 
 INCIDENT = {"task": "temporal", "seed": 11}
 
@@ -66,7 +66,7 @@ ACTS: dict[str, Callable[[Sandbox], Any]] = {
 
 
 def _repair() -> Any:
-    from mario_dagster.assets.repairs import Repair
+    from mario_dagster.tables.repairs import Repair
 
     return Repair("remove_duplicates")
 

@@ -15,26 +15,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mario_dagster import catalog
-from mario_dagster.assets.checks import Evidence, checks_for
-from mario_dagster.assets.clean import CleanWorld, clean_world
-from mario_dagster.assets.contract import contract_report
-from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
-from mario_dagster.assets.tables import deployed
-from mario_dagster.assets.transforms import TransformError
-from mario_dagster.assets.transforms_referential import order_totals
-from mario_dagster.catalog import Profile
-from mario_dagster.catalog.deploy import Deploy
-from mario_dagster.incidents.compiler import Incident, compile_incident
-from mario_dagster.incidents.faults import BadDeploy, Fault, LostValues, OrphanRows, RenamedColumns
-from mario_dagster.incidents.faults.base import AnyOf
+from mario_dagster.checks.contract import contract_report
+from mario_dagster.checks.facts import Evidence, checks_for
+from mario_dagster.core import registry
+from mario_dagster.core.deploy import Deploy
+from mario_dagster.core.task import Profile
+from mario_dagster.incidents.compile import Incident, compile_incident
+from mario_dagster.incidents.faults.bad_deploy import BadDeploy
+from mario_dagster.incidents.faults.base import AnyOf, Fault
+from mario_dagster.incidents.faults.lost_values import LostValues
+from mario_dagster.incidents.faults.orphan_rows import OrphanRows
+from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 from mario_dagster.incidents.profiles import draw, profiles
-from mario_dagster.incidents.steps import Step
-from mario_dagster.sandbox.comparison import PipelineState, Truth
-from mario_dagster.sandbox.grader import Grade, grade
+from mario_dagster.incidents.solution import Step
+from mario_dagster.scoring.compare import PipelineState, Truth
+from mario_dagster.scoring.score import Grade, grade
+from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.frames import content_hash
+from mario_dagster.tables.load import deployed
+from mario_dagster.tables.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
+from mario_dagster.tables.transforms import TransformError
+from mario_dagster.tasks.referential.transforms import order_totals
 
-TASK = catalog.task("referential")
+TASK = registry.task("referential")
 FED = tuple(table for table in TASK.tables if not table.derived)
 NAMES = {each.name: each for each in profiles(TASK)}
 TOTALS = "order_totals"
@@ -226,7 +229,7 @@ def number(key: Any) -> int | None:
     return None if pd.isna(key) else int(float(str(key).replace(",", "")))
 
 
-def texts(series: pd.Series, column: catalog.Column) -> list[str | None]:
+def texts(series: pd.Series, column: registry.Column) -> list[str | None]:
     """Values in canonical form, by plain Python."""
 
     def text(value: Any) -> str | None:
@@ -270,7 +273,7 @@ def test_profiles_are_those_of_the_task_card_and_small_seeds_draw_each() -> None
         "heldout_task3_contract_alias_family": (("eval",), True),
         "heldout_task3_dependency_rollup_family": (("eval",), True),
     }
-    for split in catalog.SPLITS:
+    for split in registry.SPLITS:
         assert {draw(TASK, split, seed).name for seed in range(40)} == {each.name for each in profiles(TASK, split)}
 
 

@@ -13,12 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mario_dagster.assets import repairs
-from mario_dagster.assets.frames import ARROW, as_type, column_type, content_hash
-from mario_dagster.assets.parsing import demojibake
-from mario_dagster.assets.repairs import InvalidRepair, Repair, outlier_mask, parse_moments, parse_numbers
-from mario_dagster.catalog import Column, ColumnType, Table
-from mario_dagster.catalog.marks import (
+from mario_dagster.core.formats import (
     CENT_WORDS,
     CURRENCY_MARKS,
     DATE_SPELLINGS,
@@ -27,6 +22,11 @@ from mario_dagster.catalog.marks import (
     TIME_SPELLINGS,
     UNIT_WORDS,
 )
+from mario_dagster.core.task import Column, ColumnType, Table
+from mario_dagster.tables import repairs
+from mario_dagster.tables.frames import ARROW, as_type, column_type, content_hash
+from mario_dagster.tables.parsing import demojibake
+from mario_dagster.tables.repairs import InvalidRepair, Repair, outlier_mask, parse_moments, parse_numbers
 
 lean = settings(max_examples=40, deadline=None)
 

@@ -23,17 +23,17 @@ from fastapi.testclient import TestClient
 from openenv.core.env_server.serialization import serialize_observation
 from openenv.core.env_server.types import Action, Observation, State
 
-from mario_dagster.catalog import task, tasks
+from mario_dagster.core.registry import task, tasks
 from mario_dagster.env.actions import Move
 from mario_dagster.env.client import MarioEnv
 from mario_dagster.env.environment import MarioEnvironment, observation
 from mario_dagster.env.episode import Episode
-from mario_dagster.env.episodes import Episodes
 from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
 from mario_dagster.env.options import ResetOptions, reset_options
 from mario_dagster.env.reward import REWARD_RANGE
-from mario_dagster.env.server import build_app
 from mario_dagster.sandbox.home import Home
+from mario_dagster.server.app import build_app
+from mario_dagster.server.open_episodes import Episodes
 
 REPO = Path(__file__).resolve().parent.parent
 INCIDENT = {"task": "temporal", "seed": 7}
@@ -335,7 +335,7 @@ def test_an_episode_survives_kill_9_in_the_middle_of_a_step(home: Home, tmp_path
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "uvicorn", "mario_dagster.env.server:app", "--port", str(port)]
+    command = [sys.executable, "-W", "ignore", "-m", "uvicorn", "mario_dagster.server.app:app", "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(REPO), "MARIO_HOME": str(home.root)}
     log = (tmp_path / "log").open("w")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)

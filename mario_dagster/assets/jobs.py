@@ -15,9 +15,9 @@ from typing import Any
 
 import dagster as dg
 
-from mario_dagster.catalog import Table
+from mario_dagster.core.task import Table
 
-from .pipeline import Pipeline, key_of, landed_key, partitions_of
+from .graph import Pipeline, key_of, landed_key, partitions_of
 
 # Name of the grading check, which stands on a task's main table and runs in the commit job only.
 GRADE = "grade"

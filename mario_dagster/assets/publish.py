@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import dagster as dg
 import pandas as pd
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
+from mario_dagster.tables.frames import as_type, content_hash
+from mario_dagster.tables.load import table_name
+from mario_dagster.tables.store import NoTable, Note
+from mario_dagster.tables.workspace import World, world_of
 
-from .frames import as_type, content_hash
-from .lake import NoTable, Note
-from .pipeline import OWNERS, key_of
-from .tables import table_name
-from .world import World, world_of
+from .graph import OWNERS, key_of
 
 RELEASES = "releases"
 

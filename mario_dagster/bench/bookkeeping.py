@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from mario_dagster.assets.frames import column_type
-from mario_dagster.catalog import Table, Task
-from mario_dagster.incidents.compiler import Incident
+from mario_dagster.core.task import Table, Task
+from mario_dagster.incidents.compile import Incident
+from mario_dagster.tables.frames import column_type
 
 Cell = tuple[str | None, str, str | None, str | None]
 

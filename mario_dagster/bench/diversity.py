@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mario_dagster.catalog import tasks
+from mario_dagster.core.registry import tasks
 
 from .proofs import scratch_home, workers
 
@@ -86,7 +86,7 @@ class Played:
 
 def draws(count: int, first: int = 0, only: Sequence[str] = ()) -> Iterator[Draw]:
     """So many draws, over tasks and difficulties in turn."""
-    from mario_dagster.incidents.composition import LEVELS
+    from mario_dagster.incidents.compose import LEVELS
 
     slugs = [task.slug for task in tasks() if not only or task.slug in only]
     every = [(slug, level) for slug in slugs for level in LEVELS]
@@ -97,8 +97,8 @@ def draws(count: int, first: int = 0, only: Sequence[str] = ()) -> Iterator[Draw
 
 def hashes(wanted: Sequence[Draw]) -> list[tuple[str, str]]:
     """Of each draw, its fingerprint and its outline."""
-    from mario_dagster.incidents.compiler import compile_incident
-    from mario_dagster.incidents.identity import fingerprint, outline
+    from mario_dagster.incidents.compile import compile_incident
+    from mario_dagster.incidents.hashes import fingerprint, outline
 
     compiled = (compile_incident(each.task, each.profile, seed=each.seed) for each in wanted)
     return [(fingerprint(incident), outline(incident)) for incident in compiled]
@@ -134,9 +134,9 @@ def play(draw: Draw, root: Path, gold_only: bool = False) -> Played:
 
 
 def _played(draw: Draw, home: Home, gold_only: bool) -> Played:
-    from mario_dagster.catalog import task
-    from mario_dagster.incidents.compiler import compile_incident
-    from mario_dagster.incidents.composition import profile_of
+    from mario_dagster.core.registry import task
+    from mario_dagster.incidents.compile import compile_incident
+    from mario_dagster.incidents.compose import profile_of
     from mario_dagster.sandbox.sandbox import Sandbox
 
     from . import properties

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mario_dagster.catalog import Split, Task, UnknownName, tasks
-from mario_dagster.catalog import task as find_task
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.registry import task as find_task
+from mario_dagster.core.registry import tasks
+from mario_dagster.core.task import Split, Task
 
 WORKERS = 2
 # Fewer cases than this are done before another process has loaded Dagster.
@@ -76,7 +78,7 @@ def cases(task: str | None, profile: str | None, seeds: int, first_seed: int = 0
         UnknownName: no such task, or no such profile of it.
         FaultError: the faults that a composed name lists do not fit the task, or one another.
     """
-    from mario_dagster.incidents.composition import is_composed
+    from mario_dagster.incidents.compose import is_composed
     from mario_dagster.incidents.profiles import choose, profiles
 
     asked: Sequence[Task] = tasks() if task is None else (find_task(task),)
@@ -168,9 +170,9 @@ def prove(case: Case, root: Path, gold_only: bool = False) -> Proof:
 
 
 def _findings(case: Case, home: Any, gold_only: bool) -> dict[str, Finding]:
-    from mario_dagster.incidents.compiler import compile_incident
+    from mario_dagster.incidents.compile import compile_incident
     from mario_dagster.sandbox.sandbox import Sandbox
-    from mario_dagster.sandbox.templates import Recipe
+    from mario_dagster.sandbox.template_cache import Recipe
 
     from .properties import HISTORY, ONCE, PROPERTIES, Scene, gold_alone_recovers_it, the_gold_repairs_recover_it
 

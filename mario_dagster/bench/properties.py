@@ -16,19 +16,19 @@ from typing import Any
 
 import pandas as pd
 
-from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.tables import SNAPSHOT, landed_name, stack, table_name
 from mario_dagster.env.actions import Move, perform
 from mario_dagster.env.episode import Episode
-from mario_dagster.incidents.compiler import Incident
+from mario_dagster.incidents.compile import Incident
 from mario_dagster.incidents.damage import UNBATCHED
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.sandbox.holding import absent_batches
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
+from mario_dagster.scoring.missing_batches import absent_batches
+from mario_dagster.tables.frames import content_hash
+from mario_dagster.tables.load import SNAPSHOT, landed_name, stack, table_name
 
 from .bookkeeping import disagreements
-from .orders import COMMIT, INSPECT, VALIDATE, other_order, to_the_end
+from .solution_orders import COMMIT, INSPECT, VALIDATE, other_order, to_the_end
 
 RECOVERED = 0.999
 # Of a plan, how many of its moves are each left out once. Each seed draws others.

@@ -59,7 +59,7 @@ def median(act: Callable[[], Any], rounds: int = ROUNDS) -> float:
 
 def measure(root: Path, large: int) -> list[Row]:
     """Every measurement that happens inside one process."""
-    from mario_dagster.assets.audit import preload
+    from mario_dagster.checks.audit import preload
     from mario_dagster.env.actions import Move
     from mario_dagster.env.episode import Episode
     from mario_dagster.env.options import reset_options
@@ -127,7 +127,7 @@ def _swap(episode: Any) -> tuple[Any, Any]:
 
 
 def _repair_of(move: Any) -> Any:
-    from mario_dagster.assets.repairs import Repair
+    from mario_dagster.tables.repairs import Repair
 
     return Repair(action="rename_column", target_column=move.target_column, new_name=move.new_name)
 
@@ -211,7 +211,7 @@ def _large(home: Any, scale: int) -> Row:
 
 
 def _as_repair(move: Any) -> Any:
-    from mario_dagster.assets.repairs import Repair
+    from mario_dagster.tables.repairs import Repair
 
     return Repair(action=move.action.name, **{need: getattr(move, need) for need in move.action.needs})
 

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mario_dagster.catalog import Split, Task, task, tasks
+from mario_dagster.core.registry import task, tasks
+from mario_dagster.core.task import Split, Task
 from mario_dagster.incidents.assembly import Incident
-from mario_dagster.incidents.compiler import compile_incident
+from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.incidents.steps import PHASES, Step
+from mario_dagster.incidents.solution import PHASES, Step
 
 SEEDS = 200
 # A grader takes the one fill for the other: the middle of a column is the middle of it.

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mario_dagster.cli import main
+from . import main
 
 main()

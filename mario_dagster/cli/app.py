@@ -25,8 +25,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (CommandError, LookupError, RuntimeError) as error:
-            from mario_dagster.catalog import UnknownName
-            from mario_dagster.catalog.errors import StorageError
+            from mario_dagster.core.errors import StorageError, UnknownName
 
             if not isinstance(error, (CommandError, UnknownName, StorageError)):
                 raise

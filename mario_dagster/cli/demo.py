@@ -19,7 +19,7 @@ from .server import local_server
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from mario_dagster.catalog import Task
+    from mario_dagster.core.task import Task
     from mario_dagster.policies.play import Played, Turn
 
 SEED = 7
@@ -31,8 +31,9 @@ def run_demo(
     *, task: str, profile: str | None, split: str, seed: int | None, policy: str, url: str | None, as_json: bool
 ) -> int:
     """Play it; status 0 when it was published, or rightly held back, at or above the threshold."""
-    from mario_dagster.catalog import SPLITS, UnknownName
-    from mario_dagster.catalog import task as find_task
+    from mario_dagster.core.errors import UnknownName
+    from mario_dagster.core.registry import task as find_task
+    from mario_dagster.core.task import SPLITS
     from mario_dagster.env.errors import NoPlayer
     from mario_dagster.env.players import player as find_player
 

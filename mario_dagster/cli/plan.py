@@ -64,7 +64,7 @@ def apply_plan(file: Path, overrides: Mapping[str, Any], as_json: bool) -> int:
 
 
 def _report(episode: Any, steps: int) -> dict[str, Any]:
-    from mario_dagster.assets.frames import content_hash
+    from mario_dagster.tables.frames import content_hash
 
     told = episode.summary()
     return {

@@ -27,9 +27,9 @@ def run_server(host: str, port: int, log_level: str) -> None:
     if not is_free(host, port):
         raise CommandError(f"{host}:{port} cannot be listened on; is it taken? --port 0 finds a free one")
     with working("Loading Dagster and OpenEnv"):
-        from mario_dagster.env import server
+        from mario_dagster.server import app
     err().print(f"Mario listens on http://{host}:{port} (docs at /docs, WebSocket at /ws)", markup=False)
-    server.main(host, port, log_level=log_level)
+    app.main(host, port, log_level=log_level)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ to be rescued.
 
 from __future__ import annotations
 
-from mario_dagster.catalog import tasks
+from mario_dagster.core.registry import tasks
 
 from .console import command, out, print_json, print_table, working
 
@@ -52,8 +52,8 @@ def show_tasks(as_json: bool) -> None:
 def show_profiles(as_json: bool) -> None:
     """Every family of incidents: its task, its splits, and whether seeds draw it or it has to be asked for by name."""
     with working("Listing incidents"):
-        from mario_dagster.env.cards import by_name_only
         from mario_dagster.incidents.profiles import profile, profiles
+        from mario_dagster.server.cards import by_name_only
 
         rows = []
         for task in tasks():

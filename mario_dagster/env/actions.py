@@ -14,14 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mario_dagster.catalog import MAX_WORKERS, MIN_WORKERS, Task, UnknownName
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS, Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mario_dagster.assets.repairs import RepairAction
-    from mario_dagster.catalog import Table
+    from mario_dagster.core.task import Table
     from mario_dagster.sandbox.sandbox import Result, Sandbox
+    from mario_dagster.tables.repairs import RepairAction
 
 Need = Literal["target_column", "new_name", "column_order"]
 Scope = Literal["any", "batches", "derived"]
@@ -139,8 +140,8 @@ def available(task: Task) -> list[int]:
 
 def perform(sandbox: Sandbox, move: Move, active_table: str, tags: Mapping[str, str]) -> Outcome:
     """Do one move in a sandbox, as one or two tagged Dagster runs, an instance call or a read."""
-    from mario_dagster.assets.repairs import InvalidRepair
     from mario_dagster.sandbox.sandbox import InvalidAction
+    from mario_dagster.tables.repairs import InvalidRepair
 
     try:
         _require(move, sandbox.task, sandbox, active_table)
@@ -179,7 +180,7 @@ def _sample(sandbox: Sandbox, move: Move, active_table: str, tags: Mapping[str, 
 
 def schema_text(frame: pd.DataFrame, table: Table) -> str:
     """A table's columns in order with their types, each held against the contract; what is missing, in its words."""
-    from mario_dagster.assets.frames import column_type
+    from mario_dagster.tables.frames import column_type
 
     expected = {column.name: column.type for column in table.columns}
     lines = [f"table {table.name}, {len(frame)} rows, key {table.key}"]
@@ -215,7 +216,7 @@ def _plain(value: Any) -> Any:
 
 
 def _repair(sandbox: Sandbox, move: Move, active_table: str, tags: Mapping[str, str]) -> Outcome:
-    from mario_dagster.assets.repairs import Repair
+    from mario_dagster.tables.repairs import Repair
 
     given = {need: getattr(move, need) for need in move.action.needs}
     repair = Repair(action=cast("RepairAction", move.action.name), **given)

@@ -12,21 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mario_dagster.catalog import Task, UnknownName
-from mario_dagster.catalog.errors import Damaged, StorageError
+from mario_dagster.core.errors import Damaged, StorageError, UnknownName
+from mario_dagster.core.task import Task
 
 from . import reward
 from .actions import COMMIT, Move, Outcome, perform
+from .episode_state import SUCCESSES, DoneReason, Standing, after, standing
 from .errors import BadRequest, EpisodeDamaged, EpisodeExists, NoEpisode, PlayError, StorageUnavailable
 from .observation import View, observe, state_fields
 from .options import ResetOptions, episode_id
-from .standing import SUCCESSES, DoneReason, Standing, after, standing
 
 if TYPE_CHECKING:
-    from mario_dagster.sandbox.grader import Grade
     from mario_dagster.sandbox.home import Home
     from mario_dagster.sandbox.sandbox import Sandbox
-    from mario_dagster.sandbox.signals import Signals
+    from mario_dagster.scoring.score import Grade
+    from mario_dagster.signals.signals import Signals
 
 ACTOR = "agent"
 
@@ -263,7 +263,7 @@ class Episode:
 
     def _rightly_held_back(self) -> bool:
         """Whether something to be published is not there, nobody published, and all that is there is right."""
-        from mario_dagster.sandbox.holding import unpublished
+        from mario_dagster.scoring.missing_batches import unpublished
 
         sandbox = self.sandbox
         if not self._absent() or not unpublished(sandbox.world, sandbox.instance, self.task):
@@ -309,14 +309,14 @@ class Episode:
 
     def _collateral(self) -> int:
         """Cells that were right when the incident struck, and are wrong or gone now."""
-        from mario_dagster.sandbox.collateral import collateral_since
+        from mario_dagster.scoring.collateral import collateral_since
 
         sandbox, since = self.sandbox, self.sandbox.steps[0].get("versions", {})
         return collateral_since(sandbox.world, self.task, sandbox.vault, since, self._absent())
 
     def _absent(self) -> tuple[str, ...]:
         """Batches that nobody could have loaded: they are announced, and not there."""
-        from mario_dagster.sandbox.holding import absent_batches
+        from mario_dagster.scoring.missing_batches import absent_batches
 
         sandbox = self.sandbox
         return absent_batches(sandbox.world, self.task, sandbox.vault, sandbox.backlog())

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from mario_dagster.catalog import Profile, Task
-from mario_dagster.catalog import task as find_task
+from mario_dagster.core.registry import task as find_task
+from mario_dagster.core.task import Profile, Task
 
 from . import reward
 from .actions import ACTIONS, available
 from .subgoals import Progress, progress
 
 if TYPE_CHECKING:
-    from mario_dagster.sandbox.signals import Signals
+    from mario_dagster.signals.signals import Signals
 
-    from .standing import Standing
+    from .episode_state import Standing
 
 UNDISCLOSED = "undisclosed"
 Severity = Literal["none", "elevated", "high", "critical"]
@@ -278,7 +278,7 @@ def _dependency_alerts(task: Task, signals: Signals) -> list[str]:
 @cache
 def _across_tables(slug: str) -> frozenset[str]:
     """Names of a task's checks that look beyond one table."""
-    from mario_dagster.assets.checks import checks_for
+    from mario_dagster.checks.facts import checks_for
 
     return frozenset(check.name for check in checks_for(find_task(slug)) if check.scope == "pipeline")
 

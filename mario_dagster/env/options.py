@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from mario_dagster.catalog import FEEDBACKS, SPLITS, Feedback, Split, Task, UnknownName, task, tasks
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.registry import task, tasks
+from mario_dagster.core.task import FEEDBACKS, SPLITS, Feedback, Split, Task
 
 from .errors import BadRequest
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mario_dagster.catalog import Task, UnknownName, task
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.registry import task
+from mario_dagster.core.task import Task
 
 from .actions import ACTIONS, Move
 from .episode import Episode
+from .episode_state import standing
 from .options import ResetOptions, reset_options
-from .standing import standing
 
 if TYPE_CHECKING:
     from mario_dagster.sandbox.home import Home
@@ -122,7 +124,7 @@ def _recorded(line: Mapping[str, Any]) -> Act:
 
 
 def _incident_of(episode: Episode) -> dict[str, Any]:
-    from mario_dagster.sandbox.templates import Recipe
+    from mario_dagster.sandbox.template_cache import Recipe
 
     sandbox = episode.sandbox
     incident = {

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mario_dagster.catalog import Task
-from mario_dagster.catalog.model import CLEAN
+from mario_dagster.core.task import CLEAN, Task
 
 if TYPE_CHECKING:
-    from mario_dagster.sandbox.signals import Signals
+    from mario_dagster.signals.signals import Signals
 
 FRESH_MINUTES = 30.0
 

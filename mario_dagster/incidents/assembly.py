@@ -14,16 +14,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from mario_dagster.assets.clean import CleanWorld, clean_world
-from mario_dagster.catalog import Profile, Split, Table, Task, required_workers
-from mario_dagster.catalog.deploy import Deploy
-from mario_dagster.randomness import stream
+from mario_dagster.core.deploy import Deploy
+from mario_dagster.core.task import Profile, Split, Table, Task, required_workers
+from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.random_streams import stream
 
+from .build_manifest import ledger_of
 from .damage import Damage, Feed
-from .faults import Fault
-from .ledger import Ledger
-from .records import ledger_of
-from .steps import Backlog, Step, plan
+from .faults.base import Fault
+from .manifest import Ledger
+from .solution import Backlog, Step, plan
 
 Streams = Callable[[str], np.random.Generator]
 Decision = Literal["publish", "hold"]

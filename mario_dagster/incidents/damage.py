@@ -16,13 +16,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.assets.clean import CleanWorld, split_rows
-from mario_dagster.assets.frames import from_arrow, to_arrow
-from mario_dagster.catalog import Column, Table, Task, UnknownName
-from mario_dagster.catalog.deploy import Deploy
+from mario_dagster.core.deploy import Deploy
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.task import Column, Table, Task
+from mario_dagster.tables.clean_data import CleanWorld, split_rows
+from mario_dagster.tables.frames import from_arrow, to_arrow
 
-from .spellings import plain
-from .steps import ACTION_IDS, Step
+from .formatting import plain
+from .solution import ACTION_IDS, Step
 
 # Rows' places within a batch: genuine ones keep theirs, then come trailer lines, then what a retry wrote again.
 TRAILER_PLACE, RETRY_PLACE = 1e9, 2e9

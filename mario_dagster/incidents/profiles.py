@@ -6,14 +6,15 @@ frozen `Profile`.
 
 from __future__ import annotations
 
-from mario_dagster import catalog
-from mario_dagster.catalog import Profile, Split, UnknownName
-from mario_dagster.randomness import stream
+from mario_dagster.core import registry
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.task import Profile, Split
+from mario_dagster.tables.random_streams import stream
 
-from .composition import described, is_composed, profile_of
-from .registry import BUILT_IN, named, profiles, registered
+from .compose import described, is_composed, profile_of
+from .registry import named, profiles, registered
 
-__all__ = ["BUILT_IN", "choose", "draw", "profile", "profiles"]
+__all__ = ["choose", "draw", "profile", "profiles"]
 
 
 def profile(name: str) -> Profile:
@@ -35,14 +36,14 @@ def choose(task: object, split: Split, seed: int, name: str | None = None, salt:
     if name is None:
         return draw(task, split, seed, salt)
     if split == "train" and is_composed(name):
-        return profile_of(catalog.task(task), name, seed)
+        return profile_of(registry.task(task), name, seed)
     return named(name, (*profiles(task, split), *profiles(task, split, by_name_only=True)))
 
 
 def draw(task: object, split: Split, seed: int, salt: str = "") -> Profile:
     """The profile that a seed draws, each of the split's alike."""
     open_ = profiles(task, split)
-    slug = catalog.task(task).slug
+    slug = registry.task(task).slug
     if not open_:
         raise UnknownName(f"{split} profile of task", slug, ())
     return open_[int(stream(seed, slug, split, "profile", salt=salt).integers(len(open_)))]

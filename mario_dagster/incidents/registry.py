@@ -1,6 +1,6 @@
-"""The registry of profiles: those of the families beside this file, and those of installed plugins.
+"""The registry of profiles: those of every installed package, this one as any other.
 
-In: the families and the entry points `mario_dagster.profiles` (each names a `Profile` or an iterable of them). Out:
+In: the entry points `mario_dagster.profiles` (each names a `Profile` or an iterable of them). Out:
 `profiles(task, split)`, frozen values.
 """
 
@@ -9,24 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from mario_dagster import catalog
-from mario_dagster.catalog import SPLITS, Profile, UnknownName
-from mario_dagster.catalog.plugins import PROFILES, installed, left_out
+from mario_dagster.core import registry
+from mario_dagster.core.entry_points import PROFILES, installed, left_out
+from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.task import SPLITS, Profile
 
 from .damage import FaultError
-from .families import events, incremental, ingestion, referential, temporal
-
-BUILT_IN: tuple[Profile, ...] = (
-    *ingestion.PROFILES,
-    *events.PROFILES,
-    *referential.PROFILES,
-    *incremental.PROFILES,
-    *temporal.PROFILES,
-)
 
 
 def profiles(task: object = None, split: str | None = None, by_name_only: bool = False) -> tuple[Profile, ...]:
-    """Profiles in order of registration, of one task or split where that is given.
+    """Profiles in order of their tasks and of registration, of one task or split where that is given.
 
     Args:
         by_name_only: those that no seed draws, which have to be asked for, instead of those that seeds draw.
@@ -34,7 +26,7 @@ def profiles(task: object = None, split: str | None = None, by_name_only: bool =
     Raises:
         UnknownName: no such task or split.
     """
-    slug = catalog.task(task).slug if task is not None else None
+    slug = registry.task(task).slug if task is not None else None
     if split is not None and split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
     return tuple(
@@ -56,16 +48,16 @@ def named(name: str, among: Iterable[Profile]) -> Profile:
 
 @cache
 def registered() -> tuple[Profile, ...]:
-    """Every profile, those included that no seed draws. What a plugin brings and cannot be used is left out."""
-    found = {each.name: each for each in BUILT_IN}
-    owners = dict.fromkeys(found, "mario_dagster")
+    """Every profile, those included that no seed draws. What a package brings and cannot be used is left out."""
+    found: dict[str, Profile] = {}
+    owners: dict[str, str] = {}
     for owner, loaded in installed(PROFILES):
         for each in [loaded] if isinstance(loaded, Profile) or not isinstance(loaded, Iterable) else loaded:
             if why := _unusable(each, owners):
                 left_out(PROFILES, owner, why)
             else:
                 found[each.name], owners[each.name] = each, owner
-    return tuple(found.values())
+    return tuple(sorted(found.values(), key=lambda each: registry.task(each.task).id))
 
 
 def _unusable(each: object, owners: Mapping[str, str]) -> str:
@@ -75,7 +67,7 @@ def _unusable(each: object, owners: Mapping[str, str]) -> str:
     if each.name in owners:
         return f"profile '{each.name}' is a name that {owners[each.name]} has"
     try:
-        found = catalog.task(each.task)
+        found = registry.task(each.task)
         for one in each.faults:
             for _ in one.claims(found):
                 pass

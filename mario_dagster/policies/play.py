@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mario_dagster.env.standing import SUCCESSES
+from mario_dagster.env.episode_state import SUCCESSES
 
 from .base import Move, Observation, Policy
 

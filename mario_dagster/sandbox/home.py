@@ -19,14 +19,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mario_dagster.assets.files import file_trouble, read_json, write_json
-from mario_dagster.assets.world import SANDBOX_FILE
-from mario_dagster.catalog import UnknownName
-from mario_dagster.catalog.errors import Damaged, StorageError
+from mario_dagster.core.errors import Damaged, StorageError, UnknownName
+from mario_dagster.core.files import file_trouble, read_json, write_json
+from mario_dagster.runtime.database import DATABASE, Database
+from mario_dagster.scoring.truth import Vault
+from mario_dagster.tables.workspace import SANDBOX_FILE
 
-from .database import DATABASE, Database
 from .journal import Journal
-from .vault import Vault
 
 HOME_VARIABLE, VAULT_VARIABLE = "MARIO_HOME", "MARIO_VAULT"
 DEFAULT_HOME = ".mario"

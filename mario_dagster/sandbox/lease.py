@@ -15,7 +15,7 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mario_dagster.assets.files import file_trouble
+from mario_dagster.core.files import file_trouble
 
 from .journal import Journal
 

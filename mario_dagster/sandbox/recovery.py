@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mario_dagster.assets.lake import Lake
-from mario_dagster.assets.world import World
-from mario_dagster.catalog.errors import Damaged
-
-from .instance import SandboxInstance
+from mario_dagster.core.errors import Damaged
+from mario_dagster.runtime.instance import SandboxInstance
+from mario_dagster.tables.store import Lake
+from mario_dagster.tables.workspace import World
 
 
 def take_back(lake: Lake, instance: SandboxInstance, *, tidy: bool) -> list[str]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mario_dagster.assets.world import World, world_at
-from mario_dagster.catalog.errors import Damaged, StorageError
+from mario_dagster.core.errors import Damaged, StorageError
+from mario_dagster.runtime.database import DATABASE, Database
+from mario_dagster.scoring.truth import Vault
+from mario_dagster.tables.workspace import World, world_at
 
-from .creation import DAGSTER_HOME
-from .database import DATABASE, Database
+from .create import DAGSTER_HOME
 from .home import Home, SandboxInfo
 from .journal import Journal
 from .recovery import require_stored
-from .vault import Vault
 
 
 def damage(home: Home, id: str) -> list[str]:

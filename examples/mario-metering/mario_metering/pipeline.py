@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.assets.blueprint import Blueprint, Rollup
-from mario_dagster.assets.clean import DAY, DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers, spread
-from mario_dagster.assets.frames import from_arrow, to_arrow
-from mario_dagster.assets.transforms import require
+from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers, spread
+from mario_dagster.tables.frames import from_arrow, to_arrow
+from mario_dagster.tables.spec import Blueprint, Rollup
+from mario_dagster.tables.transforms import require
 
 from .task import METERS, READINGS, TARIFFS
 

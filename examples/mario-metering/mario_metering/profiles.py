@@ -5,9 +5,13 @@ In: faults of mario-dagster and of this package. Out: `PROFILES`.
 
 from __future__ import annotations
 
-from mario_dagster.catalog import Profile
-from mario_dagster.incidents.faults import AnyOf, RenamedColumns, RetriedLoad, SpelledMoments, SpelledNumbers
-from mario_dagster.incidents.pools import TRAIN
+from mario_dagster.core.task import Profile
+from mario_dagster.incidents.faults.base import AnyOf
+from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
+from mario_dagster.incidents.faults.retried_load import RetriedLoad
+from mario_dagster.incidents.faults.spelled_moments import SpelledMoments
+from mario_dagster.incidents.faults.spelled_numbers import SpelledNumbers
+from mario_dagster.incidents.vocabularies import TRAIN
 
 from .swapped_columns import SwappedColumns
 

@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.faults import Claim, Fault, Stage
-from mario_dagster.incidents.faults.base import one
-from mario_dagster.incidents.faults.claims import column_of, fed
+from mario_dagster.incidents.faults.base import Fault, Stage, one
+from mario_dagster.incidents.faults.conflicts import Claim, column_of, fed
 
 
 @dataclass(frozen=True)

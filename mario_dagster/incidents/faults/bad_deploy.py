@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from mario_dagster.catalog import Column, Task
+from mario_dagster.core.task import Column, Task
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.spellings import strftime
+from mario_dagster.incidents.formatting import strftime
 
 from .base import Fault, Stage, one, some
-from .claims import Claim, Material, column_of, derived, spellable
+from .conflicts import Claim, Material, column_of, derived, spellable
 
 
 @dataclass(frozen=True)

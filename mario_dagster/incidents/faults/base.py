@@ -17,11 +17,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from mario_dagster.assets.clean import CleanWorld
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError
+from mario_dagster.tables.clean_data import CleanWorld
 
-from .claims import Claim, Material
+from .conflicts import Claim, Material
 
 Value = TypeVar("Value")
 

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Column, Task
+from mario_dagster.core.task import Column, Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, one, some_rows
-from .claims import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Claim, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)

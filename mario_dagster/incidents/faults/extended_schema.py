@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage, one, some
-from .claims import Claim, Material, fed, fed_tables
+from .conflicts import Claim, Material, fed, fed_tables
 
 # What exports carry along that nobody asked for.
 EXTRAS: Mapping[str, tuple[str, ...]] = {

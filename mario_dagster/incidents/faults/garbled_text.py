@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.spellings import plain
+from mario_dagster.incidents.formatting import plain
 
 from .base import Fault, some_rows
-from .claims import Claim, Material, column_of, fed, fed_columns, is_text
+from .conflicts import Claim, Material, column_of, fed, fed_columns, is_text
 
 _CHARACTERS = tuple(bytes([byte]).decode("cp1252", errors="ignore") or chr(byte) for byte in range(256))
 _FRAMES = (" {}", "{} ", "  {} ", "{}\t")

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError, Feed
 
 from .base import Fault, Stage, one, some_rows
-from .claims import Claim, column_of, fed
+from .conflicts import Claim, column_of, fed
 
 Kinship = Literal["part", "shared", "foreign"]
 # Share of the rows whose number is another row's, where numbers are shared.

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, Feed
 
 from .base import Fault, Stage, every_choice, some, some_rows
-from .claims import Claim, Material, column_of, fed, fed_columns, is_amount
+from .conflicts import Claim, Material, column_of, fed, fed_columns, is_amount
 
 Fill = Literal["fill_mean", "fill_median", "fill_forward"]
 

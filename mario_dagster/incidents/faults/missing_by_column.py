@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Feed
 
 from .base import Fault
-from .claims import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Claim, Material, column_of, fed, fed_columns
 from .lost_values import LostValues
 
 # Values go missing in one third of the rows, by the order of what they depend on.

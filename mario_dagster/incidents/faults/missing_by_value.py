@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Feed
 
 from .base import Fault
-from .claims import Material, fed_columns
+from .conflicts import Material, fed_columns
 from .lost_values import LostValues
 from .missing_by_column import extreme_third
 

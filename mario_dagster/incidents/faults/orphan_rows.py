@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, every_choice, some, some_rows
-from .claims import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Claim, Material, column_of, fed, fed_columns
 
 # Their keys are a series of their own, beyond whatever other faults number their rows with.
 _APART = 40

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage
-from .claims import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Claim, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mario_dagster.assets.clean import CleanWorld, split_rows
-from mario_dagster.assets.frames import as_type
-from mario_dagster.assets.repairs import outlier_mask
-from mario_dagster.catalog import Table, Task
+from mario_dagster.core.task import Table, Task
+from mario_dagster.tables.clean_data import CleanWorld, split_rows
+from mario_dagster.tables.frames import as_type
+from mario_dagster.tables.repairs import outlier_mask
 
 from .base import Fault
-from .claims import Claim, Material, column_of, fed, fed_tables, is_amount
-from .decoy import Decoy
+from .benign import Decoy
+from .conflicts import Claim, Material, column_of, fed, fed_tables, is_amount
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, some_rows
-from .claims import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Claim, Material, column_of, fed, fed_columns
 
 _CASES = (str.upper, str.title, str.swapcase, lambda text: f" {text}", lambda text: f"{text.title()} ")
 

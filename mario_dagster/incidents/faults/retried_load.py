@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage
 
 from .base import Fault, Stage, some, some_rows
-from .claims import Claim, Material, fed, fed_tables
+from .conflicts import Claim, Material, fed, fed_tables
 
 
 @dataclass(frozen=True)

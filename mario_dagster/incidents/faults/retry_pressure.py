@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mario_dagster.catalog import MAX_WORKERS, Task
+from mario_dagster.core.task import MAX_WORKERS, Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault
-from .claims import Claim, Material, fed, fed_tables
+from .conflicts import Claim, Material, fed, fed_tables
 from .retried_load import RetriedLoad
 
 

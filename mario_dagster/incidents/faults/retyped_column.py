@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mario_dagster.assets.frames import ARROW
-from mario_dagster.catalog import ColumnType, Task
+from mario_dagster.core.task import ColumnType, Task
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.spellings import plain
+from mario_dagster.incidents.formatting import plain
+from mario_dagster.tables.frames import ARROW
 
 from .base import Fault, one
-from .claims import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Claim, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mario_dagster.assets.clean import CleanWorld
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import FaultError
+from mario_dagster.tables.clean_data import CleanWorld
 
 from .base import Fault
-from .claims import Claim, Material
-from .decoy import Decoy
+from .benign import Decoy
+from .conflicts import Claim, Material
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.spellings import spell_rows
+from mario_dagster.incidents.formatting import spell_rows
 
 from .base import Fault, every_choice, some
-from .claims import Claim, Material, column_of, fed, fed_columns, spellable
+from .conflicts import Claim, Material, column_of, fed, fed_columns, spellable
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage, Feed
 
 from .base import Fault, Stage, some_rows
-from .claims import Claim, Material, column_of, fed, fed_columns, is_amount
+from .conflicts import Claim, Material, column_of, fed, fed_columns, is_amount
 
 # Before what a retry wrote again, after every row that was sent once.
 SUPERSEDED_PLACE = RETRY_PLACE / 2

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage
 
 from .base import Fault, Stage, some_rows
-from .claims import Claim, Material, fed, fed_tables
+from .conflicts import Claim, Material, fed, fed_tables
 
 # After what a whole retry wrote again.
 TORN_PLACE = 2 * RETRY_PLACE

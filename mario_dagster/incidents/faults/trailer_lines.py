@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import TRAILER_PLACE, Damage, FaultError, Feed
 
 from .base import Fault, Stage, some
-from .claims import BATCH, Claim, Material, column_of, fed, fed_columns, is_amount
+from .conflicts import BATCH, Claim, Material, column_of, fed, fed_columns, is_amount
 
 
 @dataclass(frozen=True)

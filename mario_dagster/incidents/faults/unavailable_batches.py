@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage
-from .claims import Claim
+from .conflicts import Claim
 
 
 @dataclass(frozen=True)

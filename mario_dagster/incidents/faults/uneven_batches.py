@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mario_dagster.assets.clean import CleanWorld
-from mario_dagster.assets.frames import as_type
-from mario_dagster.catalog import Task
+from mario_dagster.core.task import Task
+from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.frames import as_type
 
 from .base import Fault
-from .claims import BATCH, Claim, Material, fed, fed_tables
-from .decoy import Decoy
+from .benign import Decoy
+from .conflicts import BATCH, Claim, Material, fed, fed_tables
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,325 @@
+"""A task as a Dagster asset graph: landed → tables → derived, with checks, gates, pool and schedule.
+
+In: a `Task` of the catalogue and its transforms. Out: assets, asset checks, jobs and a schedule. Every task is built by
+the one `build()`; a task's own file names its transforms and nothing else.
+
+Two kinds of asset check stand on each table. The *facts* (`order_ids_are_unique`) run with every materialization and
+only tell. The *gates* (`source_orders_is_fit_to_publish`, the cross-table facts, the audit) are blocking: in a
+scheduled run they stop what is downstream, in the commit job they stop publishing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from mario_dagster.checks.context import backlog, gather, report_of, require_workers
+from mario_dagster.checks.facts import Check, Evidence, Outcome, checks_for
+from mario_dagster.core.task import Table, Task
+from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
+from mario_dagster.tables.repairs import Repair
+from mario_dagster.tables.spec import Transform
+from mario_dagster.tables.workspace import lake_name, world_of
+
+OWNERS = ["team:data-platform"]
+# One op config for every table: absent, the table is loaded or computed; given, that one repair is made.
+REPAIR_CONFIG = {
+    "action": dg.Field(
+        dg.Noneable(str), is_required=False, default_value=None, description="A repair, such as cast_to_int."
+    ),
+    "target_column": dg.Field(dg.Noneable(str), is_required=False, default_value=None),
+    "new_name": dg.Field(dg.Noneable(str), is_required=False, default_value=None),
+    "column_order": dg.Field(dg.Noneable([str]), is_required=False, default_value=None),
+}
+DAGSTER_TYPES = {"int64": "int", "float64": "float", "string": "string", "date": "date", "timestamp": "timestamp"}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One task's part of the code location."""
+
+    task: Task
+    transforms: Mapping[str, Transform]
+    assets: tuple[dg.AssetsDefinition, ...]
+    checks: tuple[dg.AssetChecksDefinition, ...]
+    gates: Mapping[str, tuple[dg.AssetCheckKey, ...]]
+    audits: Mapping[str, dg.AssetCheckKey]
+
+
+class LakeIOManager(dg.IOManager):
+    """Stores `Write`s in the world of the instance that runs the asset, and reads tables back as frames."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Write | Mapping[str, Write]) -> None:
+        world = world_of(context.step_context.instance, context.asset_key.path[0])
+        parts = [(None, obj)] if isinstance(obj, Write) else list(obj.items())
+        for partition, write in parts:
+            world.lake.write(lake_name(context.asset_key, partition), write.frame, write.note)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        world = world_of(context.step_context.instance, context.asset_key.path[0])
+        return world.lake.read(lake_name(context.asset_key)).frame
+
+
+def build(task: Task, transforms: Mapping[str, Transform]) -> Pipeline:
+    """A task's assets and checks."""
+    checks = checks_for(task)
+    facts = {name: [c for c in checks if c.table == name and c.scope == "table"] for name in task.table_names}
+    assets: list[dg.AssetsDefinition] = []
+    for table in task.tables:
+        if table.derived:
+            assets.append(_derived_asset(task, table, transforms[table.name], facts[table.name]))
+        else:
+            assets.append(_landed_asset(task, table))
+            assets.append(_table_asset(task, table, facts[table.name]))
+    gates = tuple(_gate(task, table, checks) for table in task.tables)
+    audits = {c.table: dg.AssetCheckKey(key_of(task, c.table), c.name) for c in checks if c.kind == "audit"}
+    keys = {
+        table.name: tuple(key for key in gate.check_keys if key != audits.get(table.name))
+        for table, gate in zip(task.tables, gates, strict=True)
+    }
+    return Pipeline(task, transforms, tuple(assets), gates, keys, audits)
+
+
+def key_of(task: Task, name: str) -> dg.AssetKey:
+    return dg.AssetKey([task.slug, name])
+
+
+def landed_key(task: Task, table: Table) -> dg.AssetKey:
+    return key_of(task, f"landed_{table.feed}")
+
+
+def partitions_of(task: Task, table: Table) -> dg.DynamicPartitionsDefinition:
+    """The batches of a feed, as dynamic partitions."""
+    return dg.DynamicPartitionsDefinition(name=f"{task.slug}_{table.feed}_batches")
+
+
+# --- assets -----------------------------------------------------------------------------------------------------------
+
+
+def _landed_asset(task: Task, table: Table) -> Any:
+    options: dict[str, Any] = {}
+    if table.batched:
+        options = {
+            "partitions_def": partitions_of(task, table),
+            "pool": task.pool,
+            "backfill_policy": dg.BackfillPolicy.single_run(),
+        }
+
+    @dg.asset(
+        key=landed_key(task, table),
+        group_name=task.slug,
+        kinds={"deltalake", "bronze"},
+        owners=OWNERS,
+        io_manager_key="lake",
+        description=f"The {table.feed} feed as it landed, file by file, nothing changed.",
+        **options,
+    )
+    def landed_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
+        world = world_of(context.instance, task.slug)
+        batches = list(context.partition_keys) if table.batched else [SNAPSHOT]
+        if table.batched:
+            require_workers(context.instance, world, task, batches)
+        writes = {batch: landed(world, table, batch, context.run.run_id) for batch in batches}
+        rows = sum(len(write.frame) for write in writes.values())
+        versions = [write.note.data_version for write in writes.values()]
+        return dg.MaterializeResult(
+            value=writes,
+            data_version=dg.DataVersion("-".join(versions)),
+            metadata={"dagster/row_count": rows, "columns": _columns(next(iter(writes.values())))},
+        )
+
+    return landed_asset
+
+
+def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsDefinition:
+    mapping = dg.AllPartitionMapping() if table.batched else None
+
+    @dg.asset(
+        key=key_of(task, table.name),
+        deps=[dg.AssetDep(landed_key(task, table), partition_mapping=mapping)],
+        group_name=task.slug,
+        kinds={"deltalake", "silver", "pandas"},
+        owners=OWNERS,
+        description=table.description,
+        metadata=_contract_metadata(table),
+        io_manager_key="lake",
+        config_schema=REPAIR_CONFIG,
+        check_specs=_specs(task, facts),
+    )
+    def table_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
+        world = world_of(context.instance, task.slug)
+        repair = _requested(context)
+        if repair is None:
+            write = loaded(world, task, table, context.run.run_id)
+        else:
+            write = repaired(world, task, table, repair, context.run.run_id)
+        return _materialized(task, table, write, facts, repair)
+
+    return table_asset
+
+
+def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequence[Check]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key_of(task, table.name),
+        ins={name: dg.AssetIn(key=key_of(task, name)) for name in table.upstream},
+        group_name=task.slug,
+        kinds={"deltalake", "gold", "pandas"},
+        owners=OWNERS,
+        description=table.description,
+        metadata={**_contract_metadata(table), "dagster/column_lineage": _lineage(task, table)},
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=4), warn_window=timedelta(hours=2)),
+        io_manager_key="lake",
+        config_schema=REPAIR_CONFIG,
+        check_specs=_specs(task, facts),
+    )
+    def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]  # as above
+        world = world_of(context.instance, task.slug)
+        repair = _requested(context)
+        if repair is None:
+            write = derived(world, task, table, transform, inputs, context.run.run_id)
+        else:
+            write = repaired(world, task, table, repair, context.run.run_id)
+        return _materialized(task, table, write, facts, repair)
+
+    return derived_asset
+
+
+def _requested(context: dg.AssetExecutionContext) -> Repair | None:
+    config = context.op_execution_context.op_config
+    return Repair.from_dict({k: v for k, v in config.items() if v is not None}) if config["action"] else None
+
+
+def _materialized(
+    task: Task, table: Table, write: Write, facts: Sequence[Check], repair: Repair | None
+) -> dg.MaterializeResult[Any]:
+    metadata: dict[str, Any] = {"dagster/row_count": len(write.frame), "columns": _columns(write)}
+    if repair is not None:
+        metadata["repair"] = dg.MetadataValue.json(repair.to_dict())
+    report = report_of(task, table.name, write.frame, write.note.data_version)
+    evidence = Evidence(
+        task=task,
+        tables={table.name: write.frame},
+        landed={},
+        pending=(),
+        stale=frozenset(),
+        declared={},
+        reports={table.name: (write.frame, report)},
+    )
+    return dg.MaterializeResult(
+        value=write,
+        data_version=dg.DataVersion(write.note.data_version),
+        metadata=metadata,
+        check_results=[_result(task, check, check.evaluate(evidence)) for check in facts],
+    )
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
+
+
+def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+    """The blocking checks of one table: its facts as one, the cross-table facts, the audit."""
+    facts = [c for c in checks if c.table == table.name and c.scope == "table" and c.blocking]
+    wider = {c.name: c for c in checks if c.table == table.name and c.scope == "pipeline"}
+    fit = f"{table.name}_is_fit_to_publish"
+    key = key_of(task, table.name)
+    # What a cross-table fact looks at must be materialized before it is judged, in a run that does both.
+    others = [key_of(task, name) for name in _beside(task, table)]
+    specs = [
+        dg.AssetCheckSpec(
+            fit, asset=key, blocking=True, additional_deps=others, description=f"{table.name} meets every fact."
+        ),
+        *(
+            dg.AssetCheckSpec(c.name, asset=key, blocking=c.blocking, additional_deps=others, description=c.description)
+            for c in wider.values()
+        ),
+    ]
+
+    @dg.multi_asset_check(specs=specs, can_subset=True, name=f"{task.slug}__{table.name}_gate")
+    def gate(context: dg.AssetCheckExecutionContext) -> Any:
+        world = world_of(context.instance, task.slug)
+        evidence = gather(world, task, backlog(world, context.instance, task), stale_tables(world, task))
+        for selected in sorted(context.selected_asset_check_keys, key=lambda each: each.name):
+            if selected.name == fit:
+                yield _fit(key, fit, facts, evidence)
+            else:
+                check = wider[selected.name]
+                yield _result(task, check, check.evaluate(evidence))
+
+    return gate
+
+
+def _beside(task: Task, table: Table) -> tuple[str, ...]:
+    """Tables that a table's cross-table facts read: those its columns refer to, or those it is computed from."""
+    referred = {column.references.split(".")[0] for column in table.columns if column.references}
+    return tuple(name for name in task.table_names if name in referred or name in table.upstream)
+
+
+def _fit(key: dg.AssetKey, name: str, facts: Sequence[Check], evidence: Evidence) -> dg.AssetCheckResult:
+    outcomes = {check.name: check.evaluate(evidence) for check in facts}
+    failing = {check: dict(outcome.counts) for check, outcome in outcomes.items() if not outcome.passed}
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=not failing,
+        metadata={"failing": dg.MetadataValue.json(failing)},
+        description=f"fails {', '.join(failing)}" if failing else "meets every fact",
+    )
+
+
+def _specs(task: Task, facts: Sequence[Check]) -> list[dg.AssetCheckSpec]:
+    return [dg.AssetCheckSpec(c.name, asset=key_of(task, c.table), description=c.description) for c in facts]
+
+
+def _result(task: Task, check: Check, outcome: Outcome) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {}
+    if not outcome.passed:
+        metadata["counts"] = dg.MetadataValue.json(dict(outcome.counts))
+        if outcome.failures:
+            metadata["failures"] = _failure_table(outcome)
+    return dg.AssetCheckResult(
+        asset_key=key_of(task, check.table),
+        check_name=check.name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
+        description=outcome.detail or None,
+        metadata=metadata,
+    )
+
+
+def _failure_table(outcome: Outcome) -> dg.TableMetadataValue:
+    names = list(dict.fromkeys(name for case in outcome.failures for name in case))
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in names])
+    records = [dg.TableRecord({name: str(case.get(name, "")) for name in names}) for case in outcome.failures]
+    return dg.MetadataValue.table(records=records, schema=schema)
+
+
+# --- metadata ---------------------------------------------------------------------------------------------------------
+
+
+def _columns(write: Write) -> dg.TextMetadataValue:
+    return dg.MetadataValue.text(", ".join(map(str, write.frame.columns)))
+
+
+def _contract_metadata(table: Table) -> dict[str, Any]:
+    columns = [
+        dg.TableColumn(
+            column.name,
+            DAGSTER_TYPES[column.type],
+            description=column.description,
+            constraints=dg.TableColumnConstraints(nullable=False, unique=column.name == table.key),
+        )
+        for column in table.columns
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns=columns), "key": table.key}
+
+
+def _lineage(task: Task, table: Table) -> dg.TableColumnLineage:
+    """Which upstream columns feed a derived table: those of the same name, else all of its first input's key."""
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    for column in table.columns:
+        sources = [task.table(name) for name in table.upstream]
+        same = [dg.TableColumnDep(key_of(task, s.name), column.name) for s in sources if column.name in s.column_names]
+        deps[column.name] = same or [dg.TableColumnDep(key_of(task, sources[0].name), sources[0].key)]
+    return dg.TableColumnLineage(deps_by_column=deps)

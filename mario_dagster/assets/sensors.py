@@ -1,0 +1,91 @@
+"""The landing sensor: what notices new files, names their partitions, and has them loaded.
+
+In: the landing zone's manifest. Out: dynamic partitions and run requests. In a sandbox it stands still (whoever plays
+the episode decides what is loaded); in `dagster dev` on a fresh checkout it lands a clean day first, so that the graphs
+have something to load.
+"""
+
+from collections.abc import Mapping
+from itertools import takewhile
+
+import dagster as dg
+
+from mario_dagster.core.task import Task
+from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.landing import Drop, Manifest, Parcel
+from mario_dagster.tables.load import SNAPSHOT
+from mario_dagster.tables.workspace import SANDBOX_FILE, World, world_of
+
+from .graph import partitions_of
+
+HEALTHY_WORKERS = 3
+DEV_SEED = 1
+
+
+def clean_drop(task: Task, clean: CleanWorld) -> Drop:
+    """What the producers deliver on a clean day, as files."""
+    parcels = {(feed, SNAPSHOT): Parcel(frame, len(frame), clean.now) for feed, frame in clean.feeds.items()}
+    table = task.batched_table
+    if table is not None and table.feed is not None:
+        for batch in clean.batches:
+            parcels[table.feed, batch.name] = Parcel(batch.frame, len(batch.frame), batch.landed_at)
+    return Drop(now=clean.now, parcels=parcels)
+
+
+def register_batches(instance: dg.DagsterInstance, task: Task, manifest: Manifest) -> tuple[str, ...]:
+    """Make a dynamic partition of every batch that has landed; returns all of them, sorted."""
+    table = task.batched_table
+    if table is None or table.feed is None:
+        return ()
+    batches = tuple(manifest.feed(table.feed))
+    name = str(partitions_of(task, table).name)
+    fresh = sorted(set(batches) - set(instance.get_dynamic_partitions(name)))
+    if fresh:
+        instance.add_dynamic_partitions(name, fresh)
+    return batches
+
+
+def range_tags(batches: tuple[str, ...]) -> Mapping[str, str]:
+    """Run tags that make one run of a range of partitions."""
+    if not batches:
+        return {}
+    return {"dagster/asset_partition_range_start": batches[0], "dagster/asset_partition_range_end": batches[-1]}
+
+
+def deliver_clean_day(world: World, instance: dg.DagsterInstance, task: Task, seed: int = DEV_SEED) -> tuple[str, ...]:
+    """Land a clean day of a task's feeds, name its partitions, and give the pool its usual slots."""
+    manifest = world.landing.deliver(clean_drop(task, clean_world(task.slug, seed)))
+    if task.pool:
+        instance.event_log_storage.set_concurrency_slots(task.pool, HEALTHY_WORKERS)
+    return register_batches(instance, task, manifest)
+
+
+def landing_sensor(task: Task) -> dg.SensorDefinition:
+    """The sensor of one task's feeds."""
+
+    @dg.sensor(
+        name=f"{task.slug}_landing",
+        job_name=f"{task.slug}_hourly",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Names a partition for each batch that lands and has it loaded. Stands still in a sandbox.",
+    )
+    def landing(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        world = world_of(context.instance, task.slug)
+        if (world.root / SANDBOX_FILE).exists():
+            return dg.SkipReason("an episode is played here: whoever plays it decides what is loaded")
+        manifest = world.landing.manifest()
+        if any(table.feed and not manifest.feed(table.feed) for table in task.tables):
+            batches = deliver_clean_day(world, context.instance, task)
+        else:
+            batches = register_batches(context.instance, task, manifest)
+        here = [each for each in world.landing.manifest().deliveries if world.landing.arrived(each.feed, each.batch)]
+        cursor = ",".join(sorted(f"{each.feed}/{each.batch}/{each.sha256[:8]}" for each in here))
+        if context.cursor == cursor:
+            return dg.SkipReason("nothing new has landed")
+        context.update_cursor(cursor)
+        # Up to the first batch that is announced and not there yet: a run of a range with a gap would load none of it.
+        landed = {each.batch for each in here}
+        return dg.RunRequest(tags=dict(range_tags(tuple(takewhile(landed.__contains__, batches)))))
+
+    return landing

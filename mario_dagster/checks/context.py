@@ -1,0 +1,115 @@
+"""What checks may look at, gathered from one world and its Dagster instance. Never the vault.
+
+In: a world and an instance. Out: `Evidence`, and the backlog: what has landed and is not materialized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+import pandas as pd
+
+from mario_dagster.core.task import Task, required_workers
+from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.landing import Delivery, Manifest
+from mario_dagster.tables.load import SNAPSHOT, table_name
+from mario_dagster.tables.workspace import World
+
+from .contract import ContractReport, contract_report
+from .facts import Evidence
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Batches that have landed, apart by whether Dagster has materialized them, and who is to load them.
+
+    Args:
+        workers: slots of the recovery pool; 0 for a task without one.
+    """
+
+    loaded: tuple[Delivery, ...]
+    pending: tuple[Delivery, ...]
+    manifest: Manifest
+    workers: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(delivery.rows for delivery in self.pending)
+
+    @property
+    def required_workers(self) -> int:
+        return required_workers(len(self.pending), self.rows, self.manifest.workers_floor)
+
+
+def backlog(world: World, instance: dg.DagsterInstance, task: Task) -> Backlog:
+    """The state of a task's batches; empty for a task without batches."""
+    manifest = world.landing.manifest()
+    table = task.batched_table
+    if table is None or table.feed is None:
+        return Backlog((), (), manifest)
+    materialized = instance.get_materialized_partitions(dg.AssetKey([task.slug, f"landed_{table.feed}"]))
+    deliveries = manifest.feed(table.feed).values()
+    return Backlog(
+        tuple(each for each in deliveries if each.batch in materialized),
+        tuple(each for each in deliveries if each.batch not in materialized),
+        manifest,
+        pool_slots(instance, task.pool) if task.pool else 0,
+    )
+
+
+def gather(world: World, task: Task, state: Backlog, stale: frozenset[str]) -> Evidence:
+    """Everything the checks of a task may look at, as it stands now.
+
+    Args:
+        stale: derived tables that are older than their inputs.
+    """
+    names = [name for name in task.table_names if world.lake.exists(table_name(task, name))]
+    declared = {
+        table.feed: delivery.rows
+        for table in task.tables
+        if table.feed and not table.batched and (delivery := state.manifest.feed(table.feed).get(SNAPSHOT))
+    }
+    stored = {name: world.lake.read(table_name(task, name)) for name in names}
+    return Evidence(
+        task=task,
+        tables={name: each.frame for name, each in stored.items()},
+        landed={delivery.batch: delivery.rows for delivery in state.loaded},
+        pending=tuple(delivery.batch for delivery in state.pending),
+        stale=stale,
+        declared=declared,
+        reports={
+            name: (each.frame, report_of(task, name, each.frame, each.note.data_version))
+            for name, each in stored.items()
+        },
+    )
+
+
+def report_of(task: Task, table: str, frame: pd.DataFrame, data_version: str) -> ContractReport:
+    """The contract report of a table's content, made once for each content."""
+    if not data_version:
+        return contract_report(frame, task.table(table))
+    return MEMO.get(("report", task.slug, table, data_version), lambda: contract_report(frame, task.table(table)))
+
+
+def pool_slots(instance: dg.DagsterInstance, pool: str) -> int:
+    """Slots of a concurrency pool, as Dagster would grant them."""
+    return instance.event_log_storage.get_concurrency_info(pool).slot_count
+
+
+def require_workers(instance: dg.DagsterInstance, world: World, task: Task, batches: Sequence[str]) -> None:
+    """Fail a load of pending batches that the pool is too small for.
+
+    Reloading a batch that Dagster already holds is routine and needs no recovery worker.
+    """
+    state = backlog(world, instance, task)
+    if task.pool is None or not {each.batch for each in state.pending}.intersection(batches):
+        return
+    slots, needed = state.workers, state.required_workers
+    if slots < needed:
+        raise dg.Failure(
+            f"loading {', '.join(batches)} takes {needed} recovery workers while {len(state.pending)} batches "
+            f"({state.rows} rows) are pending; pool '{task.pool}' has {slots}",
+            allow_retries=False,
+        )

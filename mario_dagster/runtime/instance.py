@@ -1,0 +1,394 @@
+"""A Dagster instance for one sandbox, and a quick way to run a job on it.
+
+In: a Dagster home (a directory), job definitions, tags and run config. Out: runs recorded in that home as stock
+Dagster records them, and a `RunResult` with what went wrong and which checks passed.
+
+Why: `DagsterInstance.get()` opens slow storages and sets up logging and log capture that a process with many sandboxes
+cannot share. Every private name of Dagster that running needs is used here and in `storage.py`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from dagster import DagsterEvent, DagsterInstance, DagsterRun, JobDefinition
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.events import DagsterEventType
+from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan, job_execution_iterator
+from dagster._core.execution.context_creation_job import (
+    PlanOrchestrationContextManager,
+    orchestration_context_event_generator,
+)
+from dagster._core.execution.execute_in_process import merge_run_tags
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.instance import InstanceType
+from dagster._core.instance.runs.run_domain import RunDomain
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
+from dagster._core.run_coordinator import DefaultRunCoordinator
+from dagster._core.snap import ExecutionPlanSnapshot, JobSnap, snapshot_from_execution_plan
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster_shared.error import SerializableErrorInfo
+
+from mario_dagster.core.errors import Damaged, StorageError, Unavailable
+from mario_dagster.core.files import for_now
+
+from .database import DATABASE, Database
+from .storage import SandboxEventLogStorage, SandboxStorage, create_database
+
+DAGSTER_YAML = """\
+# Written when the sandbox was made. Any Dagster tool with DAGSTER_HOME set to this folder works on it.
+storage:
+  custom:
+    module: mario_dagster.runtime.storage
+    class: SandboxStorage
+    config:
+      base_dir:
+        env: DAGSTER_HOME
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+run_coordinator:
+  module: dagster._core.run_coordinator
+  class: DefaultRunCoordinator
+telemetry:
+  enabled: false
+# No newsletter window over an incident.
+nux:
+  enabled: false
+"""
+_TROUBLE: Mapping[str, type[StorageError]] = {each.__name__: each for each in (Damaged, Unavailable)}
+_REFUSED = frozenset({"OSError", "PermissionError", "OperationalError", "BlockingIOError"})
+INTERRUPTED = "DagsterExecutionInterruptedError"
+SETTINGS: Mapping[str, Any] = {"telemetry": {"enabled": False}}
+QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+# What Dagster wraps around an exception that user code raised.
+DAGSTER_WRAPPERS = frozenset(
+    {
+        "DagsterExecutionStepExecutionError",
+        "DagsterExecutionLoadInputError",
+        "DagsterExecutionHandleOutputError",
+        "DagsterResourceFunctionError",
+        "DagsterTypeCheckError",
+    }
+)
+POOL_WAIT_SECONDS = 10.0
+POOL_POLL_SECONDS = 0.05
+
+# Dagster's in-process runs touch process-wide state (warning filters, signal handlers, logging). They hold the GIL
+# nearly all the time, so one lock costs nothing. Always taken after the database's write lock, never before it.
+_RUNNING = threading.RLock()
+_TEMPLATE_LOCK = threading.Lock()
+
+
+class SandboxInstance(DagsterInstance):
+    """A `DagsterInstance` on one sandbox's home."""
+
+    def __init__(self, home: Path):
+        storage = SandboxStorage(str(home))
+        self.database: Database = storage.database
+        self.home = home
+        super().__init__(
+            instance_type=InstanceType.EPHEMERAL,
+            local_artifact_storage=LocalArtifactStorage(str(home)),
+            run_storage=storage.run_storage,
+            event_storage=storage.event_log_storage,
+            schedule_storage=storage.schedule_storage,
+            compute_log_manager=NoOpComputeLogManager(),
+            run_coordinator=DefaultRunCoordinator(),
+            run_launcher=SyncInMemoryRunLauncher(),
+            settings=SETTINGS,
+        )
+
+    @property
+    def event_log_storage(self) -> SandboxEventLogStorage:
+        return self._event_storage  # type: ignore[return-value]
+
+    @property
+    def storage_id(self) -> str:
+        """The database file: the same for every instance open on this home."""
+        return self.database.path
+
+    @cached_property
+    def run_domain(self) -> RunDomain:
+        return SandboxRunDomain(self)
+
+    def get_yaml_python_handlers(self) -> list[Any]:
+        # Stock calls logging.config.dictConfig on every run, which deadlocks against handler locks of other threads.
+        return []
+
+
+class SandboxRunDomain(RunDomain):
+    """Stock run creation that remembers the ids of execution plan snapshots, which are hashes of a long text."""
+
+    _known: ClassVar[dict[str, list[tuple[ExecutionPlanSnapshot, str]]]] = {}
+
+    def ensure_persisted_execution_plan_snapshot(
+        self,
+        execution_plan_snapshot: ExecutionPlanSnapshot,
+        job_snapshot_id: str,
+        step_keys_to_execute: Sequence[str] | None,
+    ) -> str:
+        known = self._known.setdefault(job_snapshot_id, [])
+        snapshot_id = next((known_id for snapshot, known_id in known if snapshot == execution_plan_snapshot), None)
+        if snapshot_id is not None and self._instance.run_storage.has_execution_plan_snapshot(snapshot_id):
+            return snapshot_id
+        stored_id = super().ensure_persisted_execution_plan_snapshot(
+            execution_plan_snapshot, job_snapshot_id, step_keys_to_execute
+        )
+        if snapshot_id is None:
+            known.append((execution_plan_snapshot, stored_id))
+        return stored_id
+
+
+def create_home(home: Path) -> None:
+    """Makes `home` a Dagster home: a `dagster.yaml` and an empty, migrated database."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / DATABASE).write_bytes(_empty_database())
+    (home / "dagster.yaml").write_text(DAGSTER_YAML)
+
+
+def _empty_database() -> bytes:
+    # The lock, so that threads that start together do not each migrate one.
+    with _TEMPLATE_LOCK:
+        return _migrated_database()
+
+
+@lru_cache(maxsize=1)
+def _migrated_database() -> bytes:
+    """A database made once a process: migrating costs 150 ms, writing half a megabyte under one."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, DATABASE)
+        create_database(str(path))
+        return path.read_bytes()
+
+
+def open_instance(home: Path) -> SandboxInstance:
+    """The instance of an existing home (see `create_home`)."""
+    return SandboxInstance(home.absolute())
+
+
+def close_instance(instance: SandboxInstance) -> None:
+    """Closes every connection and stops every thread the instance has opened."""
+    instance.dispose()
+
+
+class PreparedJob:
+    """A job ready to run in process, with what `execute_in_process` would build anew on every call."""
+
+    def __init__(self, source: JobDefinition, definition: JobDefinition):
+        self.source = source
+        self.definition = definition
+        self.job = InMemoryJob(definition)
+        self.snapshot: JobSnap = definition.get_job_snapshot()
+        self.parent_snapshot: JobSnap | None = definition.get_parent_job_snapshot()
+        self.default_config: Mapping[str, Any] = {**QUIET, **(definition.run_config or {})}
+        self._plans: dict[str, tuple[ExecutionPlan, ExecutionPlanSnapshot]] = {}
+
+    def plan(self, run_config: Mapping[str, Any]) -> tuple[ExecutionPlan, ExecutionPlanSnapshot]:
+        """The execution plan under a run config, and its snapshot. Raises DagsterInvalidConfigError."""
+        shape = _shape(run_config)
+        if shape in self._plans:
+            return self._plans[shape]
+        plan = create_execution_plan(self.job, run_config=run_config)
+        planned = plan, snapshot_from_execution_plan(plan, self.snapshot.snapshot_id)
+        if not plan.resolvable_map:  # a plan with dynamic outputs is written to while it runs
+            self._plans[shape] = planned
+        return planned
+
+
+def _shape(run_config: Mapping[str, Any]) -> str:
+    """All of a run config that an execution plan can depend on: not what the ops themselves are given."""
+    ops = {name: {k: v for k, v in op.items() if k != "config"} for name, op in run_config.get("ops", {}).items()}
+    return repr({**run_config, "ops": ops})
+
+
+@lru_cache(maxsize=256)
+def prepared(job_def: JobDefinition) -> PreparedJob:
+    """The in-process form of a job or of a subset of one (`job.get_subset(…)`); cached per job object."""
+    root = job_def
+    while root.asset_selection_data is not None:
+        root = root.asset_selection_data.parent_job_def
+    definition = root.as_ephemeral_job(resource_defs={}, input_values={})
+    assets, checks = job_def.asset_selection, job_def.asset_check_selection
+    if assets or checks is not None:
+        # Frozen, as in stock runs: which kind of set it is goes into the snapshot's id.
+        definition = definition.get_subset(
+            asset_selection=frozenset(assets) if assets else None,
+            asset_check_selection=None if checks is None else frozenset(checks),
+        )
+    return PreparedJob(job_def, definition)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        errors: what each failed step raised ("ValueError: no such column"), by step key; "" is the run itself.
+        checks: whether each asset check that was evaluated passed, by (asset key as "a/b", check name).
+    """
+
+    run_id: str
+    success: bool
+    errors: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+
+
+def run_job(
+    instance: SandboxInstance,
+    job_def: JobDefinition,
+    *,
+    tags: Mapping[str, str],
+    run_config: Mapping[str, Any] | None = None,
+    partition_key: str | None = None,
+) -> RunResult:
+    """Runs a job to its end, in this thread, as one transaction (the open one, if there is one).
+
+    Nothing is visible to other processes before that transaction ends. A step that fails is no exception: it is in
+    the result, and in the event log. A pool that other processes' runs keep full is waited for, up to
+    `POOL_WAIT_SECONDS`; in an open transaction, which keeps them from ending, or after that time, the run fails.
+
+    Raises:
+        KeyboardInterrupt: a signal ended the run half-way; it has left no trace.
+        Damaged, Unavailable: its files are not what was written, or out of reach; the run has left no trace.
+        DagsterInvalidConfigError: `run_config` does not fit the job; no run was made.
+        DagsterUnknownPartitionError: there is no partition `partition_key`; no run was made.
+    """
+    job = prepared(job_def)
+    config = {**job.default_config, **(run_config or {})}
+    with _transaction(instance, job, config), _RUNNING:
+        all_tags = merge_run_tags(
+            job_def=job.source,
+            partition_key=partition_key,
+            tags=tags,
+            asset_selection=list(job.source.asset_selection or ()) or None,
+            instance=instance,
+            run_config=run_config,
+        )
+        run, events = _execute(instance, job, config, all_tags)
+        result = _result(run, events)
+        # Dagster makes a failed step of whatever is raised in it. Nothing may be built on half a run: what was no doing
+        # of the pipeline's goes on as the exception that it was, and the transaction is undone.
+        for text in result.errors.values():
+            if INTERRUPTED in text:
+                raise KeyboardInterrupt(f"{job_def.name} was interrupted")
+            if (trouble := storage_trouble(text)) is not None:
+                raise trouble
+    return result
+
+
+@contextmanager
+def _transaction(instance: SandboxInstance, job: PreparedJob, run_config: Mapping[str, Any]) -> Iterator[None]:
+    """The thread's open transaction, or a new one, begun when the job's pools have a free slot."""
+    if instance.database.in_transaction:
+        yield
+        return
+    pools = {step.pool for step in job.plan(run_config)[0].steps if step.pool}
+    deadline = time.monotonic() + POOL_WAIT_SECONDS
+    while True:
+        with instance.database.transaction():
+            if time.monotonic() > deadline or all(map(instance.event_log_storage.has_room, pools)):
+                yield
+                return
+        time.sleep(POOL_POLL_SECONDS)
+
+
+def _execute(
+    instance: SandboxInstance, job: PreparedJob, run_config: Mapping[str, Any], tags: Mapping[str, str]
+) -> tuple[DagsterRun, list[DagsterEvent]]:
+    """`core_execute_in_process`, from prepared parts."""
+    plan, plan_snapshot = job.plan(run_config)
+    definition = job.definition
+    run = instance.create_run(
+        job_name=definition.name,
+        run_id=None,
+        run_config=run_config,
+        status=None,
+        tags=tags,
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=plan.step_keys_to_execute,
+        execution_plan_snapshot=plan_snapshot,
+        job_snapshot=job.snapshot,
+        parent_job_snapshot=job.parent_snapshot,
+        asset_selection=definition.asset_selection,
+        asset_check_selection=definition.asset_check_selection,
+        resolved_op_selection=None,
+        op_selection=None,
+        remote_job_origin=None,
+        job_code_origin=None,
+        asset_graph=definition.asset_layer.asset_graph,
+    )
+    events = ExecuteRunWithPlanIterable(
+        execution_plan=plan,
+        iterator=job_execution_iterator,
+        execution_context_manager=PlanOrchestrationContextManager(
+            context_event_generator=orchestration_context_event_generator,
+            job=job.job,
+            execution_plan=plan,
+            dagster_run=run,
+            instance=instance,
+            run_config=run_config,
+            executor_defs=None,
+            output_capture=None,
+            raise_on_error=False,
+        ),
+    )
+    return run, list(events)
+
+
+def _result(run: DagsterRun, events: Sequence[DagsterEvent]) -> RunResult:
+    errors: dict[str, str] = {}
+    checks: dict[tuple[str, str], bool] = {}
+    for event in events:
+        if event.is_step_failure:
+            errors[event.step_key or ""] = plain_error(event.step_failure_data.error) or event.message or ""
+        elif event.is_run_failure and not errors:
+            errors[""] = plain_error(event.job_failure_data.error) or event.message or ""
+        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            checks[(evaluation.asset_key.to_user_string(), evaluation.check_name)] = evaluation.passed
+    return RunResult(run.run_id, any(event.is_job_success for event in events), errors, checks)
+
+
+def storage_trouble(text: str) -> StorageError | None:
+    """What a failed step's error says of the sandbox's files; None where it says nothing of them."""
+    name, _, said = text.partition(": ")
+    if name in _TROUBLE:
+        return _TROUBLE[name](said)
+    # Whatever else met the system's refusal on its way: a library's own file, a temporary one.
+    refusal = for_now(OSError(text)) if name in _REFUSED else None
+    return None if refusal is None else Unavailable(f"the run was cut short: {refusal}")
+
+
+def plain_error(error: SerializableErrorInfo | None) -> str:
+    """What user code raised, as "ValueError: no such column": no wrapper of Dagster's, no module, no traceback."""
+    if error is None:
+        return ""
+    while error.cause is not None and error.cls_name in DAGSTER_WRAPPERS:
+        error = error.cause
+    name, colon, text = error.message.strip().partition(": ")
+    return f"{error.cls_name}{colon}{text}" if name.rpartition(".")[2] == error.cls_name else error.message.strip()
+
+
+# A deleted run takes its events along, and its ids may be given out again: hence the count and the time.
+_FINGERPRINT = """\
+SELECT (SELECT count(*) FROM event_logs), (SELECT id || ' ' || timestamp FROM event_logs ORDER BY id DESC LIMIT 1),
+       (SELECT group_concat(concurrency_key || '=' || "limit") FROM concurrency_limits),
+       (SELECT count(*) || ' ' || max(id) FROM dynamic_partitions), (SELECT max(wipe_timestamp) FROM asset_keys)"""
+
+
+def fingerprint(instance: SandboxInstance) -> tuple[Any, ...]:
+    """Changes whenever any process records an event, wipes an asset, or changes a pool or a dynamic partition."""
+    with instance.database.driver() as driver:
+        return tuple(driver.execute(_FINGERPRINT).fetchone())

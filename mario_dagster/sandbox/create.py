@@ -1,0 +1,130 @@
+"""How a sandbox comes to be: healthy history that really ran, then the strike, then the run that fails.
+
+In: a compiled incident and an empty folder. Out: a sandbox in the state in which someone is called at night. Nothing is
+written that a run did not write, but for the files that producers deliver and the deploy that a colleague made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mario_dagster import definitions
+from mario_dagster.assets.publish import RELEASES
+from mario_dagster.assets.sensors import HEALTHY_WORKERS, clean_drop, range_tags, register_batches
+from mario_dagster.checks.context import backlog
+from mario_dagster.core.task import Task
+from mario_dagster.incidents.compile import Incident
+from mario_dagster.inject.false_alarm import alert_config
+from mario_dagster.inject.redelivery import redelivery
+from mario_dagster.runtime.instance import (
+    RunResult,
+    SandboxInstance,
+    close_instance,
+    create_home,
+    open_instance,
+    run_job,
+)
+from mario_dagster.scoring.collateral import versions
+from mario_dagster.scoring.grading import grade_world
+from mario_dagster.scoring.truth import Vault
+from mario_dagster.signals.failures import FailureLog
+from mario_dagster.signals.signals import read_signals
+from mario_dagster.tables.load import SNAPSHOT, table_name
+from mario_dagster.tables.workspace import World, world_at
+
+DAGSTER_HOME = "dagster"
+
+
+class CreationError(RuntimeError):
+    """History that should have been green was not: a fault of this package, not of a player."""
+
+
+@contextmanager
+def lived(incident: Incident, task: Task, root: Path) -> Iterator[tuple[World, SandboxInstance]]:
+    """Live an incident through in an empty sandbox folder, up to the failed scheduled run; open inside the block."""
+    create_home(root / DAGSTER_HOME)
+    instance = open_instance(root / DAGSTER_HOME)
+    world = world_at(root)
+    try:
+        with instance.database.transaction():
+            _healthy_history(incident, task, world, instance)
+        with instance.database.transaction():
+            _strike(incident, task, world, instance)
+        yield world, instance
+    finally:
+        world.close()
+        close_instance(instance)
+
+
+def opening(world: World, instance: SandboxInstance, task: Task, vault: Vault) -> dict[str, Any]:
+    """What the first line of an episode's journal tells of the incident, by either feedback."""
+    state = backlog(world, instance, task)
+    signals = read_signals(world, instance, task, state, definitions.asset_graph(), FailureLog(instance))
+    return {
+        "started_at": state.manifest.now.isoformat(),
+        "active_table": task.main_table.name,
+        "result": f"incident open: {task.card.incident_summary}",
+        "failing_checks": list(signals.blocking_failures),
+        "versions": dict(versions(world, task)),
+        "stored": dict(stored(world, task)),
+        "scores": {"truth": grade_world(world, task, vault, state).score, "checks": signals.health},
+    }
+
+
+def stored(world: World, task: Task) -> Iterator[tuple[str, int]]:
+    """Newest versions of all that an episode stands on, each named as in the sandbox's folder."""
+    for lake, names in ((world.lake, task.table_names), (world.published, (RELEASES,))):
+        for name in names:
+            version = lake.version(table_name(task, name))
+            if version is not None:
+                yield f"{lake.root.name}/{table_name(task, name)}", version
+
+
+def _healthy_history(incident: Incident, task: Task, world: World, instance: SandboxInstance) -> None:
+    """The clean day so far: landed, loaded, derived, judged and published, all green."""
+    world.set_deploys({})
+    drop = clean_drop(task, incident.clean)
+    landed = {key: parcel for key, parcel in drop.parcels.items() if key[1] in (*incident.healthy_batches, SNAPSHOT)}
+    manifest = world.landing.deliver(replace(drop, parcels=landed))
+    if task.pool:
+        instance.event_log_storage.set_concurrency_slots(task.pool, HEALTHY_WORKERS)
+    batches = register_batches(instance, task, manifest)
+    for name, tags in (("hourly", range_tags(batches)), ("commit", {})):
+        result = _run(instance, task, name, {**tags, "mario/phase": "history"})
+        if not result.success:
+            failed = sorted(check for (_, check), passed in result.checks.items() if not passed)
+            raise CreationError(f"{task.slug}_{name} failed on clean data: {dict(result.errors)}; checks {failed}")
+
+
+def _strike(incident: Incident, task: Task, world: World, instance: SandboxInstance) -> None:
+    """Bad deploy, redelivered feed, starved pool; then the schedule runs, and what fails, fails."""
+    tags = {"mario/phase": "incident"}
+    if incident.deploys:
+        world.set_deploys(incident.deploys)
+        _run(instance, task, "refresh", tags)
+        # The wrong arithmetic was rolled back at once; what the release did to names and spellings is still live.
+        world.set_deploys({name: replace(deploy, scale={}) for name, deploy in incident.deploys.items()})
+    manifest = world.landing.deliver(redelivery(incident, task))
+    register_batches(instance, task, manifest)
+    if task.pool:
+        instance.event_log_storage.set_concurrency_slots(task.pool, incident.workers)
+    _run(instance, task, "hourly", {**range_tags(incident.healthy_batches), **tags})
+    if incident.pending:
+        _run(instance, task, "replay", {**tags, "dagster/partition": incident.pending[0]})
+    for alert in incident.alerts:
+        _run(instance, task, "monitor", tags, alert_config(task, alert))
+
+
+def _run(
+    instance: SandboxInstance,
+    task: Task,
+    name: str,
+    tags: Mapping[str, str],
+    config: Mapping[str, object] | None = None,
+) -> RunResult:
+    job = definitions.job(f"{task.slug}_{name}")
+    return run_job(instance, job, tags={**tags, "mario/actor": "scheduler"}, run_config=config)

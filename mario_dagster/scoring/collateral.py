@@ -1,0 +1,123 @@
+"""Collateral damage: what was right when the incident struck, and is wrong or gone at the end.
+
+In: tables then and now, the twin, the ledger. Out: a number of cells. A cell counts as right when its value, read as
+any repair would read it, is the truth, under whatever name or type its column landed; so a table that is left as it
+is costs nothing, and a repair costs only what it breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mario_dagster.core.task import Column, Table, Task
+from mario_dagster.incidents.manifest import Ledger
+from mario_dagster.tables.frames import ARROW, column_type
+from mario_dagster.tables.load import table_name
+from mario_dagster.tables.parsing import parse_moments, parse_numbers, read_moments
+from mario_dagster.tables.workspace import World
+
+from .truth import Vault
+
+CENT = 0.005
+Tables = Mapping[str, pd.DataFrame]
+
+
+def collateral(task: Task, before: Tables, after: Tables, twin: Tables, ledger: Ledger) -> int:
+    """Cells that held the truth in `before` and do not in `after`.
+
+    Args:
+        before: tables as the incident left them; one that is absent had nothing right.
+        after: the same tables at the end.
+        ledger: says under which names columns landed.
+    """
+    found = 0
+    for table in task.tables:
+        if table.name not in before:
+            continue
+        aliases = _aliases(table, ledger)
+        rows = len(twin[table.name])
+        was = _right(before[table.name], twin[table.name], table, aliases)
+        now = _right(after[table.name], twin[table.name], table, aliases) if table.name in after else {}
+        for name, right in was.items():
+            found += int((right & ~now.get(name, np.zeros(rows, dtype=bool))).sum())
+    return found
+
+
+def versions(world: World, task: Task) -> Mapping[str, int]:
+    """The newest version of each stored table, to compare with later."""
+    found = {name: world.lake.version(table_name(task, name)) for name in task.table_names}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def collateral_since(
+    world: World, task: Task, vault: Vault, since: Mapping[str, int], absent: tuple[str, ...] = ()
+) -> int:
+    """Cells that were right when a world's tables had these versions, and are wrong or gone now.
+
+    Args:
+        absent: batches that the truth is without.
+    """
+    before = {name: world.lake.read_at(table_name(task, name), version) for name, version in since.items()}
+    after = {name: world.lake.read(table_name(task, name)).frame for name in versions(world, task)}
+    twin = {name: vault.twin(name, absent) for name in task.table_names}
+    return collateral(task, before, after, twin, vault.ledger)
+
+
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+
+def _aliases(table: Table, ledger: Ledger) -> Mapping[str, str]:
+    noted = ledger.columns[(ledger.columns["table"] == table.name) & ledger.columns["column"].notna()]
+    return dict(zip(noted["column"], noted["landed_as"], strict=True))
+
+
+def _right(frame: pd.DataFrame, twin: pd.DataFrame, table: Table, aliases: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Column -> which of the twin's rows have the right value there. Of a key that occurs twice, the first counts."""
+    names = {column.name: _name(frame, column.name, aliases) for column in table.columns}
+    key = names[table.key]
+    if key is None:
+        return {}
+    column = table.column(table.key)
+    place = pc.index_in(_array(twin[table.key]), value_set=_read(frame[key], column), skip_nulls=True)
+    return {
+        each.name: _equal(_read(frame[held], each).take(place), _array(twin[each.name]), each)
+        for each in table.columns
+        if (held := names[each.name]) is not None
+    }
+
+
+def _name(frame: pd.DataFrame, column: str, aliases: Mapping[str, str]) -> str | None:
+    """The name that a column goes by in a table: its contract's, or the one that it landed under."""
+    return next((name for name in (column, aliases.get(column, "")) if name in frame.columns), None)
+
+
+def _read(series: pd.Series, column: Column) -> pa.Array:
+    """Values in contract type, as a repair would read them; what it could not read is null."""
+    if column_type(series) == column.type:
+        return _array(series)
+    kind = ARROW[column.type].pyarrow_dtype
+    if column.is_number:
+        values = _array(parse_numbers(series))
+        whole = pc.equal(values, pc.round(values)) if column.type == "int64" else None
+        return (pc.if_else(whole, values, None) if whole is not None else values).cast(kind)
+    if column.type == "date" and column_type(series) == "string":
+        return read_moments(_array(series)).dates()  # the calendar date as written, whatever the offset
+    if column.is_moment:
+        return _array(parse_moments(series)).cast(kind, safe=False)
+    return _array(series).cast(kind)
+
+
+def _equal(held: pa.Array, true: pa.Array, column: Column) -> np.ndarray:
+    money = column.type == "float64"
+    same = pc.less(pc.abs(pc.subtract(held, true)), CENT) if money else pc.equal(held, true)
+    return np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False))
+
+
+def _array(series: pd.Series) -> pa.Array:
+    array = pa.array(series, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

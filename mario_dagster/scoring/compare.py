@@ -1,0 +1,184 @@
+"""Tables compared with the truth, cell by cell: what every part of a score is made of.
+
+In: tables as stored, the twin, the cells that are lost. Out: shares of 0 to 1. Pure: no Dagster, no files. Everything
+is computed again from the tables; no check result is trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mario_dagster.core.task import Column, Table
+from mario_dagster.tables.frames import ARROW, to_arrow
+
+TABLE_WEIGHTS: Mapping[str, float] = {"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30}
+# Money is kept in cents: two amounts closer than half a cent are the same amount.
+CENT = 0.005
+LOST_IQRS = 1.5
+# (key as text, column) of cells whose value is nowhere any more.
+LostCells = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class PipelineState:
+    """What the score needs of the world besides its tables.
+
+    Args:
+        loaded, pending: batches that are materialized, and that are not.
+        lag_minutes: age of the oldest landed data that derived tables do not show.
+        stale: a derived table is older than its inputs.
+        workers, required_workers: slots of the pool, and what the backlog takes.
+        late: batches that were pending when the incident struck.
+    """
+
+    loaded: int = 0
+    pending: int = 0
+    lag_minutes: float = 0.0
+    stale: bool = False
+    workers: int = 0
+    required_workers: int = 0
+    late: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the grader holds against the tables: the twin, and the cells whose value is nowhere."""
+
+    tables: Mapping[str, pd.DataFrame]
+    lost: Mapping[str, LostCells] = field(default_factory=dict)
+
+
+def table_score(table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame, lost: LostCells = frozenset()) -> float:
+    """One table's score, 0 to 1: weighted completeness, validity, consistency and accuracy."""
+    parts = table_parts(table, frame, twin, lost)
+    return sum(TABLE_WEIGHTS[name] * value for name, value in parts.items())
+
+
+def table_parts(
+    table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame, lost: LostCells = frozenset()
+) -> dict[str, float]:
+    """The four parts of a table's score, 0 to 1 each.
+
+    All are shares of the larger of the two tables, so that lost rows and invented rows both cost in every part.
+    """
+    if frame is None or frame.empty or len(frame.columns) == 0:
+        return dict.fromkeys(TABLE_WEIGHTS, 0.0)
+    held, true = to_arrow(frame), to_arrow(twin)
+    rows = max(len(frame), len(twin))
+    present = valid = 0
+    for column in table.columns:
+        if column.name in held.column_names:
+            present += rows_of(held) - held.column(column.name).null_count
+            valid += count(valid_cells(held.column(column.name), column))
+    pairs = align(table, held, true)
+    cells = rows * len(table.columns)
+    return {
+        "completeness": present / cells,
+        "validity": valid / cells,
+        "consistency": pairs.matched / rows if pairs else 0.0,
+        "accuracy": _accuracy(table, pairs, true, lost) if pairs else 0.0,
+    }
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of a stored table and of the twin that have the same key, side by side.
+
+    Args:
+        union: keys that are in either table.
+    """
+
+    held: pa.Table
+    true: pa.Table
+    union: int
+
+    @property
+    def matched(self) -> int:
+        return rows_of(self.true)
+
+
+def align(table: Table, held: pa.Table, true: pa.Table) -> Pairs | None:
+    """Stored rows beside the twin's of the same key; of a key that occurs twice, the first counts.
+
+    None when the key column is missing or in another type: rows that cannot be told apart match nothing.
+    """
+    if not has_type(held, table.column(table.key)):
+        return None
+    keys = held.column(table.key).combine_chunks()
+    place = pc.index_in(true.column(table.key), value_set=keys, skip_nulls=True)
+    found = pc.is_valid(place)
+    distinct = pc.count_distinct(keys, mode="only_valid").as_py()
+    matched = count(found)
+    return Pairs(held.take(place.filter(found)), true.filter(found), true.num_rows + distinct - matched)
+
+
+def has_type(held: pa.Table, column: Column) -> bool:
+    """The column is there, in its contract's type."""
+    return column.name in held.column_names and held.schema.field(column.name).type.equals(
+        ARROW[column.type].pyarrow_dtype
+    )
+
+
+def valid_cells(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Which cells have the contract's type and lie in its range, pattern or categories; null is not valid."""
+    if not values.type.equals(ARROW[column.type].pyarrow_dtype):
+        return pa.chunked_array([pa.nulls(len(values), pa.bool_()).fill_null(False)])
+    good = pc.is_valid(values)
+    if column.minimum is not None:
+        good = pc.and_(good, pc.greater_equal(values, column.minimum).fill_null(False))
+    if column.maximum is not None:
+        good = pc.and_(good, pc.less_equal(values, column.maximum).fill_null(False))
+    if column.categories:
+        good = pc.and_(good, pc.is_in(values, value_set=pa.array(column.categories)))
+    if column.pattern:
+        good = pc.and_(good, pc.match_substring_regex(values, f"^(?:{column.pattern})$").fill_null(False))
+    return good
+
+
+def right_cells(pairs: Pairs, column: Column) -> pa.ChunkedArray:
+    """Which cells of aligned rows hold the truth."""
+    if not has_type(pairs.held, column):
+        return pa.chunked_array([pa.nulls(pairs.matched, pa.bool_()).fill_null(False)])
+    here, there = pairs.held.column(column.name), pairs.true.column(column.name)
+    if column.type == "float64":
+        return pc.less(pc.abs(pc.subtract(here, there)), CENT).fill_null(False)
+    return pc.equal(here, there).fill_null(False)
+
+
+def plausible_cells(values: pa.ChunkedArray, clean: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """What a lost value may be replaced by: in the clean column's median ± 1.5 IQR, or a valid category."""
+    good = valid_cells(values, column)
+    if not column.is_number or not values.type.equals(ARROW[column.type].pyarrow_dtype):
+        return good
+    low, middle, high = pc.quantile(clean, q=[0.25, 0.5, 0.75]).to_pylist()
+    reach = LOST_IQRS * (high - low)
+    near = pc.and_(pc.greater_equal(values, middle - reach), pc.less_equal(values, middle + reach)).fill_null(False)
+    return pc.and_(good, near)
+
+
+def _accuracy(table: Table, pairs: Pairs, true: pa.Table, lost: LostCells) -> float:
+    """Share of right cells over the union of keys."""
+    right = 0
+    for column in table.columns:
+        good = right_cells(pairs, column)
+        gone = [key for key, name in lost if name == column.name]
+        if gone and column.name in pairs.held.column_names:
+            keys = pc.cast(pairs.true.column(table.key), pa.string())
+            allowed = plausible_cells(pairs.held.column(column.name), true.column(column.name), column)
+            good = pc.or_(good, pc.and_(pc.is_in(keys, value_set=pa.array(gone)), allowed))
+        right += count(good)
+    return right / (pairs.union * len(table.columns)) if pairs.union else 0.0
+
+
+def count(mask: pa.ChunkedArray | pa.Array) -> int:
+    """How many are true."""
+    return int(pc.sum(mask).as_py() or 0)
+
+
+def rows_of(table: pa.Table) -> int:
+    return int(table.num_rows)

@@ -1,0 +1,114 @@
+"""The server: OpenEnv's app with episodes that a second request can find, and nothing that ends in a 500.
+
+In: environment variables (`MARIO_HOME`, `MARIO_MAX_SESSIONS`, `ENABLE_WEB_INTERFACE`). Out: `app`, for
+`uvicorn mario_dagster.server.app:app` or `mario serve`. `/ws` is OpenEnv's own, one environment and one thread a
+socket; `/reset`, `/step` and `/state` are ours. Importing this imports OpenEnv, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from openenv.core.env_server.http_server import create_app
+from openenv.core.env_server.types import ServerMode
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mario_dagster.env.environment import NAME, MarioEnvironment
+from mario_dagster.env.errors import PlayError
+from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
+
+from .open_episodes import Episodes
+from .request_guard import Guard
+from .routes import card_routes, grade_routes, in_words, page_routes, play_routes
+
+API_PREFIX = "/api"
+DEFAULT_SESSIONS = 64
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+
+
+def build_app() -> FastAPI:
+    """A new app with episodes of its own process; sandboxes on disk are everyone's."""
+    app: FastAPI = create_app(
+        MarioEnvironment,
+        MarioAction,
+        MarioObservation,
+        env_name=NAME,
+        max_concurrent_envs=int(os.environ.get("MARIO_MAX_SESSIONS", DEFAULT_SESSIONS)),
+        state_cls=MarioState,
+        # OpenEnv's production mode is its app without the stateless /reset, /step and /state, which ours replace.
+        mode=ServerMode.PRODUCTION,
+    )
+    episodes = Episodes()
+    routers = [play_routes(episodes), grade_routes(episodes), card_routes()]
+    if os.environ.get("ENABLE_WEB_INTERFACE", "").lower() not in ("1", "true", "yes"):
+        routers.append(page_routes())
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(PlayError, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.router.on_startup.append(_preload)
+    app.router.on_shutdown.append(episodes.close)
+    # The last one added stands first: CORS, then the prefix, then the guard.
+    app.add_middleware(Guard)
+    app.add_middleware(ApiPrefix)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+    return app
+
+
+class ApiPrefix:
+    """Every route a second time under `/api`, as when the app stands behind a page of its own."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path.startswith(f"{API_PREFIX}/"):
+            scope = {**scope, "path": path[len(API_PREFIX) :], "raw_path": scope["raw_path"][len(API_PREFIX) :]}
+        await self.app(scope, receive, send)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    status = error.status if isinstance(error, PlayError) else 422
+    return JSONResponse({"detail": str(error)}, status_code=status)
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    # FastAPI's own handler says the input back, and fails on what JSON cannot hold.
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    return JSONResponse({"detail": in_words(found)}, status_code=422)
+
+
+def _preload() -> None:
+    """Import what the first reset and the first audit need, beside serving."""
+    threading.Thread(target=_warm, name="mario-preload", daemon=True).start()
+
+
+def _warm() -> None:
+    try:
+        import mario_dagster.sandbox.sandbox  # noqa: F401
+        from mario_dagster.checks.audit import preload
+
+        preload()
+    except Exception:
+        logging.getLogger(__name__).exception("preloading failed; the first request will show why")
+
+
+def main(host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+    """Serve until stopped."""
+    import uvicorn
+
+    uvicorn.run(app, host=host, port=port, ws_max_size=MAX_MESSAGE_BYTES, **options)
+
+
+app = build_app()
+
+if __name__ == "__main__":
+    main()

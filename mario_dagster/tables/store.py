@@ -1,0 +1,369 @@
+"""The table store: one Delta Lake table a folder, overwritten whole, every version kept.
+
+In: frames, and a note on how each came to be. Out: the newest version of a table with its note. The note travels in
+the Delta commit itself (`commitInfo`), so that data and provenance are one atomic write: which run wrote it, which
+batches are in it, which repairs are remembered, and what it was computed from.
+
+Opening a Delta table costs 10-20 ms and grows with its log, so reading looks at the newest log entry (which, for a
+table that is overwritten whole, names its only file) and keeps frames by that file's unique name. Other processes'
+writes are seen because the newest entry is looked up anew each time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+from mario_dagster.core.errors import Damaged, StorageError
+from mario_dagster.core.files import digest_of, file_trouble
+
+from .frames import column_type, content_hash, from_arrow, to_arrow
+
+NOTE_KEY, CONTENT_KEY, SEAL_KEY = "mario", "mario_content", "mario_seal"
+# Version, and modification time and inode of its log entry.
+Stamp = tuple[int, int, int]
+CACHE_BYTES = 256 * 1024 * 1024
+
+
+class NoTable(LookupError):
+    """A table that has never been written."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """How a version came to be.
+
+    Args:
+        run_id: the Dagster run that wrote it.
+        data_version: the content hash that Dagster was told.
+        loaded: batch -> data version of the landed partition that is in the table.
+        plan: the row-wise repairs remembered for rows that are loaded, or computed, later.
+        built_from: for a derived table, upstream table -> data version it was computed from.
+        repairs: every repair of this table so far, oldest first.
+    """
+
+    run_id: str = ""
+    data_version: str = ""
+    loaded: Mapping[str, str] = field(default_factory=dict)
+    plan: tuple[Mapping[str, Any], ...] = ()
+    built_from: Mapping[str, str] = field(default_factory=dict)
+    repairs: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> str:
+        fields = {name: value for name, value in vars(self).items() if value}
+        return json.dumps(fields, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Note:
+        fields = json.loads(text)
+        for name in ("plan", "repairs"):
+            fields[name] = tuple(fields.get(name, ()))
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One version of a table, as the lake holds it. The frame is shared: never change it in place."""
+
+    frame: pd.DataFrame
+    note: Note
+    version: int
+
+
+class _Frames:
+    """Frames by file name, for the whole process: a parquet file never changes, and clones share their files."""
+
+    def __init__(self, capacity: int):
+        self._capacity, self._held = capacity, 0
+        self._frames: OrderedDict[str, tuple[pd.DataFrame, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> pd.DataFrame | None:
+        with self._lock:
+            if name not in self._frames:
+                return None
+            self._frames.move_to_end(name)
+            return self._frames[name][0]
+
+    def put(self, name: str, frame: pd.DataFrame) -> None:
+        size = int(frame.memory_usage(index=False).sum())
+        with self._lock:
+            if name in self._frames:
+                return
+            self._frames[name] = (frame, size)
+            self._held += size
+            while self._held > self._capacity and len(self._frames) > 1:
+                _, (_, freed) = self._frames.popitem(last=False)
+                self._held -= freed
+
+
+_FRAMES = _Frames(CACHE_BYTES)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The newest entry of a table's log, as far as this lake has looked."""
+
+    stamp: Stamp
+    note: Note
+    file: str | None
+    content: str = ""
+
+
+class Lake:
+    """Delta tables under one folder, by relative name (`temporal/catalog`, `temporal/landed_orders/t05`)."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._entries: dict[str, _Entry] = {}
+        self._handles: dict[str, tuple[Stamp, DeltaTable]] = {}
+        self._lock = threading.RLock()
+
+    def version(self, name: str) -> int | None:
+        """Number of the table's newest version; None when it was never written."""
+        return max(self.versions(name), default=None)
+
+    def versions(self, name: str) -> list[int]:
+        """Numbers of the table's versions, in no order."""
+        try:
+            return [int(entry[:-5]) for entry in os.listdir(self._log(name)) if _is_entry(entry)]
+        except FileNotFoundError:
+            return []
+
+    def exists(self, name: str) -> bool:
+        return self.version(name) is not None
+
+    def children(self, name: str) -> tuple[str, ...]:
+        """Names of the tables directly under a folder, sorted: the partitions of a partitioned asset.
+
+        A folder without a version is what a write left that was never committed: no table.
+        """
+        try:
+            with os.scandir(self.root / name) as entries:
+                return tuple(sorted(entry.name for entry in entries if self.exists(f"{name}/{entry.name}")))
+        except FileNotFoundError:
+            return ()
+
+    def read(self, name: str) -> Stored:
+        """The newest version of a table.
+
+        Raises:
+            NoTable: it was never written.
+            Damaged: its log or its data are not what was written.
+        """
+        version, entry = self._newest(name)
+        return Stored(self._frame(name, entry), entry.note, version)
+
+    def read_at(self, name: str, version: int) -> pd.DataFrame:
+        """A table's frame as of one of its versions.
+
+        Raises:
+            NoTable: it has no such version.
+            Damaged: its log or its data are not what was written.
+        """
+        stamp = self._stamp(name, version)
+        if stamp is None:
+            raise NoTable(f"table '{name}' has no version {version}")
+        return self._frame(name, self._parsed(name, stamp))
+
+    def note(self, name: str) -> Note:
+        """The newest version's note, without reading its data."""
+        return self._newest(name)[1].note
+
+    def write(self, name: str, frame: pd.DataFrame, note: Note) -> int:
+        """Overwrite a table, in one atomic commit with its note; returns the new version's number.
+
+        Raises:
+            Unavailable: the disk is full, or does not let us write. What was half written is no version.
+        """
+        # In one chunk: the writer puts several down in an order of its own.
+        arrow = to_arrow(frame).combine_chunks()
+        stored = from_arrow(arrow)
+        content = note.data_version if note.data_version and _types_stay(frame) else content_hash(stored)
+        text = note.to_json()
+        with self._lock, file_trouble(self._called(name), writing=True):
+            handle = self._handle(name)
+            write_deltalake(
+                handle or self.root / name,
+                arrow,
+                mode="overwrite",
+                schema_mode="overwrite",
+                commit_properties=CommitProperties(
+                    custom_metadata={NOTE_KEY: text, CONTENT_KEY: content, SEAL_KEY: _seal(text, content)}
+                ),
+            )
+            version, entry = self._newest(name)
+            if handle is not None:
+                self._handles[name] = (entry.stamp, handle)
+        if entry.file is not None:
+            _FRAMES.put(entry.file, stored)
+        return version
+
+    def rollback(self, name: str) -> None:
+        """Take back the newest version, as if it had never been committed; a table of one version goes altogether."""
+        with self._lock, file_trouble(self._called(name)):
+            version = self.version(name)
+            if version is None:
+                return
+            self._forget(name)
+            for file in Path(self._log(name)).glob(f"{version:020d}.*"):
+                file.unlink()
+            self.tidy(name)
+
+    def tidy(self, name: str) -> None:
+        """Delete what a write left that did not come to its commit: data without a version, a folder without a table.
+
+        Only for whoever knows that nobody is writing the table.
+        """
+        folder, log = self.root / name, Path(self._log(name))
+        versions = self.versions(name)
+        if not versions:
+            self._forget(name)
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        kept = {file for version in versions for file in _added(log / f"{version:020d}.json")}
+        for data in folder.glob("*.parquet"):
+            if data.name not in kept:
+                data.unlink(missing_ok=True)
+        for file in log.iterdir():
+            number = file.name[:20]
+            if "#" in file.name or (number.isdigit() and int(number) not in versions):
+                file.unlink(missing_ok=True)
+
+    def tables(self) -> Iterator[str]:
+        """Every table's relative name, and that of every folder that was to become one."""
+        for log in sorted(self.root.glob("**/_delta_log")):
+            yield str(log.parent.relative_to(self.root))
+
+    def damage(self) -> Iterator[str]:
+        """What is wrong with the tables on disk, every version of each, in words."""
+        for name in self.tables():
+            for version in sorted(self.versions(name)):
+                try:
+                    if (stamp := self._stamp(name, version)) is not None:
+                        self._from_disk(name, self._parsed(name, stamp))
+                except StorageError as error:
+                    yield str(error)
+
+    def close(self) -> None:
+        with self._lock:
+            self._handles.clear()
+            self._entries.clear()
+
+    def _log(self, name: str) -> str:
+        return f"{self.root}/{name}/_delta_log"
+
+    def _called(self, name: str) -> str:
+        """What a table is called where its owner may read it: relative to the sandbox."""
+        return f"{self.root.name}/{name}"
+
+    def _forget(self, name: str) -> None:
+        self._entries.pop(name, None)
+        self._handles.pop(name, None)
+
+    def _stamp(self, name: str, version: int) -> Stamp | None:
+        """Tells one writing of a version from another; None when there is none."""
+        try:
+            stat = os.stat(f"{self._log(name)}/{version:020d}.json")
+        except FileNotFoundError:
+            return None
+        return (version, stat.st_mtime_ns, stat.st_ino)
+
+    def _newest(self, name: str) -> tuple[int, _Entry]:
+        with file_trouble(self._called(name), passing=NoTable):
+            version = self.version(name)
+            stamp = None if version is None else self._stamp(name, version)
+            if version is None or stamp is None:
+                raise NoTable(f"table '{name}' has never been written")
+            with self._lock:
+                entry = self._entries.get(name)
+                if entry is None or entry.stamp != stamp:
+                    entry = self._entries[name] = self._parsed(name, stamp)
+                return version, entry
+
+    def _parsed(self, name: str, stamp: Stamp) -> _Entry:
+        entry = f"_delta_log/{stamp[0]:020d}.json"
+        with file_trouble(f"{self._called(name)}/{entry}"):
+            return _parse((self.root / name / entry).read_text(), stamp)
+
+    def _frame(self, name: str, entry: _Entry) -> pd.DataFrame:
+        frame = None if entry.file is None else _FRAMES.get(entry.file)
+        if frame is not None:
+            return frame
+        frame = self._from_disk(name, entry)
+        if entry.file is not None:
+            _FRAMES.put(entry.file, frame)
+        return frame
+
+    def _from_disk(self, name: str, entry: _Entry) -> pd.DataFrame:
+        with file_trouble(f"{self._called(name)}/{entry.file or ''}"):
+            if entry.file is None:
+                return from_arrow(DeltaTable(self.root / name, entry.stamp[0]).to_pyarrow_table())
+            # The file by itself: a dataset would read `batch=…` folders above it as columns.
+            with open(self.root / name / entry.file, "rb") as file:
+                frame = from_arrow(pq.read_table(file))
+            if entry.content and content_hash(frame) != entry.content:
+                raise Damaged(f"{self._called(name)}/{entry.file} is not what was written: its content differs")
+        return frame
+
+    def _handle(self, name: str) -> DeltaTable | None:
+        """The table as delta-rs holds it, at the newest version; opening one anew costs 10 ms and more."""
+        version = self.version(name)
+        stamp = None if version is None else self._stamp(name, version)
+        if stamp is None:
+            self._handles.pop(name, None)
+            return None
+        held, table = self._handles.get(name, (None, None))
+        if held == stamp:
+            return table
+        # Only if what it stands on is still there: a version that was taken back may have come again as another.
+        if table is not None and held is not None and self._stamp(name, held[0]) == held:
+            table.update_incremental()
+        else:
+            with file_trouble(f"{self._called(name)}/_delta_log"):
+                table = DeltaTable(self.root / name)
+        self._handles[name] = (stamp, table)
+        return table
+
+
+def _is_entry(name: str) -> bool:
+    return len(name) == 25 and name.endswith(".json")
+
+
+def _parse(text: str, stamp: Stamp) -> _Entry:
+    """A log entry. `file` is the table's only file when the commit overwrote all of it, else None: ask Delta."""
+    actions = [json.loads(line) for line in text.splitlines() if line]
+    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    added = [action["add"]["path"] for action in actions if "add" in action]
+    whole = info.get("operationParameters", {}).get("mode") == "Overwrite" and len(added) == 1
+    note, content = info.get(NOTE_KEY), info.get(CONTENT_KEY, "")
+    if note is not None and info.get(SEAL_KEY) != _seal(note, content):
+        raise ValueError("the commit's note is not what was written")
+    return _Entry(stamp, Note.from_json(note) if note else Note(), added[0] if whole else None, content)
+
+
+def _added(entry: Path) -> list[str]:
+    """Names of the data files that a log entry added."""
+    with file_trouble(entry.name):
+        actions = [json.loads(line) for line in entry.read_text().splitlines() if line]
+    return [action["add"]["path"] for action in actions if "add" in action]
+
+
+def _seal(note: str, content: str) -> str:
+    return digest_of(f"{content} {note}".encode())[:16]
+
+
+def _types_stay(frame: pd.DataFrame) -> bool:
+    """Whether every column is stored in the type that it has, so that what is read back is the frame itself."""
+    return all(column_type(frame[name]) != "other" for name in frame.columns)

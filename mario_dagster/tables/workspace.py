@@ -1,0 +1,95 @@
+"""One pipeline's world on disk, found from the Dagster instance it runs on.
+
+In: a Dagster instance. Out: its lake, landing zone, published tables and deploys. A sandbox keeps its Dagster home in
+`<sandbox>/dagster`, so whichever process runs an asset (an agent's step, `dagster-webserver`, `dagster dev`, a script)
+finds the same tables, with no configuration in between.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from mario_dagster.core.deploy import Deploy
+from mario_dagster.core.files import read_json, write_json
+
+from .landing import Landing
+from .store import Lake
+
+SANDBOX_FILE, DEPLOYS = "sandbox.json", "deploys.json"
+SANDBOX_VARIABLE = "MARIO_SANDBOX"
+
+
+@dataclass(frozen=True)
+class World:
+    """Where one pipeline's files are. `root` is the sandbox folder."""
+
+    root: Path
+    lake: Lake
+    landing: Landing
+    published: Lake
+
+    def deploy(self, table: str) -> Deploy:
+        """The live release of a derived table's transform; a harmless one where none is recorded.
+
+        Raises:
+            Damaged: a sandbox, which always has a record of its deploys, lacks it.
+        """
+        file = self.root / DEPLOYS
+        if not file.exists() and not (self.root / SANDBOX_FILE).exists():
+            return Deploy()
+        return Deploy(**read_json(file, DEPLOYS).get(table, {}))
+
+    def set_deploys(self, deploys: Mapping[str, Deploy]) -> None:
+        """Record the releases that are live from now on."""
+        body = {table: deploy.to_dict() for table, deploy in deploys.items()}
+        write_json(self.root / DEPLOYS, body)
+
+    def close(self) -> None:
+        self.lake.close()
+        self.published.close()
+        with _LOCK:
+            _WORLDS.pop(self.root, None)
+
+
+_WORLDS: dict[Path, World] = {}
+_LOCK = threading.Lock()
+
+
+def world_at(root: Path) -> World:
+    """The world in a folder; one object a folder and process, so that everyone shares its caches."""
+    root = Path(root).resolve()
+    with _LOCK:
+        if root not in _WORLDS:
+            _WORLDS[root] = World(root, Lake(root / "lake"), Landing(root / "landing"), Lake(root / "published"))
+        return _WORLDS[root]
+
+
+def world_of(instance: dg.DagsterInstance, task: str) -> World:
+    """The world that a task's assets live in, on a Dagster instance.
+
+    A sandbox's own Dagster home decides; then `MARIO_SANDBOX`; else (`dagster dev` in a fresh checkout) a world for
+    each task inside the Dagster home.
+
+    Args:
+        task: the task's slug, the first part of its asset keys.
+    """
+    home = Path(instance.root_directory)
+    if (home.parent / SANDBOX_FILE).exists():
+        return world_at(home.parent)
+    named = os.environ.get(SANDBOX_VARIABLE)
+    if named:
+        if not (Path(named) / SANDBOX_FILE).exists():
+            raise FileNotFoundError(f"{SANDBOX_VARIABLE}={named} is no sandbox: it holds no {SANDBOX_FILE}")
+        return world_at(Path(named))
+    return world_at(home / "mario" / task)
+
+
+def lake_name(key: dg.AssetKey, partition: str | None = None) -> str:
+    """A table's name in the lake: its asset key, and the partition as a folder of its own."""
+    return "/".join((*key.path, partition) if partition else key.path)
