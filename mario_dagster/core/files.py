@@ -19,6 +19,8 @@ from typing import Any
 from .errors import Damaged, Unavailable
 
 DIGEST = "sha256"
+# The file by which a folder is known to be a sandbox.
+SANDBOX_FILE = "sandbox.json"
 # What the machine will not let us do now, and may let us do later; anything else means that a file is not right.
 _FOR_NOW = frozenset(
     {

@@ -10,11 +10,11 @@ import dagster as dg
 
 from mario_dagster.assets.graph import Pipeline
 from mario_dagster.assets.sensors import DEV_SEED, register_batches
+from mario_dagster.core.files import SANDBOX_FILE
 from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.sandbox.home import vault_folder
-from mario_dagster.scoring.truth import Vault
-from mario_dagster.tables.workspace import SANDBOX_FILE, world_of
+from mario_dagster.scoring.truth import Vault, vault_folder
+from mario_dagster.tables.workspace import world_of
 
 from .redelivery import redelivery, twins
 

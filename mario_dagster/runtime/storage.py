@@ -50,7 +50,7 @@ from dagster._utils.concurrency import ConcurrencyClaimStatus, ConcurrencyKeyInf
 from sqlalchemy.engine import Connection
 
 from mario_dagster.core.errors import Damaged
-from mario_dagster.tables.workspace import SANDBOX_FILE
+from mario_dagster.core.files import SANDBOX_FILE
 
 from . import statements
 from .database import DATABASE, Database

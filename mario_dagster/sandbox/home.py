@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from mario_dagster.core.errors import Damaged, StorageError, UnknownName
-from mario_dagster.core.files import file_trouble, read_json, write_json
+from mario_dagster.core.files import SANDBOX_FILE, file_trouble, read_json, write_json
 from mario_dagster.runtime.database import DATABASE, Database
-from mario_dagster.scoring.truth import Vault
-from mario_dagster.tables.workspace import SANDBOX_FILE
+from mario_dagster.scoring.truth import Vault, vault_folder
 
 from .journal import Journal
 
-HOME_VARIABLE, VAULT_VARIABLE = "MARIO_HOME", "MARIO_VAULT"
+HOME_VARIABLE = "MARIO_HOME"
 DEFAULT_HOME = ".mario"
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-VAULTS, TEMPLATES, MAKING = ".vault", ".templates", ".making"
+TEMPLATES, MAKING = ".templates", ".making"
 DAMAGED = "damaged"
 # What a sandbox of the usual size takes with its first template; below that, the disk counts as full.
 FREE_BYTES = 4 * 2**20
@@ -302,14 +301,3 @@ def check_id(id: Any) -> str:
             f"'{str(id)[:80]}' is no id: 1 to 64 letters, digits, '_' and '-', beginning with a letter or digit"
         )
     return id
-
-
-def vault_folder(root: Path) -> Path:
-    named = os.environ.get(VAULT_VARIABLE)
-    return Path(named).resolve() if named else root / VAULTS
-
-
-def vault_of(sandbox: Path) -> Vault | None:
-    """The vault of a sandbox folder; None where no incident has struck."""
-    vault = Vault(vault_folder(sandbox.parent) / sandbox.name)
-    return vault if vault.exists() else None

@@ -10,7 +10,7 @@ from mario_dagster.assets.graph import key_of
 from mario_dagster.assets.jobs import GRADE
 from mario_dagster.checks.context import backlog
 from mario_dagster.core.task import Task
-from mario_dagster.sandbox.home import vault_of
+from mario_dagster.scoring.truth import vault_of
 from mario_dagster.tables.workspace import world_of
 
 from .grading import grade_world

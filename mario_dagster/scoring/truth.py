@@ -22,6 +22,7 @@ from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.store import Lake, NoTable, Note
 
 TRUTH_FILE = "incident.json"
+VAULT_VARIABLE, VAULTS = "MARIO_VAULT", ".vault"
 
 
 class Vault:
@@ -128,3 +129,14 @@ class Vault:
 
 def _twin_name(table: str, absent: tuple[str, ...]) -> str:
     return "/".join((f"without-{'-'.join(absent)}", table)) if absent else table
+
+
+def vault_folder(root: Path) -> Path:
+    named = os.environ.get(VAULT_VARIABLE)
+    return Path(named).resolve() if named else root / VAULTS
+
+
+def vault_of(sandbox: Path) -> Vault | None:
+    """The vault of a sandbox folder; None where no incident has struck."""
+    vault = Vault(vault_folder(sandbox.parent) / sandbox.name)
+    return vault if vault.exists() else None

@@ -16,12 +16,12 @@ from pathlib import Path
 import dagster as dg
 
 from mario_dagster.core.deploy import Deploy
-from mario_dagster.core.files import read_json, write_json
+from mario_dagster.core.files import SANDBOX_FILE, read_json, write_json
 
 from .landing import Landing
 from .store import Lake
 
-SANDBOX_FILE, DEPLOYS = "sandbox.json", "deploys.json"
+DEPLOYS = "deploys.json"
 SANDBOX_VARIABLE = "MARIO_SANDBOX"
 
 

@@ -1,0 +1,1 @@
+"""What a package outside imports, in one place."""
