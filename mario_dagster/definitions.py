@@ -79,7 +79,7 @@ def pipeline(task: Task) -> Pipeline:
     """A task's pipeline. Raises `BrokenTask` where it has none that works."""
     if task.slug not in pipelines():
         blueprint(task)  # says what is wrong with it
-        raise BrokenTask(task, "it is not registered")
+        raise BrokenTask(task.slug, "it is not registered")
     return pipelines()[task.slug]
 
 

@@ -20,8 +20,8 @@ from mario_dagster.checks.contract import contract_breaches, contract_report, co
 from mario_dagster.checks.facts import Check, Evidence, Outcome, checks_for
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import Column, ColumnType, Table
-from mario_dagster.tables.clean_data import clean_world
 from mario_dagster.tables.frames import ARROW, as_type, canonical, empty
+from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.transforms import hourly_rollup
 
 TASK = task("temporal")

@@ -40,9 +40,10 @@ from mario_dagster.inject.redelivery import twin
 from mario_dagster.sandbox.create_from_incident import stage
 from mario_dagster.sandbox.home import Home
 from mario_dagster.scoring.collateral import collateral
-from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.clean_data import CleanWorld
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import stack
+from mario_dagster.tables.spec import clean_world
 
 SLUGS = [each.slug for each in tasks()]
 JUDGEMENTS = [each for each in profiles(by_name_only=True)]

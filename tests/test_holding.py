@@ -31,9 +31,9 @@ from mario_dagster.incidents.faults.unavailable_batches import UnavailableBatche
 from mario_dagster.runtime.instance import close_instance, create_home, open_instance
 from mario_dagster.sandbox.home import Home
 from mario_dagster.scoring.missing_batches import absent_batches, unpublished
-from mario_dagster.tables.clean_data import clean_world
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.landing import Drop, Landing, LandingError, Parcel, file_of
+from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.workspace import world_of
 
 SLUGS = ("incremental", "temporal")

@@ -40,11 +40,12 @@ from mario_dagster.incidents.manifest import Ledger
 from mario_dagster.incidents.profiles import draw, profile, profiles
 from mario_dagster.incidents.solution import ACTION_IDS, Step
 from mario_dagster.incidents.vocabularies import HELD_OUT, TRAIN
-from mario_dagster.tables.clean_data import clean_world, frame_of
+from mario_dagster.tables.clean_data import frame_of
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.load import deployed, stack
 from mario_dagster.tables.random_streams import stream
 from mario_dagster.tables.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
+from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.transforms import TransformError
 from mario_dagster.tables.workspace import Deploy
 from mario_dagster.tasks.temporal.transforms import hourly_rollup

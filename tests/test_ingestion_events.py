@@ -28,10 +28,10 @@ from mario_dagster.incidents.profiles import draw, profile, profiles
 from mario_dagster.incidents.solution import Step
 from mario_dagster.scoring.compare import PipelineState, Truth
 from mario_dagster.scoring.score import Grade, grade
-from mario_dagster.tables.clean_data import clean_world
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.random_streams import stream
 from mario_dagster.tables.repairs import InvalidRepair, Repair, apply
+from mario_dagster.tables.spec import clean_world
 from mario_dagster.tasks.ingestion.incidents import HELD_OUT_YEARS, YEARS
 
 TASKS = [registry.task(slug) for slug in ("ingestion", "events")]

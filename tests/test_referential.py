@@ -30,10 +30,11 @@ from mario_dagster.incidents.profiles import draw, profiles
 from mario_dagster.incidents.solution import Step
 from mario_dagster.scoring.compare import PipelineState, Truth
 from mario_dagster.scoring.score import Grade, grade
-from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.clean_data import CleanWorld
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import deployed
 from mario_dagster.tables.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
+from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.transforms import TransformError
 from mario_dagster.tasks.referential.transforms import order_totals
 

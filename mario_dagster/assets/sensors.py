@@ -12,9 +12,10 @@ import dagster as dg
 
 from mario_dagster.core.files import SANDBOX_FILE
 from mario_dagster.core.task import Task
-from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.clean_data import CleanWorld
 from mario_dagster.tables.landing import Drop, Manifest, Parcel
 from mario_dagster.tables.load import SNAPSHOT
+from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.workspace import World, world_of
 
 from .graph import partitions_of

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .task import Task
 
 
 class UnknownName(LookupError):
@@ -31,9 +27,9 @@ class UnknownName(LookupError):
 class BrokenTask(UnknownName):
     """A task that is registered and cannot be used; says what is wrong with it."""
 
-    def __init__(self, task: Task, why: str):
-        self.noun, self.name, self.choices = "working task", task.slug, ()
-        LookupError.__init__(self, f"task '{task.slug}' cannot be used: {why}")
+    def __init__(self, slug: str, why: str):
+        self.noun, self.name, self.choices = "working task", slug, ()
+        LookupError.__init__(self, f"task '{slug}' cannot be used: {why}")
 
 
 class StorageError(RuntimeError):

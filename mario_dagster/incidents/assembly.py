@@ -16,8 +16,9 @@ import pandas as pd
 
 from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.task import Profile, Split, Table, Task, required_workers
-from mario_dagster.tables.clean_data import CleanWorld, clean_world
+from mario_dagster.tables.clean_data import CleanWorld
 from mario_dagster.tables.random_streams import stream
+from mario_dagster.tables.spec import clean_world
 
 from .build_manifest import ledger_of
 from .damage import Damage, Feed

@@ -52,7 +52,7 @@ def objectives(task: Task) -> Objectives:
         return _resolved(task.objectives)
     except Exception as error:
         why = f"its objectives '{task.objectives}' do not load: {type(error).__name__}: {error}"
-        raise BrokenTask(task, why) from error
+        raise BrokenTask(task.slug, why) from error
 
 
 @cache

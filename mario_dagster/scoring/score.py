@@ -56,7 +56,7 @@ def grade(
     parts = objectives(task)(Found(task, tables, truth, state, scores))
     if set(parts) != set(task.objective_weights):
         raise BrokenTask(
-            task, f"its objectives are {', '.join(parts)}, and it weighs {', '.join(task.objective_weights)}"
+            task.slug, f"its objectives are {', '.join(parts)}, and it weighs {', '.join(task.objective_weights)}"
         )
     total = sum(task.objective_weights[name] * value for name, value in parts.items())
     return Grade(float(total), {name: float(value) for name, value in parts.items()}, scores)

@@ -16,9 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mario_dagster.core import registry
 from mario_dagster.core.task import Table
-from mario_dagster.tables.random_streams import stream
 
 from .frames import ARROW, from_arrow
 
@@ -58,26 +56,6 @@ class CleanWorld:
 
 # Seed-derived streams and a scale (1 or more) -> clean data of that seed.
 World = Callable[[int, int, Streams], CleanWorld]
-
-
-def clean_world(task: object, seed: int, scale: int = 1, salt: str = "", split: str = "train") -> CleanWorld:
-    """The clean data of a task. Splits are worlds apart: the same seed in `eval` gives other data than in `train`.
-
-    Args:
-        task: what `registry.task` takes.
-        scale: multiplies the rows, 1 or more.
-        salt: secret of a sealed evaluation, "" for none.
-
-    Raises:
-        UnknownName: no such task, or one whose blueprint does not load.
-        ValueError: a scale below 1.
-    """
-    from .spec import blueprint
-
-    found = registry.task(task)
-    if scale < 1:
-        raise ValueError(f"scale is {scale}; it multiplies the rows, so it must be 1 or more")
-    return blueprint(found).world(seed, scale, lambda name: stream(seed, found.slug, split, "clean", name, salt=salt))
 
 
 # --- parts that generators share --------------------------------------------------------------------------------------

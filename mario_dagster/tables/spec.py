@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mario_dagster.core import registry
 from mario_dagster.core.errors import BrokenTask
 from mario_dagster.core.task import Task
 
+from .clean_data import CleanWorld, World
+from .random_streams import stream
+
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .clean_data import World
 
 # Upstream tables, by name as keywords -> the derived table, in contract types.
 Transform = Callable[..., "pd.DataFrame"]
@@ -86,14 +88,32 @@ def blueprint(task: Task) -> Blueprint:
     return _LOADED[key]
 
 
+def clean_world(task: object, seed: int, scale: int = 1, salt: str = "", split: str = "train") -> CleanWorld:
+    """The clean data of a task. Splits are worlds apart: the same seed in `eval` gives other data than in `train`.
+
+    Args:
+        task: what `registry.task` takes.
+        scale: multiplies the rows, 1 or more.
+        salt: secret of a sealed evaluation, "" for none.
+
+    Raises:
+        UnknownName: no such task, or one whose blueprint does not load.
+        ValueError: a scale below 1.
+    """
+    found = registry.task(task)
+    if scale < 1:
+        raise ValueError(f"scale is {scale}; it multiplies the rows, so it must be 1 or more")
+    return blueprint(found).world(seed, scale, lambda name: stream(seed, found.slug, split, "clean", name, salt=salt))
+
+
 def _resolved(task: Task) -> Blueprint:
     try:
         made = pkgutil.resolve_name(task.blueprint)
     except Exception as error:
         why = f"its blueprint '{task.blueprint}' does not load: {type(error).__name__}: {error}"
-        raise BrokenTask(task, why) from error
+        raise BrokenTask(task.slug, why) from error
     if not isinstance(made, Blueprint):
-        raise BrokenTask(task, f"'{task.blueprint}' is a {type(made).__name__}, not a Blueprint")
+        raise BrokenTask(task.slug, f"'{task.blueprint}' is a {type(made).__name__}, not a Blueprint")
     return made
 
 
@@ -101,9 +121,11 @@ def _fitting(task: Task, made: Blueprint) -> Blueprint:
     derived = {table.name for table in task.derived_tables}
     if derived != set(made.transforms):
         names = [", ".join(sorted(each)) or "none" for each in (derived, made.transforms)]
-        raise BrokenTask(task, f"its derived tables are {names[0]}, and its blueprint has transforms of {names[1]}")
+        raise BrokenTask(
+            task.slug, f"its derived tables are {names[0]}, and its blueprint has transforms of {names[1]}"
+        )
     if strangers := set(made.sums) - set(task.table_names):
         raise BrokenTask(
-            task, f"its blueprint says how {', '.join(sorted(strangers))} adds up, and it has no such table"
+            task.slug, f"its blueprint says how {', '.join(sorted(strangers))} adds up, and it has no such table"
         )
     return made

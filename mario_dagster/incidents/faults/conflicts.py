@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.formats import DATE_SPELLINGS, TIME_SPELLINGS
 from mario_dagster.core.task import Column, Table, Task
 from mario_dagster.incidents.damage import FaultError
 from mario_dagster.incidents.vocabularies import TRAIN, Pool
-
-if TYPE_CHECKING:
-    from .base import Fault
 
 # What of a column, or (without a column) of a table, a fault changes that no second fault may.
 Aspect = Literal[
@@ -26,6 +23,13 @@ Aspect = Literal[
     "spike", "rarity", "batch shapes", "landing times", "missing files",
 ]  # fmt: skip
 BATCH = "batch_id"
+
+
+class Named(Protocol):
+    """A fault, as far as a refusal has to name it."""
+
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Material:
 # --- claims -----------------------------------------------------------------------------------------------------------
 
 
-def fed(fault: Fault, task: Task, name: str, batched: bool = False) -> Table:
+def fed(fault: Named, task: Task, name: str, batched: bool = False) -> Table:
     """The fed table that a fault strikes. Raises `FaultError` where the task has none of that name."""
     table = _table(fault, task, name)
     if table.derived:
@@ -73,7 +77,7 @@ def fed(fault: Fault, task: Task, name: str, batched: bool = False) -> Table:
     return table
 
 
-def derived(fault: Fault, task: Task, name: str) -> Table:
+def derived(fault: Named, task: Task, name: str) -> Table:
     """The derived table that a fault strikes. Raises `FaultError` where the task has none of that name."""
     table = _table(fault, task, name)
     if not table.derived:
@@ -81,7 +85,7 @@ def derived(fault: Fault, task: Task, name: str) -> Table:
     return table
 
 
-def column_of(fault: Fault, table: Table, name: str, fits: Callable[[Column], bool], wants: str) -> Column:
+def column_of(fault: Named, table: Table, name: str, fits: Callable[[Column], bool], wants: str) -> Column:
     """The column that a fault strikes. Raises `FaultError` where there is none such, or it is of another kind."""
     try:
         column = table.column(name)
@@ -93,7 +97,7 @@ def column_of(fault: Fault, table: Table, name: str, fits: Callable[[Column], bo
     return column
 
 
-def spellable(fault: Fault, column: Column, table: Table, spellings: Iterable[str]) -> None:
+def spellable(fault: Named, column: Column, table: Table, spellings: Iterable[str]) -> None:
     """Raises `FaultError` where a column's values cannot be written in one of the spellings."""
     moments = {"date": DATE_SPELLINGS, "timestamp": TIME_SPELLINGS}.get(column.type)
     for each in spellings:
@@ -112,7 +116,7 @@ def kind(column: Column) -> str:
     return f"a categorical {column.type}" if column.categories else column.type
 
 
-def _table(fault: Fault, task: Task, name: str) -> Table:
+def _table(fault: Named, task: Task, name: str) -> Table:
     try:
         return task.table(name)
     except UnknownName as error:
