@@ -20,7 +20,7 @@ from mario_dagster.assets.checks import Check, Evidence, Outcome, checks_for
 from mario_dagster.assets.clean import clean_world
 from mario_dagster.assets.contract import contract_breaches, contract_report, contract_schema
 from mario_dagster.assets.frames import ARROW, as_type, canonical, empty
-from mario_dagster.assets.transforms import hourly_rollup
+from mario_dagster.assets.transforms_temporal import hourly_rollup
 from mario_dagster.catalog import Column, ColumnType, Table, task
 
 TASK = task("temporal")

@@ -14,7 +14,7 @@ import pandas as pd
 from mario_dagster.catalog import Task, required_workers
 
 from .checks import Evidence
-from .contract import ContractReport, contract_report
+from .contract import ContractReport, contract_report, report_bytes
 from .landing import Delivery, Manifest
 from .memo import MEMO
 from .tables import SNAPSHOT, table_name
@@ -79,6 +79,7 @@ def gather(world: World, task: Task, state: Backlog, stale: frozenset[str]) -> E
         pending=tuple(delivery.batch for delivery in state.pending),
         stale=stale,
         declared=declared,
+        versions={name: each.note.data_version for name, each in stored.items()},
         reports={
             name: (each.frame, report_of(task, name, each.frame, each.note.data_version))
             for name, each in stored.items()
@@ -90,7 +91,8 @@ def report_of(task: Task, table: str, frame: pd.DataFrame, data_version: str) ->
     """The contract report of a table's content, made once for each content."""
     if not data_version:
         return contract_report(frame, task.table(table))
-    return MEMO.get(("report", task.slug, table, data_version), lambda: contract_report(frame, task.table(table)))
+    key = ("report", task.slug, table, data_version)
+    return MEMO.get(key, lambda: contract_report(frame, task.table(table)), report_bytes)
 
 
 def pool_slots(instance: dg.DagsterInstance, pool: str) -> int:

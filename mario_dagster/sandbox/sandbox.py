@@ -23,8 +23,7 @@ from mario_dagster.assets.evidence import Backlog, backlog, pool_slots
 from mario_dagster.assets.files import file_trouble
 from mario_dagster.assets.publish import Release, newest_release
 from mario_dagster.assets.repairs import Repair
-from mario_dagster.assets.repairs import check as check_repair
-from mario_dagster.assets.tables import table_name
+from mario_dagster.assets.tables import table_name, tried
 from mario_dagster.assets.world import World, world_at
 from mario_dagster.catalog import MAX_WORKERS, MIN_WORKERS, Task, task
 from mario_dagster.catalog.errors import Damaged, StorageError
@@ -252,7 +251,7 @@ class Sandbox:
         """
         contract = self.task.table(table)
         before = self.table(table)
-        check_repair(repair, before, contract)
+        tried(self.world, self.task, contract, repair)
         op = f"{self.task.slug}__{table}"
         result = self._run(f"repair_{table}", tags, {"ops": {op: {"config": repair.to_dict()}}})
         if not result.success:
