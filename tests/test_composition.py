@@ -351,13 +351,13 @@ def test_collateral_is_what_was_right_and_no_longer_is() -> None:
     incident = compose("events", ["renamed_columns", "spelled_moments", "retried_load"], seed=3)
     truth = twin(incident, found, {})
     landed = {"transactions": incident.landing["transactions/c01"]}
-    assert collateral(found, landed, landed, truth, incident.ledger) == 0
-    assert collateral(found, landed, truth, truth, incident.ledger) == 0
-    assert collateral(found, truth, {}, truth, incident.ledger) == truth["transactions"].size
-    assert collateral(found, truth, {"transactions": truth["transactions"][5:]}, truth, incident.ledger) == 25
+    assert collateral(found, landed, landed, truth, incident.ledger.landed_as) == 0
+    assert collateral(found, landed, truth, truth, incident.ledger.landed_as) == 0
+    assert collateral(found, truth, {}, truth, incident.ledger.landed_as) == truth["transactions"].size
+    assert collateral(found, truth, {"transactions": truth["transactions"][5:]}, truth, incident.ledger.landed_as) == 25
     swapped = truth["transactions"].assign(status=truth["transactions"]["status"].shift(1))
     changed = int((swapped["status"] != truth["transactions"]["status"]).fillna(True).sum())
-    assert collateral(found, truth, {"transactions": swapped}, truth, incident.ledger) == changed
+    assert collateral(found, truth, {"transactions": swapped}, truth, incident.ledger.landed_as) == changed
 
 
 def test_a_census_counts_what_differs_and_bounds_what_was_not_seen() -> None:

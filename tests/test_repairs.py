@@ -466,9 +466,8 @@ def test_rename_and_reorder_touch_no_value() -> None:
 def test_an_invalid_repair_says_what_is_wrong_and_what_there_is(repair: Repair, said: str) -> None:
     data = frame()
     before = content_hash(data)
-    for act in (repairs.check, repairs.apply):
-        with pytest.raises(InvalidRepair, match=said):
-            act(repair, data, SALES)
+    with pytest.raises(InvalidRepair, match=said):
+        repairs.apply(repair, data, SALES)
     assert content_hash(data) == before
 
 

@@ -397,8 +397,8 @@ def test_nobody_elses_play_is_graded(home: Home) -> None:
     assert stranger.get("/grader", params={"episode_id": "never-played"}).status_code == 404
     assert id not in stranger.get("/grader", params={"episode_id": id[:-1]}).text
     assert stranger.get("/grade/nonsense", params={"episode_id": id}).status_code == 404
-    assert stranger.get("/grader", params={"baseline": "nobody"}).status_code == 501
-    assert stranger.post("/baseline", json={"policy_mode": "nobody"}).status_code == 501
+    assert stranger.get("/grader", params={"baseline": "nobody"}).status_code == 422
+    assert stranger.post("/baseline", json={"policy_mode": "nobody"}).status_code == 422
     assert stranger.get("/grader", params={"baseline": "x", "episode_id": id}).status_code == 422
 
 

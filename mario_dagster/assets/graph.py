@@ -205,6 +205,7 @@ def _materialized(
         pending=(),
         stale=frozenset(),
         declared={},
+        versions={table.name: write.note.data_version},
         reports={table.name: (write.frame, report)},
     )
     return dg.MaterializeResult(

@@ -8,19 +8,32 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.core.errors import BrokenTask
-from mario_dagster.core.task import Table, Task
-from mario_dagster.tables.frames import ARROW, column_type, to_arrow
-from mario_dagster.tasks.referential.transforms import order_totals
+from mario_dagster.assets.frames import column_type, to_arrow
+from mario_dagster.assets.memo import MEMO
+from mario_dagster.assets.transforms_referential import order_totals
+from mario_dagster.catalog import BrokenTask, Table, Task
 
-from .compare import PipelineState, Truth, align, count, has_type, plausible_cells, right_cells, table_parts
+from .comparison import (
+    PipelineState,
+    Truth,
+    align,
+    count,
+    has_type,
+    plausible_cells,
+    right_cells,
+    table_parts,
+    weighed,
+)
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -29,18 +42,37 @@ class Found:
 
     Args:
         tables: as stored; one that was never written is absent.
-        scores: each table's own score.
+        versions: table -> what names its content; what is computed from content that has a name is computed once.
     """
 
     task: Task
     tables: Mapping[str, pd.DataFrame]
     truth: Truth
     state: PipelineState
-    scores: Mapping[str, float]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Each table's own score."""
+        return {table.name: weighed(self.parts(table.name)) for table in self.task.tables}
+
+    def parts(self, name: str) -> dict[str, float]:
+        """The parts of a table's own score."""
+        table, truth = self.task.table(name), self.truth
+        lost = truth.lost.get(name, frozenset())
+        return self.once("parts", (name,), lambda: table_parts(table, self.tables.get(name), truth.tables[name], lost))
 
     def same_rows(self, name: str) -> float:
         """Share of a table's rows that are the twin's in every column."""
-        return same_rows(self.task.table(name), self.tables.get(name), self.truth.tables[name])
+        table, truth = self.task.table(name), self.truth
+        return self.once("same rows", (name,), lambda: same_rows(table, self.tables.get(name), truth.tables[name]))
+
+    def once(self, what: str, names: tuple[str, ...], compute: Callable[[], Value]) -> Value:
+        """What is computed from these tables and their truth, computed once for each content of them."""
+        contents = tuple(self.versions.get(name, "") if name in self.tables else None for name in names)
+        if self.truth.named is None or "" in contents:
+            return compute()
+        return MEMO.get(("graded", what, self.task.slug, self.truth.named, names, contents), compute)
 
 
 Objectives = Callable[[Found], dict[str, float]]
@@ -68,9 +100,7 @@ def each_table(found: Found) -> dict[str, float]:
 
 def only_table(found: Found) -> dict[str, float]:
     """Tasks 1 and 2: the parts of their one table's own score."""
-    table, truth = found.task.main_table, found.truth
-    lost = truth.lost.get(table.name, frozenset())
-    return table_parts(table, found.tables.get(table.name), truth.tables[table.name], lost)
+    return found.parts(found.task.main_table.name)
 
 
 def referential(found: Found) -> dict[str, float]:
@@ -79,9 +109,13 @@ def referential(found: Found) -> dict[str, float]:
     Weighted they are quality * (0.30 + 0.70 * share of right totals): three parts share the first term, the last part
     is the whole second one, so that right totals of wrong tables, and wrong totals of right ones, are worth little.
     """
-    scores = found.scores
+    scores, table = found.scores, found.task.table("order_totals")
     quality = 0.50 * scores["orders"] + 0.30 * scores["customers"] + 0.20 * scores["products"]
-    totals = same_rows(found.task.table("order_totals"), found.tables.get("order_totals"), _due_totals(found))
+    totals = found.once(
+        "right totals",
+        ("orders", "order_totals"),
+        lambda: same_rows(table, found.tables.get(table.name), _due_totals(found)),
+    )
     return {
         "orders_quality": scores["orders"],
         "customers_quality": scores["customers"],
@@ -100,9 +134,11 @@ def _due_totals(found: Found) -> pd.DataFrame:
     keys, values = pairs.true.column(orders.key), pairs.held.column("quantity")
     fits = plausible_cells(values, to_arrow(twin).column("quantity"), orders.column("quantity"))
     fits = pc.and_(fits, pc.is_in(pc.cast(keys, pa.string()), value_set=pa.array(gone)))
-    filled = dict(zip(keys.filter(fits).to_pylist(), values.filter(fits).to_pylist(), strict=True))
-    quantity = [filled.get(key, value) for key, value in zip(twin[orders.key], twin["quantity"], strict=True)]
-    right = twin.assign(quantity=pd.Series(quantity, dtype=ARROW["int64"], index=twin.index))
+    if not count(fits):
+        return truth.tables["order_totals"]
+    filled = pc.index_in(to_arrow(twin).column(orders.key), value_set=keys.filter(fits).combine_chunks())
+    quantity = pc.coalesce(values.filter(fits).take(filled), to_arrow(twin).column("quantity"))
+    right = twin.assign(quantity=pd.Series(pd.arrays.ArrowExtensionArray(quantity), index=twin.index))
     return order_totals(right, truth.tables["products"])
 
 
@@ -128,7 +164,7 @@ def temporal(found: Found) -> dict[str, float]:
         "schema_alignment": sum(alignment(each, found.tables.get(each.name)) for each in tables) / len(tables),
         "temporal_backfill": backfill(state),
         "rollup_consistency": found.same_rows("hourly_rollup"),
-        "temporal_closure": _closure(found),
+        "temporal_closure": found.once("closure", ("source_orders", "hourly_rollup"), lambda: _closure(found)),
         "freshness": max(0.0, 1.0 - state.lag_minutes / 240.0),
         "resources": max(0.65, 1.0 - 0.10 * max(0, state.workers - state.required_workers)),
         "data_quality": 0.45 * scores["source_orders"] + 0.25 * scores["catalog"] + 0.30 * scores["hourly_rollup"],

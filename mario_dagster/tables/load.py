@@ -17,6 +17,8 @@ from mario_dagster.core.errors import Damaged
 from mario_dagster.core.task import Table, Task
 
 from .frames import as_type, column_type, content_hash
+from .lake import NoTable, Note, Stored
+from .memo import MEMO, frame_bytes
 from .repairs import Repair, apply, reapply
 from .spec import Transform
 from .store import NoTable, Note, Stored
@@ -80,10 +82,23 @@ def repaired(world: World, task: Task, table: Table, repair: Repair, run_id: str
         InvalidRepair: the repair does not fit the table as it stands.
     """
     held = world.lake.read(table_name(task, table.name))
-    frame = apply(repair, held.frame, table)
+    frame = tried(world, task, table, repair)
     entry = repair.to_dict()
     plan = (*held.note.plan, entry) if repair.row_wise else held.note.plan
     return _write(frame, held.note, run_id, plan=plan, repairs=(*held.note.repairs, entry))
+
+
+def tried(world: World, task: Task, table: Table, repair: Repair) -> pd.DataFrame:
+    """What a repair would make of the stored table; made once for each content, so whoever has tried it does it free.
+
+    Raises:
+        InvalidRepair: the repair does not fit the table as it stands.
+    """
+    held = world.lake.read(table_name(task, table.name))
+    if not held.note.data_version:
+        return apply(repair, held.frame, table)
+    key = ("repaired", table, repair, held.note.data_version)
+    return MEMO.get(key, lambda: apply(repair, held.frame, table), frame_bytes)
 
 
 def derived(

@@ -41,7 +41,6 @@ __all__ = [
     "Repair",
     "RepairAction",
     "apply",
-    "check",
     "outlier_mask",
     "parse_moments",
     "parse_numbers",
@@ -135,14 +134,6 @@ def apply(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     if operation is None:
         raise InvalidRepair(_unknown("repair", repair.action, REPAIR_ACTIONS))
     return operation(repair, frame, table)
-
-
-def check(repair: Repair, frame: pd.DataFrame, table: Table) -> None:
-    """Raise `InvalidRepair` when the repair cannot apply to this frame.
-
-    Whether a cast would wipe a column shows only in casting it, so this does what `apply` does, for the same cost.
-    """
-    apply(repair, frame, table)
 
 
 def reapply(plan: Iterable[Repair], frame: pd.DataFrame, table: Table) -> pd.DataFrame:
