@@ -20,11 +20,9 @@ from hypothesis import strategies as st
 from starlette.testclient import WebSocketTestSession
 
 from mario_dagster.bench.fuzz import serving
-from mario_dagster.catalog.errors import Damaged, Unavailable
+from mario_dagster.core.errors import Damaged, Unavailable
 from mario_dagster.env.environment import answering
 from mario_dagster.env.errors import Fault, StorageUnavailable
-from mario_dagster.env.guard import MAX_BYTES, parse_json
-from mario_dagster.env.server import build_app
 from mario_dagster.sandbox.home import Home
 from mario_dagster.server.app import build_app
 from mario_dagster.server.request_guard import MAX_BYTES, parse_json

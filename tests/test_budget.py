@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mario_dagster.assets.frames import as_type
-from mario_dagster.assets.lake import Lake, Note
-from mario_dagster.assets.memo import CACHE_VARIABLE, ENTRY_BYTES, MEMO, Memo, budget, frame_bytes
-from mario_dagster.catalog.errors import Damaged
+from mario_dagster.core.errors import Damaged
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
+from mario_dagster.tables.content_cache import CACHE_VARIABLE, ENTRY_BYTES, MEMO, Memo, budget, frame_bytes
+from mario_dagster.tables.frames import as_type
+from mario_dagster.tables.store import Lake, Note
 
 MEGABYTE = 2**20
 SCALE, SEEDS = 10, (1, 2)

@@ -16,12 +16,13 @@ import pandera.pandas as pa
 import pyarrow
 import pytest
 
-from mario_dagster.assets.checks import Check, Evidence, Outcome, checks_for
-from mario_dagster.assets.clean import clean_world
-from mario_dagster.assets.contract import contract_breaches, contract_report, contract_schema
-from mario_dagster.assets.frames import ARROW, as_type, canonical, empty
-from mario_dagster.assets.transforms_temporal import hourly_rollup
-from mario_dagster.catalog import Column, ColumnType, Table, task
+from mario_dagster.checks.contract import contract_breaches, contract_report, contract_schema
+from mario_dagster.checks.facts import Check, Evidence, Outcome, checks_for
+from mario_dagster.core.registry import task
+from mario_dagster.core.task import Column, ColumnType, Table
+from mario_dagster.tables.frames import ARROW, as_type, canonical, empty
+from mario_dagster.tables.spec import clean_world
+from mario_dagster.tasks.temporal.transforms import hourly_rollup
 
 TASK = task("temporal")
 ORDERS, CATALOG, ROLLUP = TASK.tables

@@ -25,7 +25,7 @@ import pytest
 
 from mario_dagster.sandbox.home import DAMAGED, Home
 from mario_dagster.sandbox.sandbox import Sandbox
-from mario_dagster.sandbox.vault import Vault
+from mario_dagster.scoring.truth import Vault
 
 from .serving import REPO, Server, confinement
 

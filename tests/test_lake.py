@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from mario_dagster.assets import lake as lakes
-from mario_dagster.assets.frames import as_type, column_type, content_hash, from_arrow, to_arrow
-from mario_dagster.assets.lake import Lake, NoTable, Note
-from mario_dagster.assets.memo import Memo
-from mario_dagster.catalog.errors import Damaged
+from mario_dagster.core.errors import Damaged
+from mario_dagster.tables import store as lakes
+from mario_dagster.tables.content_cache import Memo
+from mario_dagster.tables.frames import as_type, column_type, content_hash, from_arrow, to_arrow
+from mario_dagster.tables.store import Lake, NoTable, Note
 
 
 def frame(*values: int | None) -> pd.DataFrame:

@@ -25,8 +25,8 @@ from mario_dagster.env.errors import BadRequest, KeyReused, StepPassed
 from mario_dagster.env.keys import keys_in, one_key, played
 from mario_dagster.env.models import MarioAction
 from mario_dagster.env.options import reset_options
-from mario_dagster.env.server import build_app
 from mario_dagster.sandbox.home import Home
+from mario_dagster.server.app import build_app
 
 from .serving import Server
 

@@ -37,9 +37,9 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from dagster._record import copy
 from dagster._serdes import serialize_value
 
-from mario_dagster.sandbox import database, statements, storage
-from mario_dagster.sandbox import instance as instances
-from mario_dagster.sandbox.instance import (
+from mario_dagster.runtime import database, statements, storage
+from mario_dagster.runtime import instance as instances
+from mario_dagster.runtime.instance import (
     SandboxInstance,
     close_instance,
     create_home,

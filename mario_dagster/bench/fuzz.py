@@ -238,8 +238,8 @@ def serving() -> Iterator[tuple[str, Path]]:
         before = {name: os.environ.get(name) for name in ("MARIO_HOME", "MARIO_VAULT")}
         os.environ.pop("MARIO_VAULT", None)
         os.environ["MARIO_HOME"] = folder
-        from mario_dagster.env.server import MAX_MESSAGE_BYTES, build_app
         from mario_dagster.env.transport import HttpProtocol
+        from mario_dagster.server.app import MAX_MESSAGE_BYTES, build_app
 
         config = uvicorn.Config(
             build_app(), port=0, log_level="error", http=HttpProtocol, ws_max_size=MAX_MESSAGE_BYTES

@@ -17,11 +17,11 @@ import pandas as pd
 import pyarrow
 import pyarrow.compute as pc
 
-from mario_dagster.catalog import Column, Table
+from mario_dagster.core.task import Column, Table
+from mario_dagster.tables.spec import Product, Rollup, Totals, blueprint
 
-from .blueprint import Product, Rollup, Totals, blueprint
-from .checks import BATCH, Evidence, Outcome, lacking
 from .contract import Breach, Values, cells
+from .facts import BATCH, Evidence, Outcome, lacking
 
 # One context, one audit at a time: a context hands one thread's batch to another, and the GIL binds audits anyway.
 _LOCK = threading.Lock()

@@ -17,12 +17,8 @@ from mario_dagster.tables.landing import Delivery, Manifest
 from mario_dagster.tables.load import SNAPSHOT, table_name
 from mario_dagster.tables.workspace import World
 
-from .checks import Evidence
 from .contract import ContractReport, contract_report, report_bytes
-from .landing import Delivery, Manifest
-from .memo import MEMO
-from .tables import SNAPSHOT, table_name
-from .world import World
+from .facts import Evidence
 
 
 @dataclass(frozen=True)

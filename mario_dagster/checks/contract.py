@@ -27,10 +27,9 @@ import pyarrow
 import pyarrow.compute as pc
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
-from mario_dagster.catalog import Column, Table
-
-from .frames import column_type, distinct
-from .repairs import outlier_mask
+from mario_dagster.core.task import Column, Table
+from mario_dagster.tables.frames import column_type, distinct
+from mario_dagster.tables.repairs import outlier_mask
 
 SHOWN_CASES = 20
 SHOWN_CHARACTERS = 80

@@ -19,6 +19,8 @@ import pyarrow
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Column, Table, Task
+from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.frames import distinct
 from mario_dagster.tables.spec import blueprint
 
 from .contract import (
@@ -37,8 +39,6 @@ from .contract import (
     tally,
     type_of,
 )
-from .frames import distinct
-from .memo import MEMO
 
 Severity = Literal["error", "warn"]
 Kind = Literal["contract", "quality", "audit"]

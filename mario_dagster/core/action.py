@@ -71,9 +71,7 @@ class ActionSpec:
 _COLUMN: tuple[Need, ...] = ("target_column",)
 _A = ActionId
 ACTIONS: tuple[ActionSpec, ...] = (
-    ActionSpec(
-        _A.INSPECT_SCHEMA, "schema of the active table against its contract; target_column=<table> switches", 1
-    ),
+    ActionSpec(_A.INSPECT_SCHEMA, "schema of the active table against its contract; target_column=<table> switches", 1),
     ActionSpec(_A.VIEW_ERROR_LOG, "newest failed checks and runs", 1),
     ActionSpec(_A.SAMPLE_DATA, "first five rows of the active table, as JSON", 1),
     ActionSpec(_A.FILL_MEAN, "fill a numeric column's nulls with its mean", 3, _COLUMN),
@@ -84,9 +82,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         _A.CAST_TO_INT, "read a column as whole numbers: marks off, cents converted, sentinels null", 4, _COLUMN
     ),
     ActionSpec(_A.CAST_TO_FLOAT, "read a column as numbers: marks off, cents converted, sentinels null", 4, _COLUMN),
-    ActionSpec(
-        _A.CAST_TO_STRING, "normalise a column: blanks, encoding, categories, spellings of moments", 4, _COLUMN
-    ),
+    ActionSpec(_A.CAST_TO_STRING, "normalise a column: blanks, encoding, categories, spellings of moments", 4, _COLUMN),
     ActionSpec(_A.REMOVE_DUPLICATES, "keep the first row of each key", 3),
     ActionSpec(_A.DROP_OUTLIERS, "drop the rows whose number is not of this world", 3, _COLUMN),
     ActionSpec(_A.RENAME_COLUMN, "rename a column", 2, ("target_column", "new_name")),

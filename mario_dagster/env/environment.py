@@ -16,7 +16,7 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import EnvironmentMetadata
 
 from mario_dagster import __version__
-from mario_dagster.catalog.errors import StorageError
+from mario_dagster.core.errors import StorageError
 
 from .actions import Move
 from .episode import Episode, Reply, told

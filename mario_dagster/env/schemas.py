@@ -13,7 +13,8 @@ from typing import Any
 from openenv.core.env_server.mcp_types import JsonRpcRequest
 from pydantic import BaseModel, ConfigDict, Field
 
-from mario_dagster.catalog import FEEDBACKS, SPLITS, tasks
+from mario_dagster.core.registry import tasks
+from mario_dagster.core.task import FEEDBACKS, SPLITS
 
 from .actions import ACTIONS
 from .keys import HEADER, NAMES, PATTERN

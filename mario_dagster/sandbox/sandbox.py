@@ -20,11 +20,20 @@ import pandas as pd
 
 from mario_dagster import definitions
 from mario_dagster.assets.publish import Release, newest_release
-from mario_dagster.assets.repairs import Repair
-from mario_dagster.assets.tables import table_name, tried
-from mario_dagster.assets.world import World, world_at
-from mario_dagster.catalog import MAX_WORKERS, MIN_WORKERS, Task, task
-from mario_dagster.catalog.errors import Damaged, StorageError
+from mario_dagster.checks.context import Backlog, backlog, pool_slots
+from mario_dagster.core.errors import Damaged, StorageError
+from mario_dagster.core.files import file_trouble
+from mario_dagster.core.registry import task
+from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS, Task
+from mario_dagster.runtime.instance import RunResult, close_instance, fingerprint, open_instance, run_job
+from mario_dagster.scoring.grading import grade_world
+from mario_dagster.scoring.score import Grade
+from mario_dagster.scoring.truth import Vault
+from mario_dagster.signals.failures import FailureLog
+from mario_dagster.signals.signals import Signals, read_signals
+from mario_dagster.tables.load import table_name, tried
+from mario_dagster.tables.repairs import Repair
+from mario_dagster.tables.workspace import World, world_at
 
 from .create import DAGSTER_HOME, stored
 from .home import Home, SandboxInfo, mended_info

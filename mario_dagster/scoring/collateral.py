@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.assets.frames import ARROW, column_type, distinct
-from mario_dagster.assets.parsing import parse_moments, parse_numbers, read_moments
-from mario_dagster.assets.tables import table_name
-from mario_dagster.assets.world import World
-from mario_dagster.catalog import Column, Table, Task
+from mario_dagster.core.task import Column, Table, Task
+from mario_dagster.tables.frames import ARROW, column_type, distinct
+from mario_dagster.tables.load import table_name
+from mario_dagster.tables.parsing import parse_moments, parse_numbers, read_moments
+from mario_dagster.tables.workspace import World
 
 from .truth import Vault
 

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.assets.frames import ARROW, distinct, to_arrow
-from mario_dagster.catalog import Column, Table
+from mario_dagster.core.task import Column, Table
+from mario_dagster.tables.frames import ARROW, distinct, to_arrow
 
 TABLE_WEIGHTS: Mapping[str, float] = {"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30}
 # Money is kept in cents: two amounts closer than half a cent are the same amount.

@@ -11,17 +11,17 @@ from dataclasses import replace
 
 import pandas as pd
 
-from mario_dagster.assets.evidence import Backlog
-from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.tables import stale_tables, table_name
-from mario_dagster.assets.world import World
-from mario_dagster.catalog import Task
+from mario_dagster.checks.context import Backlog
+from mario_dagster.core.task import Task
+from mario_dagster.signals.freshness import freshness_lag_minutes
+from mario_dagster.tables.frames import content_hash
+from mario_dagster.tables.load import stale_tables, table_name
+from mario_dagster.tables.workspace import World
 
-from .comparison import PipelineState, Truth
-from .freshness import freshness_lag_minutes
-from .grader import Grade, grade
-from .holding import absent_batches
-from .vault import Vault
+from .compare import PipelineState, Truth
+from .missing_batches import absent_batches
+from .score import Grade, grade
+from .truth import Vault
 
 
 def grade_world(world: World, task: Task, vault: Vault, state: Backlog) -> Grade:

@@ -16,22 +16,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.assets.frames import column_type, to_arrow
-from mario_dagster.assets.memo import MEMO
-from mario_dagster.assets.transforms_referential import order_totals
-from mario_dagster.catalog import BrokenTask, Table, Task
+from mario_dagster.core.errors import BrokenTask
+from mario_dagster.core.task import Table, Task
+from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.frames import column_type, to_arrow
+from mario_dagster.tasks.referential.transforms import order_totals
 
-from .comparison import (
-    PipelineState,
-    Truth,
-    align,
-    count,
-    has_type,
-    plausible_cells,
-    right_cells,
-    table_parts,
-    weighed,
-)
+from .compare import PipelineState, Truth, align, count, has_type, plausible_cells, right_cells, table_parts, weighed
 
 Value = TypeVar("Value")
 

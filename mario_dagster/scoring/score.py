@@ -13,7 +13,7 @@ import pandas as pd
 from mario_dagster.core.errors import BrokenTask
 from mario_dagster.core.task import Task
 
-from .comparison import PipelineState, Truth
+from .compare import PipelineState, Truth
 from .objectives import Found, objectives
 
 

@@ -15,16 +15,17 @@ from typing import Any
 
 import pandas as pd
 
-from mario_dagster.assets.files import digest_of, file_trouble, read_json, replace_file, write_json
-from mario_dagster.assets.frames import content_hash
-from mario_dagster.assets.lake import Lake, NoTable, Note
-from mario_dagster.assets.memo import MEMO
-from mario_dagster.catalog.errors import Damaged
-from mario_dagster.incidents.compiler import Incident
-from mario_dagster.incidents.ledger import Ledger
+from mario_dagster.core.errors import Damaged
+from mario_dagster.core.files import digest_of, file_trouble, read_json, replace_file, write_json
+from mario_dagster.incidents.compile import Incident
+from mario_dagster.incidents.manifest import Ledger
+from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.frames import content_hash
+from mario_dagster.tables.store import Lake, NoTable, Note
 
-from .comparison import LostCells
+from .compare import LostCells
 
+VAULT_VARIABLE, VAULTS = "MARIO_VAULT", ".vault"
 TRUTH_FILE, LEDGER_FILE, LOST = "incident.json", "ledger.json", "lost"
 # What a lost cell takes in memory, more or less.
 LOST_CELL_BYTES = 256

@@ -1,7 +1,7 @@
 """The server: OpenEnv's app with episodes that a second request can find, and nothing that ends in a 500.
 
 In: environment variables (`MARIO_HOME`, `MARIO_MAX_SESSIONS`, `ENABLE_WEB_INTERFACE`). Out: `app`, for
-`mario serve`, or `uvicorn --http mario_dagster.env.transport:HttpProtocol mario_dagster.env.server:app`. `/ws` is
+`mario serve`, or `uvicorn --http mario_dagster.env.transport:HttpProtocol mario_dagster.server.app:app`. `/ws` is
 OpenEnv's own, one environment and one thread a socket; `/reset`, `/step` and `/state` are ours. Importing this imports
 OpenEnv, which takes seconds.
 """
@@ -22,15 +22,15 @@ from openenv.core.env_server.types import ServerMode
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mario_dagster.catalog.errors import StorageError
+from mario_dagster.core.errors import StorageError
+from mario_dagster.env import schemas
+from mario_dagster.env.environment import NAME, MarioEnvironment
+from mario_dagster.env.episode import told
+from mario_dagster.env.errors import PlayError
+from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, in_words
 
-from . import schemas
-from .environment import NAME, MarioEnvironment
-from .episode import told
-from .episodes import Episodes
-from .errors import PlayError
-from .guard import Guard
-from .models import MarioAction, MarioObservation, MarioState, in_words
+from .open_episodes import Episodes
+from .request_guard import Guard
 from .routes import card_routes, grade_routes, page_routes, play_routes
 
 API_PREFIX = "/api"
@@ -134,7 +134,7 @@ def main(host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
     """Serve until stopped."""
     import uvicorn
 
-    from .transport import HttpProtocol
+    from mario_dagster.env.transport import HttpProtocol
 
     uvicorn.run(app, host=host, port=port, http=HttpProtocol, ws_max_size=MAX_MESSAGE_BYTES, **options)
 

@@ -19,10 +19,10 @@ from openenv.core.env_server.mcp_types import JsonRpcErrorCode, JsonRpcRequest
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import BadRequest, Fault
-from .keys import FIELD, NAMES, keys_in, one_key
-from .models import in_words, read_action
-from .options import given_keywords, unknown, wants_resume
+from mario_dagster.env.errors import BadRequest, Fault
+from mario_dagster.env.keys import FIELD, NAMES, keys_in, one_key
+from mario_dagster.env.models import in_words, read_action
+from mario_dagster.env.options import given_keywords, unknown, wants_resume
 
 MAX_BYTES = 1_000_000
 # So much of a body that is too long is still read, and forgotten: a client that is sending it hears the answer.

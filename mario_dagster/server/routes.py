@@ -18,24 +18,19 @@ from fastapi.responses import RedirectResponse
 from openenv.core.env_server.serialization import serialize_observation
 
 from mario_dagster.core.registry import tasks
+from mario_dagster.env import schemas
 from mario_dagster.env.environment import move, observation
 from mario_dagster.env.episode import Reply
 from mario_dagster.env.errors import BadRequest, NoEpisode, WrongTask
-from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
-from mario_dagster.env.options import KEYWORDS, reset_options, task_named
+from mario_dagster.env.keys import HEADER, keys_in, one_key
+from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, read_action
+from mario_dagster.env.options import KEYWORDS, episode_id, quoted, reset_options, task_named, unknown
 from mario_dagster.env.players import play
+from mario_dagster.env.resumption import Resumption
+from mario_dagster.server import cards
 
-from . import cards, schemas
-from .environment import move, observation
-from .episode import Reply
-from .episodes import Episodes
-from .errors import BadRequest, NoEpisode, WrongTask
-from .guard import json_type, parse_json
-from .keys import HEADER, keys_in, one_key
-from .models import MarioAction, MarioObservation, MarioState, read_action
-from .options import KEYWORDS, episode_id, quoted, reset_options, task_named, unknown
-from .players import play
-from .resumption import Resumption
+from .open_episodes import Episodes
+from .request_guard import json_type, parse_json
 
 COOKIE = "mario_episode"
 MUST_HAVE = ("reset", "step", "state", "observation", "grader", "tasks", "health", "schema")

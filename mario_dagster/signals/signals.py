@@ -13,13 +13,14 @@ from typing import Any, Literal
 import pandas as pd
 import sqlalchemy as sa
 
-from mario_dagster.assets.checks import Outcome, checks_for
-from mario_dagster.assets.contract import ContractReport
-from mario_dagster.assets.evidence import Backlog, gather
-from mario_dagster.assets.memo import MEMO
 from mario_dagster.assets.publish import newest_release
-from mario_dagster.assets.world import World
-from mario_dagster.catalog import Table, Task
+from mario_dagster.checks.context import Backlog, gather
+from mario_dagster.checks.contract import ContractReport
+from mario_dagster.checks.facts import Outcome, checks_for
+from mario_dagster.core.task import Table, Task
+from mario_dagster.runtime.instance import SandboxInstance
+from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.workspace import World
 
 from .alias_hints import alias_hints
 from .failures import FailureLog

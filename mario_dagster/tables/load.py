@@ -16,9 +16,8 @@ from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.errors import Damaged
 from mario_dagster.core.task import Table, Task
 
+from .content_cache import MEMO, frame_bytes
 from .frames import as_type, column_type, content_hash
-from .lake import NoTable, Note, Stored
-from .memo import MEMO, frame_bytes
 from .repairs import Repair, apply, reapply
 from .spec import Transform
 from .store import NoTable, Note, Stored

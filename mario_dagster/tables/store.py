@@ -27,8 +27,8 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from mario_dagster.core.errors import Damaged, StorageError
 from mario_dagster.core.files import digest_of, file_trouble
 
+from .content_cache import MEMO, frame_bytes
 from .frames import column_type, content_hash, from_arrow, to_arrow
-from .memo import MEMO, frame_bytes
 
 NOTE_KEY, CONTENT_KEY, SEAL_KEY = "mario", "mario_content", "mario_seal"
 # Version, and modification time and inode of its log entry.

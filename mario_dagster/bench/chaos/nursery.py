@@ -20,8 +20,8 @@ HOST = "127.0.0.1"
 
 def main() -> None:
     """Bear servers until there is nobody left to bear them for."""
-    from mario_dagster.env import server
     from mario_dagster.sandbox import sandbox  # noqa: F401 - what the first request would load
+    from mario_dagster.server import app as server
 
     server._warm()
     # Nobody waits for the children here: the kernel buries them.
@@ -72,7 +72,7 @@ def _forked(wanted: dict[str, Any]) -> int:
         for descriptor, place in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
             os.dup2(descriptor, place)
         os.environ["MARIO_HOME"] = wanted["home"]
-        from mario_dagster.env import server
+        from mario_dagster.server import app as server
 
         server.main(HOST, wanted["port"], log_level="warning")
     finally:

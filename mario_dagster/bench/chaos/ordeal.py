@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mario_dagster.catalog.errors import StorageError
+from mario_dagster.core.errors import StorageError
 from mario_dagster.sandbox.home import Home
 
 from .ends import End, answers_of, debris, differences, end_of

@@ -13,15 +13,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 
-from mario_dagster.assets.memo import MEMO
 from mario_dagster.bench.proofs import Case, workers
-from mario_dagster.catalog import Split, tasks
-from mario_dagster.catalog import task as find_task
+from mario_dagster.core.registry import task as find_task
+from mario_dagster.core.registry import tasks
+from mario_dagster.core.task import Split
 from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.sandbox.home import Home
+from mario_dagster.tables.content_cache import MEMO
 
 from .ends import differences, end_of
 from .script import Script, script

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mario_dagster.catalog import Split, Task, tasks
-from mario_dagster.incidents.compiler import compile_incident
-from mario_dagster.sandbox.templates import Recipe
+from mario_dagster.core.registry import tasks
+from mario_dagster.core.task import Split, Task
+from mario_dagster.incidents.compile import compile_incident
+from mario_dagster.sandbox.template_cache import Recipe
 
 Action = Mapping[str, Any]
 # Two episodes in a row share an incident, so that one is made while the other, or their template, is.
