@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.errors import Damaged
-from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
@@ -109,7 +109,7 @@ def began(home: Home, name: str) -> list[Episode]:
 
 def played(episodes: list[Episode]) -> Iterator[str]:
     """What the episodes answer, move by move in turn, up to the truth of each."""
-    plans = [[Move(2), *(Move.from_dict(each) for each in episode.sandbox.vault.gold)] for episode in episodes]
+    plans = [[Action(2), *(Action.from_dict(each) for each in episode.sandbox.vault.gold)] for episode in episodes]
     for episode in episodes:
         yield said(episode.reply().observation)
     for place in range(max(map(len, plans))):

@@ -26,6 +26,7 @@ import pytest
 from mario_dagster.bench.variety import variety
 from mario_dagster.checks.contract import contract_report
 from mario_dagster.core import formats, registry
+from mario_dagster.core.action import Action
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.task import required_workers
 from mario_dagster.incidents.compile import Incident, compile_incident
@@ -131,7 +132,7 @@ class Player:
             if step.action == "replay_priority_batch":
                 continue
             if step.action in REPAIR_ACTIONS:
-                self.repair(Repair(step.action, step.target_column, step.new_name, step.column_order))
+                self.repair(Action.named(step.action, step.target_column, step.new_name, step.column_order))
             else:
                 getattr(self, step.action)(step)
         return self
@@ -726,7 +727,7 @@ def test_every_money_spelling_reads_back_to_the_cent(spelling: str) -> None:
     fault("spelled_numbers")("catalog", "unit_price", (spelling,)).strike(damage, stream(1, "test"))
     landed = damage.feeds["catalog"].frames()["c01"]
     assert column_type(landed["unit_price"]) == "string"
-    back = apply(Repair("cast_to_float", "unit_price"), landed, TASK.table("catalog"))
+    back = apply(Action.named("cast_to_float", "unit_price"), landed, TASK.table("catalog"))
     assert (back["unit_price"] == clean["unit_price"]).all()
 
 
@@ -738,7 +739,7 @@ def test_every_moment_spelling_reads_back_to_the_second(spelling: str) -> None:
     fault("spelled_moments")("source_orders", "event_ts", (spelling,)).strike(damage, stream(1, "test"))
     landed = damage.feeds["source_orders"].frames()["t08"]
     assert column_type(landed["event_ts"]) == "string"
-    back = apply(Repair("cast_to_string", "event_ts"), landed, TASK.main_table)
+    back = apply(Action.named("cast_to_string", "event_ts"), landed, TASK.main_table)
     assert (back["event_ts"] == clean["event_ts"]).all()
 
 

@@ -18,6 +18,7 @@ from mario_dagster.checks.audit import audit
 from mario_dagster.checks.contract import contract_report
 from mario_dagster.checks.facts import Evidence, checks_for
 from mario_dagster.core import registry
+from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.task import required_workers
 from mario_dagster.incidents.compile import Incident, compile_incident
@@ -79,7 +80,7 @@ class Player:
     def play(self, steps: Iterable[Step]) -> Player:
         for step in steps:
             if step.action in REPAIR_ACTIONS:
-                self.repair(Repair(step.action, step.target_column, step.new_name, step.column_order))
+                self.repair(Action.named(step.action, step.target_column, step.new_name, step.column_order))
             else:
                 getattr(self, step.action)(step)
         return self
@@ -269,7 +270,7 @@ def test_genuine_orders_far_from_the_mean_stay() -> None:
         revenue = orders["revenue"].astype(float)
         far += int(((revenue - revenue.mean()).abs() > 3 * revenue.std()).sum())
         for column in ("quantity", "revenue"):
-            kept = apply(Repair("drop_outliers", column), orders, TASK.main_table)
+            kept = apply(Action.named("drop_outliers", column), orders, TASK.main_table)
             assert content_hash(kept) == content_hash(orders)
     assert far >= 20
 

@@ -18,6 +18,7 @@ import pytest
 from mario_dagster.checks.contract import contract_report
 from mario_dagster.checks.facts import Evidence, checks_for
 from mario_dagster.core import registry
+from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.task import Profile
 from mario_dagster.incidents.compile import Incident, compile_incident
@@ -75,7 +76,7 @@ class Player:
     def play(self, steps: Iterable[Step]) -> Player:
         for step in steps:
             if step.action in REPAIR_ACTIONS:
-                self.repair(Repair(step.action, step.target_column, step.new_name, step.column_order))  # type: ignore[arg-type]
+                self.repair(Action.named(step.action, step.target_column, step.new_name, step.column_order))  # type: ignore[arg-type]
             elif step.action == "inspect_schema":
                 self.active = str(step.target_column)
             elif step.action == "refresh_downstream_assets":
@@ -129,8 +130,8 @@ def test_clean_data_meet_every_fact_and_no_repair_touches_them(seed: int) -> Non
         assert report.passed and not report.outlier_count, (table.name, report.counts)
         for column in table.columns:
             # Genuine rows beyond three standard deviations stay, and a name is not taken for a misread one.
-            done = [apply(Repair("cast_to_string", column.name), frame, table)] if not column.is_number else []
-            done += [apply(Repair("drop_outliers", column.name), frame, table)] if column.is_number else []
+            done = [apply(Action.named("cast_to_string", column.name), frame, table)] if not column.is_number else []
+            done += [apply(Action.named("drop_outliers", column.name), frame, table)] if column.is_number else []
             for each in done:
                 pd.testing.assert_frame_equal(each, frame)
     declared = {str(table.feed): len(tables[table.name]) for table in FED}

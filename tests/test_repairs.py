@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.formats import (
     CENT_WORDS,
     CURRENCY_MARKS,
@@ -65,7 +66,7 @@ def frame(**changes: pd.Series) -> pd.DataFrame:
 
 
 def after(action: Any, target: str | None = None, data: pd.DataFrame | None = None, **fields: Any) -> pd.DataFrame:
-    return repairs.apply(Repair(action, target, **fields), frame() if data is None else data, SALES)
+    return repairs.apply(Action.named(action, target, **fields), frame() if data is None else data, SALES)
 
 
 def cast(action: Any, values: Sequence[Any], target: str = "city") -> list[Any]:
@@ -446,21 +447,21 @@ def test_rename_and_reorder_touch_no_value() -> None:
 @pytest.mark.parametrize(
     ("repair", "said"),
     [
-        (Repair("fill_mean"), "needs target_column; choose one of: sale_id, quantity"),
-        (Repair("fill_mean", "quantty"), "did you mean 'quantity'.*sale_id, quantity"),
-        (Repair("fill_mean", "city"), "cast it first; numeric columns: sale_id, quantity, amount"),
-        (Repair("drop_outliers", "sold_at"), "is timestamp, not a number"),
-        (Repair("rename_column", "town", "city"), "no column 'town'"),
-        (Repair("rename_column", "city"), "needs new_name"),
-        (Repair("rename_column", "city", "status"), "a column 'status' already"),
-        (Repair("rename_column", "city", "two words"), "no column name"),
-        (Repair("rename_column", "city", "x" * 65), "no column name"),
-        (Repair("reorder_columns"), "needs column_order"),
+        (Action.named("fill_mean"), "needs target_column; choose one of: sale_id, quantity"),
+        (Action.named("fill_mean", "quantty"), "did you mean 'quantity'.*sale_id, quantity"),
+        (Action.named("fill_mean", "city"), "cast it first; numeric columns: sale_id, quantity, amount"),
+        (Action.named("drop_outliers", "sold_at"), "is timestamp, not a number"),
+        (Action.named("rename_column", "town", "city"), "no column 'town'"),
+        (Action.named("rename_column", "city"), "needs new_name"),
+        (Action.named("rename_column", "city", "status"), "a column 'status' already"),
+        (Action.named("rename_column", "city", "two words"), "no column name"),
+        (Action.named("rename_column", "city", "x" * 65), "no column name"),
+        (Action.named("reorder_columns"), "needs column_order"),
         (
-            Repair("reorder_columns", column_order=("city", "city", "town")),
+            Action.named("reorder_columns", column_order=("city", "city", "town")),
             "unknown town; missing sale_id.*repeated city",
         ),
-        (Repair("fill_maen", "city"), "did you mean 'fill_mean'"),  # type: ignore[arg-type]
+        (Action.named("fill_maen", "city"), "did you mean 'fill_mean'"),  # type: ignore[arg-type]
     ],
 )
 def test_an_invalid_repair_says_what_is_wrong_and_what_there_is(repair: Repair, said: str) -> None:
@@ -482,17 +483,17 @@ MESSY = frame(
     sold_at=column(["29/03/2026 14:00:00", "03-29-2026 15:00:00", None, "@1772719629"]),
 )
 EACH = [
-    Repair("fill_mean", "amount"),
-    Repair("fill_median", "amount"),
-    Repair("fill_forward", "city"),
-    Repair("drop_nulls", "amount"),
-    Repair("cast_to_int", "quantity"),
-    Repair("cast_to_float", "quantity"),
-    *(Repair("cast_to_string", name) for name in ("city", "status", "sold_at", "amount", "due")),
-    Repair("remove_duplicates"),
-    Repair("drop_outliers", "amount"),
-    Repair("reorder_columns", column_order=("due", *SALES.column_names[:-1])),
-    Repair("rename_column", "city", "town"),
+    Action.named("fill_mean", "amount"),
+    Action.named("fill_median", "amount"),
+    Action.named("fill_forward", "city"),
+    Action.named("drop_nulls", "amount"),
+    Action.named("cast_to_int", "quantity"),
+    Action.named("cast_to_float", "quantity"),
+    *(Action.named("cast_to_string", name) for name in ("city", "status", "sold_at", "amount", "due")),
+    Action.named("remove_duplicates"),
+    Action.named("drop_outliers", "amount"),
+    Action.named("reorder_columns", column_order=("due", *SALES.column_names[:-1])),
+    Action.named("rename_column", "city", "town"),
 ]
 once_is_enough = [repair for repair in EACH if repair.action != "rename_column"]
 
@@ -559,10 +560,10 @@ def test_what_is_no_repair_is_not_read_as_one(mapping: dict[str, Any]) -> None:
 def test_a_plan_does_to_batches_what_it_did_to_the_table() -> None:
     drifted = MESSY.rename(columns={"city": "town"})[["town", *(name for name in SALES.column_names if name != "city")]]
     plan = [
-        Repair("rename_column", "town", "city"),
-        Repair("cast_to_int", "quantity"),
-        *(Repair("cast_to_string", name) for name in ("city", "status", "sold_at")),
-        Repair("reorder_columns", column_order=SALES.column_names),
+        Action.named("rename_column", "town", "city"),
+        Action.named("cast_to_int", "quantity"),
+        *(Action.named("cast_to_string", name) for name in ("city", "status", "sold_at")),
+        Action.named("reorder_columns", column_order=SALES.column_names),
     ]
     whole = drifted
     for repair in plan:
@@ -576,18 +577,18 @@ def test_a_plan_does_to_batches_what_it_did_to_the_table() -> None:
 
 def test_a_plan_skips_what_a_batch_does_not_need_and_what_is_not_row_wise() -> None:
     plan = [
-        Repair("rename_column", "town", "city"),
-        Repair("cast_to_int", "qty"),
-        Repair("drop_nulls", "amount"),
-        Repair("remove_duplicates"),
-        Repair("reorder_columns", column_order=("a", "b")),
+        Action.named("rename_column", "town", "city"),
+        Action.named("cast_to_int", "qty"),
+        Action.named("drop_nulls", "amount"),
+        Action.named("remove_duplicates"),
+        Action.named("reorder_columns", column_order=("a", "b")),
     ]
     assert content_hash(repairs.reapply(plan, MESSY, SALES)) == content_hash(MESSY)
 
 
 def test_the_row_wise_repairs_and_their_order_are_the_contract() -> None:
     assert len(repairs.REPAIR_ACTIONS) == 11 and repairs.REPAIR_ACTIONS[7] == "remove_duplicates"
-    assert {action for action in repairs.REPAIR_ACTIONS if Repair(action).row_wise} == repairs.ROW_WISE
+    assert {action for action in repairs.REPAIR_ACTIONS if Action.named(action).row_wise} == repairs.ROW_WISE
 
 
 def test_parse_reads_columns_of_any_type() -> None:

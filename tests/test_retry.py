@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from starlette.testclient import WebSocketTestSession
 
 from mario_dagster.bench.fuzz import serving
-from mario_dagster.env.actions import Move
+from mario_dagster.core.action import Action
 from mario_dagster.env.client import MarioEnv
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.errors import BadRequest, KeyReused, StepPassed
@@ -181,7 +181,7 @@ def test_two_that_have_the_episode_open_play_one_step(home: Home) -> None:
 
         def send(episode: Episode, round: int = round, barrier: threading.Barrier = barrier) -> dict[str, Any]:
             barrier.wait()
-            return dict(episode.step(Move(**STEP), f"key {round}").observation)
+            return dict(episode.step(Action(**STEP), f"key {round}").observation)
 
         with ThreadPoolExecutor(2) as pool:
             seen = list(pool.map(send, (one, two)))

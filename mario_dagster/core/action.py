@@ -122,6 +122,10 @@ class Action:
     column_order: tuple[str, ...] | None = None
     table: str | None = None
 
+    def __post_init__(self) -> None:
+        # A plain number names an action too, as on the wire.
+        object.__setattr__(self, "id", ActionId(self.id))
+
     @classmethod
     def named(
         cls,

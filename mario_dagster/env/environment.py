@@ -16,9 +16,9 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import EnvironmentMetadata
 
 from mario_dagster import __version__
+from mario_dagster.core.action import Action
 from mario_dagster.core.errors import StorageError
 
-from .actions import Move
 from .episode import Episode, Reply, told
 from .errors import BadRequest, Fault, NotStarted, PlayError
 from .keys import FIELD, keys_in, one_key
@@ -146,8 +146,8 @@ def answering() -> Iterator[None]:
         raise Fault from error
 
 
-def move(action: MarioAction) -> Move:
-    return Move.from_dict(action.model_dump(exclude={"metadata"}))
+def move(action: MarioAction) -> Action:
+    return Action.from_dict(action.model_dump(exclude={"metadata"}))
 
 
 def observation(reply: Reply) -> MarioObservation:

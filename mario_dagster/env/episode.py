@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mario_dagster.core.action import Action, ActionId
 from mario_dagster.core.errors import Damaged, StorageError, UnknownName
 from mario_dagster.core.task import Task
+from mario_dagster.env.perform import Outcome, perform
 
 from . import reward
-from .actions import COMMIT, Move, Outcome, perform
 from .episode_state import SUCCESSES, DoneReason, Standing, after, standing
 from .errors import BadRequest, EpisodeDamaged, EpisodeExists, NoEpisode, PlayError, StorageUnavailable
 from .keys import FIELD, played
@@ -157,7 +158,7 @@ class Episode:
             kept = self._kept()
             return kept if kept is not None else self._keep(self.reply())
 
-    def step(self, move: Move, key: str | None = None) -> Reply:
+    def step(self, move: Action, key: str | None = None) -> Reply:
         """Play one move. Once the episode is done, nothing happens, nothing is recorded and the reward is 0.
 
         Args:
@@ -181,7 +182,7 @@ class Episode:
             except _Played as instead:
                 return instead.reply
 
-    def _turn(self, move: Move, key: str | None) -> Standing:
+    def _turn(self, move: Action, key: str | None) -> Standing:
         """How the episode stands for one more move; raised is the reply to a move that is not to be played."""
         lines = self.sandbox.steps
         now = standing(lines)
@@ -263,14 +264,14 @@ class Episode:
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
-    def _play(self, move: Move, now: Standing) -> dict[str, Any]:
+    def _play(self, move: Action, now: Standing) -> dict[str, Any]:
         """Do a move and write down what came of it."""
         number, score = now.steps + 1, self._score()
         exposed = rows_at_fault(self.sandbox.signals())
         tags = {
             "mario/episode": self.id,
             "mario/step": str(number),
-            "mario/action": move.action.name,
+            "mario/action": move.name,
             "mario/actor": ACTOR,
         }
         outcome = perform(self.sandbox, move, now.active_table, tags)
@@ -280,20 +281,20 @@ class Episode:
             "kind": "step",
             "step": number,
             "action": move.to_dict(),
-            "name": move.action.name,
+            "name": move.name,
             "table": now.active_table,
             "active_table": outcome.active_table,
             "status": outcome.status,
             "result": outcome.text,
-            "minutes": move.action.minutes,
+            "minutes": move.spec.minutes,
             "rows_at_fault": exposed,
             "failing_checks": list(self.sandbox.signals().blocking_failures),
             **self._paid(move, outcome, now, score, scored, reason),
         }
 
-    def _verdict(self, move: Move, outcome: Outcome, before: float, scored: float, number: int) -> DoneReason:
+    def _verdict(self, move: Action, outcome: Outcome, before: float, scored: float, number: int) -> DoneReason:
         """Why the episode is over after this step; empty when it goes on."""
-        if move.action_id == COMMIT and outcome.status != "invalid":
+        if move.id == ActionId.COMMIT_CHANGES and outcome.status != "invalid":
             won = outcome.status == "done" and self._truth().score >= self.task.threshold
             return "commit_success" if won else "commit_failure"
         if reward.collapsed(before, scored):
@@ -312,7 +313,7 @@ class Episode:
         return self._truth().score >= self.task.threshold and self._collateral() == 0
 
     def _paid(
-        self, move: Move, outcome: Outcome, now: Standing, before: float, scored: float, reason: DoneReason
+        self, move: Action, outcome: Outcome, now: Standing, before: float, scored: float, reason: DoneReason
     ) -> dict[str, Any]:
         """The reward and the score of a step, and with the last one the truth."""
         ended, success = bool(reason), reason in SUCCESSES

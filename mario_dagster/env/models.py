@@ -13,7 +13,8 @@ from typing import Annotated, Any
 from openenv.core.env_server.types import Action, Observation, State
 from pydantic import BeforeValidator, Field, ValidationError
 
-from .actions import ACTIONS
+from mario_dagster.core.action import ACTIONS
+
 from .errors import BadRequest
 from .options import unknown, whole
 
@@ -29,7 +30,7 @@ def _integer(value: Any) -> Any:
 
 
 Name = Annotated[str, Field(max_length=NAME_LENGTH)]
-ActionId = Annotated[int, Field(strict=True, ge=0, le=len(ACTIONS) - 1), BeforeValidator(_integer)]
+WireActionId = Annotated[int, Field(strict=True, ge=0, le=len(ACTIONS) - 1), BeforeValidator(_integer)]
 
 _ACTION_TABLE = "; ".join(
     f"{action.id} {action.name}: {action.summary}" + (f" (needs {', '.join(action.needs)})" if action.needs else "")
@@ -40,7 +41,7 @@ _ACTION_TABLE = "; ".join(
 class MarioAction(Action):
     """One of the twenty actions, on the active table."""
 
-    action_id: ActionId = Field(description=_ACTION_TABLE)
+    action_id: WireActionId = Field(description=_ACTION_TABLE)
     target_column: Name | None = Field(
         default=None, description="Column to work on; for inspect_schema, the table to make active."
     )

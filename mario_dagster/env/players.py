@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, Protocol
 
-from .actions import Move
+from mario_dagster.core.action import Action
+
 from .episode import Episode
 from .errors import NoPlayer
 from .options import ResetOptions, likeliest, quoted
@@ -55,7 +56,7 @@ def play(name: object, options: ResetOptions) -> dict[str, Any]:
         reply = episode.reply()
         while not reply.done:
             fields = chosen.choose(reply.observation).to_dict()
-            reply = episode.step(Move.from_dict(fields))
+            reply = episode.step(Action.from_dict(fields))
         return {**episode.summary(), "policy": name}
     finally:
         episode.close()

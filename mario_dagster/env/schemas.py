@@ -13,10 +13,10 @@ from typing import Any
 from openenv.core.env_server.mcp_types import JsonRpcRequest
 from pydantic import BaseModel, ConfigDict, Field
 
+from mario_dagster.core.action import ACTIONS
 from mario_dagster.core.registry import tasks
 from mario_dagster.core.task import FEEDBACKS, SPLITS
 
-from .actions import ACTIONS
 from .keys import HEADER, NAMES, PATTERN
 from .models import MarioAction, MarioObservation
 from .options import EPISODE_ID, MAX_SCALE, MAX_SEED

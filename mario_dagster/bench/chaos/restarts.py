@@ -14,10 +14,10 @@ from concurrent.futures import as_completed
 from pathlib import Path
 
 from mario_dagster.bench.proofs import Case, workers
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import task as find_task
 from mario_dagster.core.registry import tasks
 from mario_dagster.core.task import Split
-from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.incidents.profiles import profiles
@@ -100,7 +100,7 @@ def _played(written: Script, home: Home, *, restarted: bool) -> Iterator[str]:
                 episode.close()
                 forget()
                 episode = Episode.resume(written.id, home)
-            said = episode.step(Move.from_dict(action))
+            said = episode.step(Action.from_dict(action))
             yield _text(said.observation)
             if said.done:
                 break
