@@ -227,7 +227,7 @@ def test_of_a_row_and_what_it_corrects_the_correction_comes_first() -> None:
 def test_a_storm_of_retries_takes_every_worker_for_good() -> None:
     incident = compose("temporal", ["retry_pressure", "late_batches"], seed=1)
     assert incident.required_floor == 3
-    assert "scale_recovery_workers_down" not in {step.action for step in incident.gold}
+    assert "scale_recovery_workers_down" not in {step.name for step in incident.gold}
 
 
 # --- decoys -----------------------------------------------------------------------------------------------------------

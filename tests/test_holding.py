@@ -95,7 +95,7 @@ def test_the_newest_batches_never_come_and_the_plan_ends_without_a_commit(slug: 
         missing = len(incident.unavailable)
         counts.add(missing)
         assert incident.pending[-missing:] == incident.unavailable and incident.decision == "hold"
-        names = [step.action for step in incident.gold]
+        names = [step.name for step in incident.gold]
         assert names.count("replay_priority_batch") == len(incident.pending) - missing >= 3
         assert "commit_changes" not in names and names[-1] == "refresh_downstream_assets"
         assert len(names) <= found.max_steps - 5
@@ -111,7 +111,7 @@ def test_workers_that_the_missing_rows_take_are_left_in_the_pool() -> None:
     huge = compile_profile(task("temporal"), profile, seed=1, scale=6)
     rows = sum(huge.declared[f"orders/{batch}"] for batch in huge.unavailable)
     assert required_workers(2, rows, huge.required_floor) == MAX_WORKERS
-    assert "scale_recovery_workers_down" not in {step.action for step in huge.gold}
+    assert "scale_recovery_workers_down" not in {step.name for step in huge.gold}
 
 
 def test_an_upstream_that_is_down_alone_leaves_nothing_to_do() -> None:

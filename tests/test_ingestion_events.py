@@ -25,7 +25,6 @@ from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.faults.spelled_cells import SpelledCells
 from mario_dagster.incidents.faults.torn_copies import TornCopies
 from mario_dagster.incidents.profiles import draw, profile, profiles
-from mario_dagster.incidents.solution import Step
 from mario_dagster.scoring.compare import PipelineState, Truth
 from mario_dagster.scoring.score import Grade, grade
 from mario_dagster.tables.frames import column_type, content_hash
@@ -54,14 +53,14 @@ def truth(incident: Incident) -> pd.DataFrame:
     return next(iter(incident.clean.feeds.values()))
 
 
-def play(incident: Incident, steps: Iterable[Step], strict: bool = False) -> pd.DataFrame:
+def play(incident: Incident, steps: Iterable[Action], strict: bool = False) -> pd.DataFrame:
     """The table after these steps; what cannot be done changes nothing."""
     frame, table = landed(incident), registry.task(incident.task).main_table
     for step in steps:
-        if step.action == "commit_changes":
+        if step.name == "commit_changes":
             continue
         try:
-            frame = apply(Action.named(step.action, step.target_column, step.new_name, step.column_order), frame, table)
+            frame = apply(Action.named(step.name, step.target_column, step.new_name, step.column_order), frame, table)
         except InvalidRepair:
             if strict:
                 raise
@@ -251,7 +250,7 @@ def test_torn_copies_follow_the_rows_that_hold_what_they_lack() -> None:
         assert torn["transaction_id"].notna().all() and content_hash(frame.iloc[: len(clean)]) == content_hash(clean)
         whole = apply(Action.named("remove_duplicates"), frame, table)
         assert content_hash(whole) == content_hash(clean)
-        assert [step.action for step in damage.repairs] == ["remove_duplicates"]
+        assert [step.name for step in damage.repairs] == ["remove_duplicates"]
 
 
 def test_spelled_cells_leave_the_rest_of_a_column_plain() -> None:
@@ -266,5 +265,5 @@ def test_spelled_cells_leave_the_rest_of_a_column_plain() -> None:
         assert column_type(frame[column]) == "string"
         plain = clean[column].map(lambda value: f"{value:.2f}" if isinstance(value, float) else str(value))
         assert 0.05 < (frame[column] != plain.astype(frame[column].dtype)).mean() < 0.15
-        assert [(step.action, step.target_column) for step in damage.repairs] == [(action, column)]
+        assert [(step.name, step.target_column) for step in damage.repairs] == [(action, column)]
         assert content_hash(apply(Action.named(action, column), frame, table)) == content_hash(clean)

@@ -21,7 +21,6 @@ from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 from mario_dagster.incidents.faults.retried_load import RetriedLoad
 from mario_dagster.incidents.faults.trailer_lines import TrailerLines
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.incidents.solution import Step
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 from mario_dagster.tables.frames import column_type
@@ -90,7 +89,7 @@ def moves(pair: Pair) -> list[Action]:
     """The gold plan, but for one column: the look-alike in its place."""
     swap = {pair.alias: pair.lookalike, pair.lookalike: pair.alias}
 
-    def wrong(step: Step) -> Action:
+    def wrong(step: Action) -> Action:
         fields = step.to_dict()
         if step.table != pair.fault.table:
             return Action.from_dict(fields)

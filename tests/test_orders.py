@@ -45,7 +45,7 @@ def test_an_equivalent_order_and_a_look_beforehand_lose_no_more_than_their_steps
 
 def test_every_action_is_called_for_by_some_incident_or_only_looks() -> None:
     acts = {
-        step.action
+        step.name
         for each in profiles()
         for split in each.splits
         for seed in range(4)

@@ -279,7 +279,7 @@ def test_a_database_deleted_under_an_open_episode_loses_no_step_silently(played:
 HALF = """
 import os, sys
 from pathlib import Path
-from mario_dagster.sandbox import templates
+from mario_dagster.sandbox import template_cache as templates
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home

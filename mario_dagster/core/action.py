@@ -148,7 +148,7 @@ class Action:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Action:
         """The action that `to_config` wrote."""
-        return cls.named(config["action"], *_arguments(config), table=config.get("table"))
+        return cls.named(config["action"], *_arguments(config))
 
     @property
     def name(self) -> str:
@@ -167,9 +167,8 @@ class Action:
         return {"action_id": int(self.id), **self._given()}
 
     def to_config(self) -> dict[str, Any]:
-        """The action as a person writes it, in a launchpad or a plan: its name, and the arguments that are set."""
-        named = {"table": self.table} if self.table else {}
-        return {"action": self.name, **named, **self._given()}
+        """The action as a person writes it in a launchpad: its name, and the arguments that are set."""
+        return {"action": self.name, **self._given()}
 
     def _given(self) -> dict[str, Any]:
         order = None if self.column_order is None else list(self.column_order)

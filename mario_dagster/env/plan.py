@@ -59,7 +59,7 @@ class Plan:
         body = {
             "version": VERSION,
             "incident": dict(self.incident),
-            "steps": [action.to_config() for action in self.actions],
+            "steps": [_entry(action) for action in self.actions],
         }
         text: str = yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=100)
         return text
@@ -169,6 +169,13 @@ def _moves(episode: Episode, act: Action) -> Iterable[Action]:
     if act.table is not None and act.table != episode.standing().active_table:
         yield Action(ActionId.INSPECT_SCHEMA, target_column=act.table)
     yield act
+
+
+def _entry(action: Action) -> dict[str, Any]:
+    """An action as a plan's file has it: its name, its table, its arguments."""
+    config = action.to_config()
+    named = {"table": action.table} if action.table else {}
+    return {"action": config.pop("action"), **named, **config}
 
 
 # --- reading a file ---------------------------------------------------------------------------------------------------
