@@ -26,9 +26,9 @@ import pytest
 from mario_dagster.bench.variety import variety
 from mario_dagster.checks.contract import contract_report
 from mario_dagster.core import formats, registry
-from mario_dagster.core.action import Action
+from mario_dagster.core.action import ACTION_NAMES, Action
 from mario_dagster.core.errors import UnknownName
-from mario_dagster.core.task import SPLITS, Split, required_workers
+from mario_dagster.core.task import SPLITS, Column, Profile, Split, Table, required_workers
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.damage import Damage, Feed
 from mario_dagster.incidents.faults import fault, faults
@@ -206,13 +206,13 @@ def same(here: pd.Series, there: pd.Series) -> np.ndarray:
     return (here == there).fillna(False).to_numpy(dtype=bool)
 
 
-def lost(incident: Incident, table: registry.Table, column: str, clean: pd.DataFrame) -> np.ndarray:
+def lost(incident: Incident, table: Table, column: str, clean: pd.DataFrame) -> np.ndarray:
     cells = incident.ledger.cells
     cells = cells[(cells["table"] == table.name) & (cells["column"] == column) & cells["lost"].astype(bool)]
     return clean[table.key].astype(str).isin(cells["key"]).to_numpy(dtype=bool)
 
 
-def acceptable(here: pd.Series, clean: pd.Series, column: registry.Column) -> np.ndarray:
+def acceptable(here: pd.Series, clean: pd.Series, column: Column) -> np.ndarray:
     """Where a lost value may stand: within the clean median ± 1.5 IQR, or a category (DESIGN §9)."""
     if column_type(here) != column.type:
         return np.zeros(len(here), dtype=bool)
@@ -282,7 +282,7 @@ def as_text(value: Any, kind: str) -> str | None:
     return f"{value:.2f}" if kind == "float64" else str(int(value))
 
 
-def landed_table(incident: Incident, table: registry.Table) -> tuple[pd.DataFrame, list[str]]:
+def landed_table(incident: Incident, table: Table) -> tuple[pd.DataFrame, list[str]]:
     """All landed rows under contract names, and the batch that each row came in."""
     parts = {key: frame for key, frame in incident.landing.items() if key.startswith(f"{table.feed}/")}
     columns = incident.ledger.columns
@@ -538,7 +538,7 @@ DRAWN = [(each, split) for each in profiles() for split in each.splits]
 
 
 @pytest.mark.parametrize(("each", "split"), DRAWN, ids=[f"{each.name}-{split}" for each, split in DRAWN])
-def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: registry.Profile, split: Any) -> None:
+def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: Profile, split: Any) -> None:
     """The whole table, over 200 seeds, is that of `python -m mario_dagster.bench.variety`."""
     found = variety(each.name, registry.task(each.task), split, seeds=30)
     assert found.covered <= MOST_COVERED, found
@@ -546,7 +546,7 @@ def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: regi
 
 
 def test_held_out_families_combine_what_no_train_profile_combines() -> None:
-    def pairs(each: registry.Profile) -> set[frozenset[str]]:
+    def pairs(each: Profile) -> set[frozenset[str]]:
         kinds = [f"{found.name}:{getattr(found, 'table', '')}" for found in walk(each.faults)]
         return {frozenset((one, two)) for one in kinds for two in kinds}
 

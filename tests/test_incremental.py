@@ -20,7 +20,7 @@ from mario_dagster.checks.facts import Evidence, checks_for
 from mario_dagster.core import registry
 from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
-from mario_dagster.core.task import required_workers
+from mario_dagster.core.task import SPLITS, Split, required_workers
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.profiles import draw, profiles
 from mario_dagster.scoring.compare import PipelineState, Truth

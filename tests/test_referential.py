@@ -20,7 +20,7 @@ from mario_dagster.checks.facts import Evidence, checks_for
 from mario_dagster.core import registry
 from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
-from mario_dagster.core.task import Profile
+from mario_dagster.core.task import SPLITS, Column, Profile
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.faults.bad_deploy import BadDeploy
 from mario_dagster.incidents.faults.base import AnyOf, Fault
@@ -230,7 +230,7 @@ def number(key: Any) -> int | None:
     return None if pd.isna(key) else int(float(str(key).replace(",", "")))
 
 
-def texts(series: pd.Series, column: registry.Column) -> list[str | None]:
+def texts(series: pd.Series, column: Column) -> list[str | None]:
     """Values in canonical form, by plain Python."""
 
     def text(value: Any) -> str | None:
