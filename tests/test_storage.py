@@ -43,11 +43,11 @@ from mario_dagster.sandbox.instance import (
     SandboxInstance,
     close_instance,
     create_home,
-    fingerprint,
     open_instance,
     prepared,
     run_job,
 )
+from mario_dagster.sandbox.queries import fingerprint
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 POOL = "workers"
@@ -462,12 +462,12 @@ def test_a_job_keeps_its_own_tags_and_config(instance: SandboxInstance) -> None:
 
 
 def test_an_unfit_config_makes_no_run(instance: SandboxInstance) -> None:
-    before = fingerprint(instance)
+    before = fingerprint(instance.database)
     with pytest.raises(dg.DagsterInvalidConfigError):
         run_job(instance, TABLE, tags={}, run_config={"ops": {"table": {"config": {"bad": "maybe"}}}})
     with pytest.raises(dg.DagsterUnknownPartitionError):
         run_job(instance, LANDED, tags={}, partition_key="t99")
-    assert fingerprint(instance) == before and instance.get_runs_count() == 0
+    assert fingerprint(instance.database) == before and instance.get_runs_count() == 0
 
 
 def test_a_prepared_job_hands_on_each_config(instance: SandboxInstance) -> None:
@@ -504,13 +504,13 @@ def test_a_run_makes_few_statements_through_sqlalchemy(instance: SandboxInstance
 
 
 def test_a_transaction_that_fails_leaves_nothing(instance: SandboxInstance) -> None:
-    before = fingerprint(instance)
+    before = fingerprint(instance.database)
     with pytest.raises(ZeroDivisionError), instance.database.transaction():
         result = run_job(instance, TABLE, tags={})
         instance.event_log_storage.set_concurrency_slots(POOL, 1)
         assert instance.has_run(result.run_id)
         raise ZeroDivisionError
-    assert fingerprint(instance) == before
+    assert fingerprint(instance.database) == before
     assert instance.get_runs_count() == 0 and instance.get_asset_keys() == []
     # What was remembered of the run that never was must not be believed in.
     assert run_job(instance, TABLE, tags={}).success
@@ -628,11 +628,11 @@ def test_a_pool_without_room_fails_the_run_and_hangs_nobody(
 
 
 def test_stock_commands_change_what_an_open_instance_reads(instance: SandboxInstance, home: Path) -> None:
-    before = fingerprint(instance)
+    before = fingerprint(instance.database)
     command = [str(Path(sys.executable).with_name("dagster")), "instance", "concurrency", "set", POOL, "3"]
     subprocess.run(command, env={**os.environ, "DAGSTER_HOME": str(home)}, check=True, capture_output=True)
     assert instance.event_log_storage.get_concurrency_info(POOL).slot_count == 3
-    assert fingerprint(instance) != before
+    assert fingerprint(instance.database) != before
 
 
 def test_a_stock_instance_reads_and_writes_the_same_home(
@@ -769,10 +769,10 @@ def test_an_instance_knows_its_home(instance: SandboxInstance, home: Path) -> No
 
 def test_the_fingerprint_changes_with_all_that_can_change(instance: SandboxInstance) -> None:
     def changes(act: Callable[[], Any]) -> Any:
-        before = fingerprint(instance)
-        assert fingerprint(instance) == before
+        before = fingerprint(instance.database)
+        assert fingerprint(instance.database) == before
         result = act()
-        assert fingerprint(instance) != before, act
+        assert fingerprint(instance.database) != before, act
         return result
 
     first = changes(lambda: run_job(instance, TABLE, tags={})).run_id

@@ -12,14 +12,15 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dagster import DagsterEvent, DagsterInstance, DagsterRun, JobDefinition
+from dagster import AssetKey, DagsterEvent, DagsterInstance, DagsterRun, JobDefinition
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEventType
 from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan, job_execution_iterator
@@ -32,6 +33,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.instance import InstanceType
 from dagster._core.instance.runs.run_domain import RunDomain
 from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
+from dagster._core.loader import LoadingContext
 from dagster._core.run_coordinator import DefaultRunCoordinator
 from dagster._core.snap import ExecutionPlanSnapshot, JobSnap, snapshot_from_execution_plan
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
@@ -380,14 +382,23 @@ def plain_error(error: SerializableErrorInfo | None) -> str:
     return f"{error.cls_name}{colon}{text}" if name.rpartition(".")[2] == error.cls_name else error.message.strip()
 
 
-# A deleted run takes its events along, and its ids may be given out again: hence the count and the time.
-_FINGERPRINT = """\
-SELECT (SELECT count(*) FROM event_logs), (SELECT id || ' ' || timestamp FROM event_logs ORDER BY id DESC LIMIT 1),
-       (SELECT group_concat(concurrency_key || '=' || "limit") FROM concurrency_limits),
-       (SELECT count(*) || ' ' || max(id) FROM dynamic_partitions), (SELECT max(wipe_timestamp) FROM asset_keys)"""
+class _Reads(LoadingContext):
+    """What Dagster loads through while it answers one question: nothing of it outlives the answer."""
+
+    def __init__(self, instance: DagsterInstance):
+        self._instance = instance
+        self._loaders: dict[type, Any] = {}
+
+    @property
+    def instance(self) -> DagsterInstance:
+        return self._instance
+
+    @property
+    def loaders(self) -> dict[type, Any]:
+        return self._loaders
 
 
-def fingerprint(instance: SandboxInstance) -> tuple[Any, ...]:
-    """Changes whenever any process records an event, wipes an asset, or changes a pool or a dynamic partition."""
-    with instance.database.driver() as driver:
-        return tuple(driver.execute(_FINGERPRINT).fetchone())
+def freshness(instance: DagsterInstance, graph: Any) -> Callable[[AssetKey], bool]:
+    """Tells of an asset whether it is fresh by Dagster's data versions, one hop up, as the instance stands now."""
+    resolver = CachingStaleStatusResolver(instance, graph, loading_context=_Reads(instance))
+    return lambda key: resolver.get_status(key) == StaleStatus.FRESH
