@@ -5,15 +5,18 @@ PYTHON ?= python3
 STAMP := $(VENV)/.setup-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench chaos check lock
+# What touches Dagster: its storage, its tables, its commands, its UI; and whole episodes on top of them.
+DAGSTER_TESTS := $(addprefix tests/test_,storage.py env.py outside_hands.py lake.py dev.py checks.py recovery.py ui.py)
+.PHONY: help setup demo test test-dagster bench ablation check lock
 
 help:
 	@echo "make setup   virtual environment in $(VENV), from requirements.lock with hashes"
 	@echo "make demo    one held-out incident, played live on real Dagster"
 	@echo "make test    the tests"
+	@echo "make test-dagster VERSION=1.12.13   the tests that touch Dagster, on another release of it"
 	@echo "make check   lint, format, types, import arrows, OpenEnv manifest"
 	@echo "make bench   how fast creating and stepping are"
-	@echo "make chaos   whether anything is lost when servers are killed and disks fill up"
+	@echo "make ablation   what each restated function of Dagster's saves"
 	@echo "make lock    requirements.lock anew from pyproject.toml"
 
 setup: $(STAMP)
@@ -33,11 +36,22 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# An environment of its own: the lock without Dagster, then the release asked for with the packages that go with it.
+test-dagster: OTHER = .venv-dagster-$(VERSION)
+test-dagster: setup
+	@test -n "$(VERSION)" || { echo "which release? make test-dagster VERSION=1.12.13"; exit 2; }
+	test -x $(OTHER)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(OTHER)
+	awk '/^[a-z0-9]/ { skip = /^dagster/ } !skip' requirements.lock > $(OTHER)/requirements.lock
+	$(BIN)/uv pip install --quiet --python $(OTHER)/bin/python --require-hashes -r $(OTHER)/requirements.lock
+	$(BIN)/uv pip install --quiet --python $(OTHER)/bin/python dagster==$(VERSION) dagster-webserver==$(VERSION)
+	$(BIN)/uv pip install --quiet --python $(OTHER)/bin/python --no-deps -e .
+	$(OTHER)/bin/python -m pytest -n 2 --dist loadfile $(DAGSTER_TESTS)
+
 bench: setup
 	$(BIN)/python -m mario_dagster.bench.speed
 
-chaos: setup
-	$(BIN)/python -m mario_dagster.bench.chaos $(CHAOS)
+ablation: setup
+	$(BIN)/python -m mario_dagster.bench.ablation
 
 check: setup
 	$(BIN)/ruff check .

@@ -12,28 +12,21 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from dagster import DagsterEvent, DagsterInstance, DagsterRun, JobDefinition
+from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, JobDefinition, OpDefinition
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.events import DagsterEventType
-from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan, job_execution_iterator
-from dagster._core.execution.context_creation_job import (
-    PlanOrchestrationContextManager,
-    orchestration_context_event_generator,
-)
-from dagster._core.execution.execute_in_process import merge_run_tags
-from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.execute_in_process import core_execute_in_process, merge_run_tags
 from dagster._core.instance import InstanceType
-from dagster._core.instance.runs.run_domain import RunDomain
 from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
+from dagster._core.loader import LoadingContext
 from dagster._core.run_coordinator import DefaultRunCoordinator
-from dagster._core.snap import ExecutionPlanSnapshot, JobSnap, snapshot_from_execution_plan
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster_shared.error import SerializableErrorInfo
@@ -118,36 +111,9 @@ class SandboxInstance(DagsterInstance):
         """The database file: the same for every instance open on this home."""
         return self.database.path
 
-    @cached_property
-    def run_domain(self) -> RunDomain:
-        return SandboxRunDomain(self)
-
     def get_yaml_python_handlers(self) -> list[Any]:
         # Stock calls logging.config.dictConfig on every run, which deadlocks against handler locks of other threads.
         return []
-
-
-class SandboxRunDomain(RunDomain):
-    """Stock run creation that remembers the ids of execution plan snapshots, which are hashes of a long text."""
-
-    _known: ClassVar[dict[str, list[tuple[ExecutionPlanSnapshot, str]]]] = {}
-
-    def ensure_persisted_execution_plan_snapshot(
-        self,
-        execution_plan_snapshot: ExecutionPlanSnapshot,
-        job_snapshot_id: str,
-        step_keys_to_execute: Sequence[str] | None,
-    ) -> str:
-        known = self._known.setdefault(job_snapshot_id, [])
-        snapshot_id = next((known_id for snapshot, known_id in known if snapshot == execution_plan_snapshot), None)
-        if snapshot_id is not None and self._instance.run_storage.has_execution_plan_snapshot(snapshot_id):
-            return snapshot_id
-        stored_id = super().ensure_persisted_execution_plan_snapshot(
-            execution_plan_snapshot, job_snapshot_id, step_keys_to_execute
-        )
-        if snapshot_id is None:
-            known.append((execution_plan_snapshot, stored_id))
-        return stored_id
 
 
 def create_home(home: Path) -> None:
@@ -182,34 +148,18 @@ def close_instance(instance: SandboxInstance) -> None:
     instance.dispose()
 
 
+@dataclass(frozen=True)
 class PreparedJob:
-    """A job ready to run in process, with what `execute_in_process` would build anew on every call."""
+    """A job in the form that `execute_in_process` would make of it anew on every call.
 
-    def __init__(self, source: JobDefinition, definition: JobDefinition):
-        self.source = source
-        self.definition = definition
-        self.job = InMemoryJob(definition)
-        self.snapshot: JobSnap = definition.get_job_snapshot()
-        self.parent_snapshot: JobSnap | None = definition.get_parent_job_snapshot()
-        self.default_config: Mapping[str, Any] = {**QUIET, **(definition.run_config or {})}
-        self._plans: dict[str, tuple[ExecutionPlan, ExecutionPlanSnapshot]] = {}
+    Attributes:
+        pools: concurrency pools that its steps take a slot of.
+    """
 
-    def plan(self, run_config: Mapping[str, Any]) -> tuple[ExecutionPlan, ExecutionPlanSnapshot]:
-        """The execution plan under a run config, and its snapshot. Raises DagsterInvalidConfigError."""
-        shape = _shape(run_config)
-        if shape in self._plans:
-            return self._plans[shape]
-        plan = create_execution_plan(self.job, run_config=run_config)
-        planned = plan, snapshot_from_execution_plan(plan, self.snapshot.snapshot_id)
-        if not plan.resolvable_map:  # a plan with dynamic outputs is written to while it runs
-            self._plans[shape] = planned
-        return planned
-
-
-def _shape(run_config: Mapping[str, Any]) -> str:
-    """All of a run config that an execution plan can depend on: not what the ops themselves are given."""
-    ops = {name: {k: v for k, v in op.items() if k != "config"} for name, op in run_config.get("ops", {}).items()}
-    return repr({**run_config, "ops": ops})
+    source: JobDefinition
+    definition: JobDefinition
+    default_config: Mapping[str, Any]
+    pools: frozenset[str]
 
 
 @lru_cache(maxsize=256)
@@ -226,7 +176,8 @@ def prepared(job_def: JobDefinition) -> PreparedJob:
             asset_selection=frozenset(assets) if assets else None,
             asset_check_selection=None if checks is None else frozenset(checks),
         )
-    return PreparedJob(job_def, definition)
+    pools = {node.pool for node in definition.all_node_defs if isinstance(node, OpDefinition) and node.pool}
+    return PreparedJob(job_def, definition, {**QUIET, **(definition.run_config or {})}, frozenset(pools))
 
 
 @dataclass(frozen=True)
@@ -266,7 +217,7 @@ def run_job(
     """
     job = prepared(job_def)
     config = {**job.default_config, **(run_config or {})}
-    with _transaction(instance, job, config), _RUNNING:
+    with _transaction(instance, job), _RUNNING:
         all_tags = merge_run_tags(
             job_def=job.source,
             partition_key=partition_key,
@@ -275,8 +226,16 @@ def run_job(
             instance=instance,
             run_config=run_config,
         )
-        run, events = _execute(instance, job, config, all_tags)
-        result = _result(run, events)
+        run = core_execute_in_process(
+            run_config=config,
+            job=InMemoryJob(job.definition),
+            instance=instance,
+            output_capturing_enabled=False,
+            raise_on_error=False,
+            run_tags=all_tags,
+            asset_selection=frozenset(job.definition.asset_selection or ()),
+        )
+        result = _result(run.run_id, run.all_events)
         # Dagster makes a failed step of whatever is raised in it. Nothing may be built on half a run: what was no doing
         # of the pipeline's goes on as the exception that it was, and the transaction is undone.
         for text in result.errors.values():
@@ -288,66 +247,21 @@ def run_job(
 
 
 @contextmanager
-def _transaction(instance: SandboxInstance, job: PreparedJob, run_config: Mapping[str, Any]) -> Iterator[None]:
+def _transaction(instance: SandboxInstance, job: PreparedJob) -> Iterator[None]:
     """The thread's open transaction, or a new one, begun when the job's pools have a free slot."""
     if instance.database.in_transaction:
         yield
         return
-    pools = {step.pool for step in job.plan(run_config)[0].steps if step.pool}
     deadline = time.monotonic() + POOL_WAIT_SECONDS
     while True:
         with instance.database.transaction():
-            if time.monotonic() > deadline or all(map(instance.event_log_storage.has_room, pools)):
+            if time.monotonic() > deadline or all(map(instance.event_log_storage.has_room, job.pools)):
                 yield
                 return
         time.sleep(POOL_POLL_SECONDS)
 
 
-def _execute(
-    instance: SandboxInstance, job: PreparedJob, run_config: Mapping[str, Any], tags: Mapping[str, str]
-) -> tuple[DagsterRun, list[DagsterEvent]]:
-    """`core_execute_in_process`, from prepared parts."""
-    plan, plan_snapshot = job.plan(run_config)
-    definition = job.definition
-    run = instance.create_run(
-        job_name=definition.name,
-        run_id=None,
-        run_config=run_config,
-        status=None,
-        tags=tags,
-        root_run_id=None,
-        parent_run_id=None,
-        step_keys_to_execute=plan.step_keys_to_execute,
-        execution_plan_snapshot=plan_snapshot,
-        job_snapshot=job.snapshot,
-        parent_job_snapshot=job.parent_snapshot,
-        asset_selection=definition.asset_selection,
-        asset_check_selection=definition.asset_check_selection,
-        resolved_op_selection=None,
-        op_selection=None,
-        remote_job_origin=None,
-        job_code_origin=None,
-        asset_graph=definition.asset_layer.asset_graph,
-    )
-    events = ExecuteRunWithPlanIterable(
-        execution_plan=plan,
-        iterator=job_execution_iterator,
-        execution_context_manager=PlanOrchestrationContextManager(
-            context_event_generator=orchestration_context_event_generator,
-            job=job.job,
-            execution_plan=plan,
-            dagster_run=run,
-            instance=instance,
-            run_config=run_config,
-            executor_defs=None,
-            output_capture=None,
-            raise_on_error=False,
-        ),
-    )
-    return run, list(events)
-
-
-def _result(run: DagsterRun, events: Sequence[DagsterEvent]) -> RunResult:
+def _result(run_id: str, events: Sequence[DagsterEvent]) -> RunResult:
     errors: dict[str, str] = {}
     checks: dict[tuple[str, str], bool] = {}
     for event in events:
@@ -358,7 +272,7 @@ def _result(run: DagsterRun, events: Sequence[DagsterEvent]) -> RunResult:
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             checks[(evaluation.asset_key.to_user_string(), evaluation.check_name)] = evaluation.passed
-    return RunResult(run.run_id, any(event.is_job_success for event in events), errors, checks)
+    return RunResult(run_id, any(event.is_job_success for event in events), errors, checks)
 
 
 def storage_trouble(text: str) -> StorageError | None:
@@ -381,14 +295,23 @@ def plain_error(error: SerializableErrorInfo | None) -> str:
     return f"{error.cls_name}{colon}{text}" if name.rpartition(".")[2] == error.cls_name else error.message.strip()
 
 
-# A deleted run takes its events along, and its ids may be given out again: hence the count and the time.
-_FINGERPRINT = """\
-SELECT (SELECT count(*) FROM event_logs), (SELECT id || ' ' || timestamp FROM event_logs ORDER BY id DESC LIMIT 1),
-       (SELECT group_concat(concurrency_key || '=' || "limit") FROM concurrency_limits),
-       (SELECT count(*) || ' ' || max(id) FROM dynamic_partitions), (SELECT max(wipe_timestamp) FROM asset_keys)"""
+class _Reads(LoadingContext):
+    """What Dagster loads through while it answers one question: nothing of it outlives the answer."""
+
+    def __init__(self, instance: DagsterInstance):
+        self._instance = instance
+        self._loaders: dict[type, Any] = {}
+
+    @property
+    def instance(self) -> DagsterInstance:
+        return self._instance
+
+    @property
+    def loaders(self) -> dict[type, Any]:
+        return self._loaders
 
 
-def fingerprint(instance: SandboxInstance) -> tuple[Any, ...]:
-    """Changes whenever any process records an event, wipes an asset, or changes a pool or a dynamic partition."""
-    with instance.database.driver() as driver:
-        return tuple(driver.execute(_FINGERPRINT).fetchone())
+def freshness(instance: DagsterInstance, graph: Any) -> Callable[[AssetKey], bool]:
+    """Tells of an asset whether it is fresh by Dagster's data versions, one hop up, as the instance stands now."""
+    resolver = CachingStaleStatusResolver(instance, graph, loading_context=_Reads(instance))
+    return lambda key: resolver.get_status(key) == StaleStatus.FRESH

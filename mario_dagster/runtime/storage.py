@@ -14,39 +14,23 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
-import sqlalchemy as sa
-from dagster import (
-    AssetKey,
-    DagsterInvariantViolationError,
-    DagsterRun,
-    EventLogEntry,
-    EventLogRecord,
-    RunRecord,
-    RunsFilter,
-    StringSource,
-)
-from dagster._core.assets import AssetDetails
-from dagster._core.errors import DagsterRunAlreadyExists
-from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, DagsterEventType
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
+from dagster import DagsterEventType, DagsterInvariantViolationError, EventLogEntry, StringSource
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
-from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
-from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite import consolidated_sqlite_event_log
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import get_alembic_config, stamp_alembic_rev
-from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, pack_value
-from dagster._utils.concurrency import ConcurrencyClaimStatus, ConcurrencyKeyInfo, ConcurrencySlotStatus
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, pack_value
 from sqlalchemy.engine import Connection
 
 from mario_dagster.core.errors import Damaged
@@ -73,33 +57,26 @@ def _sql_time(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-def _from_sql_time(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-@lru_cache(maxsize=256)
-def _event_record_from(text: str) -> Any:
-    """A stored `EventLogRecord`: an asset's newest materialization is read far more often than it changes."""
-    return deserialize_value(text)
-
-
-@lru_cache(maxsize=32)
-def _run_from(body: str, status: str) -> DagsterRun:
-    """A stored run; a run is read several times while it runs, and its text changes but twice."""
-    return SqliteRunStorage._row_to_run(None, {"run_body": body, "status": status})  # type: ignore[arg-type]
-
-
-def _key_texts(asset_keys: Sequence[AssetKey]) -> str:
-    return json.dumps([key.to_string() for key in asset_keys])
-
-
 class PoolBusy(RuntimeError):
     """A step needs a slot of a concurrency pool, and all are held by runs of other processes (or there are none)."""
 
-    def __init__(self, pool: ConcurrencyKeyInfo):
+    def __init__(self, pool: Any):
         holders = sorted({slot.run_id for slot in pool.claimed_slots})
         held = f"held by run {', '.join(holders)}" if holders else "none is free"
         super().__init__(f"pool {pool.concurrency_key!r} has {pool.slot_count} slots: {held}")
+
+
+class _Asked:
+    """Answers about the schema, which does not change while a process has the file open."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[str, ...], bool] = {}
+
+    def once(self, ask: Callable[..., bool], *question: str) -> bool:
+        key = (ask.__name__, *question)
+        if key not in self._answers:
+            self._answers[key] = ask(*question)
+        return self._answers[key]
 
 
 class SandboxRunStorage(SqliteRunStorage):
@@ -107,7 +84,7 @@ class SandboxRunStorage(SqliteRunStorage):
 
     def __init__(self, database: Database):
         self._database = database
-        self._columns: dict[str, bool] = {}
+        self._asked = _Asked()
         super().__init__(database.url)
 
     @contextmanager
@@ -116,54 +93,10 @@ class SandboxRunStorage(SqliteRunStorage):
             yield connection
 
     def has_run_stats_index_cols(self) -> bool:
-        return self._once("stats", super().has_run_stats_index_cols)
+        return self._asked.once(super().has_run_stats_index_cols)
 
     def has_backfill_id_column(self) -> bool:
-        return self._once("backfill", super().has_backfill_id_column)
-
-    def _once(self, name: str, ask: Any) -> bool:
-        # The schema does not change while a process has the file open.
-        if name not in self._columns:
-            self._columns[name] = ask()
-        return self._columns[name]
-
-    def _core_add_run(self, col_values: dict[str, Any], tags: Mapping[str, str]) -> None:
-        created = col_values["create_timestamp"].replace(tzinfo=None).isoformat(" ", "microseconds")
-        with self._database.driver() as driver:
-            try:
-                driver.execute(statements.INSERT_RUN, {**col_values, "create_timestamp": created})
-            except sqlite3.IntegrityError as error:
-                raise DagsterRunAlreadyExists from error
-            rows = [{"run_id": col_values["run_id"], "key": key, "value": value} for key, value in tags.items()]
-            driver.executemany(statements.INSERT_RUN_TAG, rows)
-
-    def _row_to_run(self, row: Any) -> DagsterRun:
-        return _run_from(row["run_body"], row["status"])
-
-    def _get_run_by_id(self, run_id: str) -> DagsterRun | None:
-        with self._database.driver() as driver:
-            row = driver.execute(statements.SELECT_RUN, {"run_id": run_id}).fetchone()
-        return _run_from(*row) if row else None
-
-    def get_run_records(self, filters: RunsFilter | None = None, *args: Any, **kwargs: Any) -> Sequence[RunRecord]:
-        run_ids = filters.run_ids if filters is not None else None
-        if run_ids is None or len(run_ids) != 1 or filters != RunsFilter(run_ids) or args or set(kwargs) - {"limit"}:
-            return super().get_run_records(filters, *args, **kwargs)
-        with self._database.driver() as driver:
-            row = driver.execute(statements.SELECT_RUN_RECORD, {"run_id": run_ids[0]}).fetchone()
-        if row is None:
-            return []
-        storage_id, body, status, created, updated, start, end = row
-        run = _run_from(body, status)
-        return [RunRecord(storage_id, run, _from_sql_time(created), _from_sql_time(updated), start, end)]
-
-    def _has_snapshot_id(self, snapshot_id: str) -> bool:
-        with self._database.driver() as driver:
-            return driver.execute(statements.SELECT_SNAPSHOT, {"snapshot_id": snapshot_id}).fetchone() is not None
-
-    def has_execution_plan_snapshot(self, execution_plan_snapshot_id: str) -> bool:
-        # Stock reads, inflates and parses the snapshot to answer this.
-        return self._has_snapshot_id(execution_plan_snapshot_id)
+        return self._asked.once(super().has_backfill_id_column)
 
 
 class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
@@ -171,8 +104,7 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     def __init__(self, database: Database):
         self._database = database
-        self._tables: dict[str, bool] = {}
-        self._asset_columns: frozenset[str] = frozenset()
+        self._asked = _Asked()
         super().__init__(os.path.dirname(database.path))
 
     @contextmanager
@@ -181,64 +113,10 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             yield connection
 
     def has_table(self, table_name: str) -> bool:
-        # Asked for every asset event; the schema does not change while a process has the file open.
-        if table_name not in self._tables:
-            with self._database.connect() as connection:
-                self._tables[table_name] = sa.inspect(connection).has_table(table_name)
-        return self._tables[table_name]
+        return self._asked.once(super().has_table, table_name)
 
-    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-        if not self._asset_columns:
-            self._asset_columns = frozenset(
-                column["name"] for column in sa.inspect(conn).get_columns(AssetKeyTable.name)
-            )
-        return column_name in self._asset_columns
-
-    def _fetch_raw_asset_rows(self, asset_keys: Any = None, **filters: Any) -> Any:
-        if asset_keys is None or any(filters.values()) or not self.has_secondary_index(ASSET_KEY_INDEX_COLS):  # type: ignore[no-untyped-call]
-            return super()._fetch_raw_asset_rows(asset_keys, **filters)
-        with self._database.driver() as driver:
-            rows = driver.execute(statements.SELECT_ASSETS, {"keys": _key_texts(asset_keys)}).fetchall()
-        return [dict(zip(statements.ASSET_COLUMNS, row, strict=True)) for row in rows], False, None
-
-    def _get_latest_materialization_records(self, raw_asset_rows: Any) -> Mapping[AssetKey, Any]:
-        records = {}
-        for row in raw_asset_rows:
-            record = _event_record_from(row["last_materialization"]) if row["last_materialization"] else None
-            if row["asset_details"] or not isinstance(record, EventLogRecord):
-                # Wiped, never materialized, or written by an old Dagster.
-                return super()._get_latest_materialization_records(raw_asset_rows)
-            records[AssetKey.from_db_string(row["asset_key"])] = record
-        return records  # type: ignore[return-value]
-
-    def _get_assets_details(self, asset_keys: Sequence[AssetKey]) -> Sequence[AssetDetails | None]:
-        with self._database.driver() as driver:
-            details = dict(driver.execute(statements.SELECT_ASSET_DETAILS, {"keys": _key_texts(asset_keys)}).fetchall())
-        return [AssetDetails.from_db_string(details.get(key.to_string())) for key in asset_keys]  # type: ignore[no-untyped-call]
-
-    def get_latest_tags_by_partition(
-        self,
-        asset_key: AssetKey,
-        event_type: DagsterEventType,
-        tag_keys: Sequence[str],
-        asset_partitions: Sequence[str] | None = None,
-        before_cursor: int | None = None,
-        after_cursor: int | None = None,
-    ) -> Mapping[str, Mapping[str, str]]:
-        cursors = before_cursor is not None or after_cursor is not None
-        if cursors or asset_partitions is None or len(tag_keys) != 1 or self._get_assets_details([asset_key]) != [None]:
-            return super().get_latest_tags_by_partition(
-                asset_key, event_type, tag_keys, asset_partitions, before_cursor, after_cursor
-            )
-        values = {
-            "asset_key": asset_key.to_string(),
-            "event_type": event_type.value,
-            "keys": json.dumps(list(asset_partitions)),
-            "tag": tag_keys[0],
-        }
-        with self._database.driver() as driver:
-            rows = driver.execute(statements.SELECT_TAGS_BY_PARTITION, values).fetchall()
-        return {partition: {tag_keys[0]: value} for partition, value in rows}
+    def has_asset_key_col(self, column_name: str) -> bool:
+        return self._asked.once(super().has_asset_key_col, column_name)
 
     def store_event(self, event: EventLogEntry) -> None:
         """What stock `store_event` does, row for row, with ready-made statements and each event serialized once."""
@@ -263,57 +141,21 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             if body.event_type in ASSET_CHECK_EVENTS:
                 self._store_check(driver, event, event_id, text, moment)
 
-    def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
-        with self._database.driver() as driver:
-            found = driver.execute(
-                statements.SELECT_PARTITION, {"name": partitions_def_name, "key": partition_key}
-            ).fetchone()
-        return found is not None
-
     def claim_concurrency_slot(
         self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
-    ) -> ConcurrencyClaimStatus:
-        """Stock, but quick when nobody waits, and an error where stock would wait for ever: inside a transaction no
-        other process can give its slot back."""
-        if not self._database.in_transaction:
-            return super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
-        row = {"concurrency_key": concurrency_key, "run_id": run_id, "step_key": step_key, "priority": priority or 0}
-        with self._database.driver() as driver:
-            slot = driver.execute(statements.SELECT_FREE_SLOT, row).fetchone()
-            if slot and driver.execute(statements.COUNT_PENDING, row).fetchone() == (0,):
-                driver.execute(statements.INSERT_ASSIGNED, row)
-                driver.execute(statements.TAKE_SLOT, {**row, "slot": slot[0]})
-                return ConcurrencyClaimStatus(
-                    concurrency_key=concurrency_key, slot_status=ConcurrencySlotStatus.CLAIMED
-                )
+    ) -> Any:
+        """Stock, but an error where stock would wait for ever: inside a transaction no other process can give its slot
+        back."""
         status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
-        if not status.is_claimed:
+        if self._database.in_transaction and not status.is_claimed:
             raise PoolBusy(self.get_concurrency_info(concurrency_key))
         return status
 
     def has_room(self, pool: str) -> bool:
         """Whether a step in this pool could start now: a pool without a limit always has room."""
-        row = {"concurrency_key": pool}
-        with self._database.driver() as driver:
-            if not driver.execute(statements.SELECT_LIMIT, row).fetchone():
-                return True
-            free = driver.execute(statements.SELECT_FREE_SLOT, row).fetchone()
+        info = self.get_concurrency_info(pool)
         # A slot is given back a moment before the claim on it is.
-        return bool(free) and self.has_unassigned_slots(pool)
-
-    def free_concurrency_slot_for_step(self, run_id: str, step_key: str) -> None:
-        row = {"run_id": run_id, "step_key": step_key}
-        with self._database.driver() as driver:
-            driver.execute(statements.DELETE_DELETED_SLOT, row)
-            driver.execute(statements.FREE_SLOT, row)
-            pools = [pool for (pool,) in driver.execute(statements.SELECT_ASSIGNED, row)]
-            driver.execute(statements.DELETE_PENDING, row)
-            waiting = [
-                pool
-                for pool in pools
-                if driver.execute(statements.COUNT_PENDING, {"concurrency_key": pool}).fetchone() != (0,)
-            ]
-        self.assign_pending_steps(waiting)
+        return info.limit is None or (len(info.claimed_slots) < info.slot_count and self.has_unassigned_slots(pool))
 
     def dispose(self) -> None:
         super().dispose()  # type: ignore[no-untyped-call]
@@ -356,13 +198,13 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             "partition": None,
         }
         if body.event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-            row["execution_status"] = CheckStatus.PLANNED.value
+            row["execution_status"] = "PLANNED"
             subset = data.partitions_subset
             for partition in subset.get_partition_keys() if subset else [None]:
                 driver.execute(statements.INSERT_CHECK, {**row, "partition": partition})
         elif body.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             target = data.target_materialization_data
-            row["execution_status"] = (CheckStatus.SUCCEEDED if data.passed else CheckStatus.FAILED).value
+            row["execution_status"] = "SUCCEEDED" if data.passed else "FAILED"
             row["materialization_event_storage_id"] = target.storage_id if target else None
             row["partition"] = data.partition
             updated = driver.execute(statements.UPDATE_CHECK, row).rowcount if event.run_id else 0

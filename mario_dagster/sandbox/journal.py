@@ -13,19 +13,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mario_dagster.core.errors import Damaged
-from mario_dagster.core.files import digest_of, replace_file
-from mario_dagster.runtime.database import Database
+from mario_dagster.assets.files import digest_of, replace_file
+from mario_dagster.catalog.errors import Damaged
+
+from . import queries
+from .database import Database
 
 PREFIX = "mario/step/"
 TRAJECTORY = "trajectory.jsonl"
 # A line is kept as its seal, a blank, its text; in the file it is its text and a line's end.
 SEAL_LENGTH = 16
 Line = dict[str, Any]
-# A range of keys, which the index on `key` serves; "0" is the character after "/".
-_OURS, _BOUNDS = "FROM kvs WHERE key >= ? AND key < ?", (PREFIX, PREFIX[:-1] + "0")
-_EXTENT = f"SELECT COUNT(*), SUM(LENGTH(CAST(value AS BLOB))) {_OURS}"
-_KEEP = "INSERT INTO kvs (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
 class Journal:
@@ -41,16 +39,14 @@ class Journal:
         Raises:
             Damaged: a line is missing, or is not what was written.
         """
-        with self._database.driver() as driver:
-            rows = driver.execute(f"SELECT key, value {_OURS} ORDER BY key", _BOUNDS).fetchall()
+        rows = queries.values_under(self._database, PREFIX)
         if [key for key, _ in rows] != [_key(number) for number in range(len(rows))]:
             raise Damaged("the journal of steps, in the episode's database, lacks a line")
         return [_unsealed(value) for _, value in rows]
 
     def count(self) -> int:
         """How many lines there are."""
-        with self._database.driver() as driver:
-            return int(driver.execute(f"SELECT COUNT(*) {_OURS}", _BOUNDS).fetchone()[0])
+        return queries.count_under(self._database, PREFIX)
 
     def record(self, line: Line) -> None:
         """Keep one more line, in the transaction that is open, and put it into the trajectory file."""
@@ -76,19 +72,16 @@ class Journal:
 
     def _extent(self) -> tuple[int, int]:
         """How many lines there are, and the bytes that they are in the trajectory file."""
-        with self._database.driver() as driver:
-            count, size = driver.execute(_EXTENT, _BOUNDS).fetchone()
-        return int(count), int(size or 0) - SEAL_LENGTH * int(count)
+        count, size = queries.extent_under(self._database, PREFIX)
+        return count, size - SEAL_LENGTH * count
 
     def keep(self, key: str, value: str) -> None:
         """Keep a value under a key, in the transaction that is open."""
-        with self._database.driver() as driver:
-            driver.execute(_KEEP, (key, value))
+        queries.put(self._database, key, value)
 
     def kept(self, key: str) -> str | None:
-        with self._database.driver() as driver:
-            row = driver.execute("SELECT value FROM kvs WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        """The value kept under a key."""
+        return queries.get(self._database, key)
 
     def amend(self, number: int, line: Line) -> None:
         """Write a line anew, for a copy of an episode that goes by another name."""

@@ -37,8 +37,10 @@ from mario_dagster.tables.workspace import World, world_at
 
 from .create import DAGSTER_HOME, stored
 from .home import Home, SandboxInfo, mended_info
+from .instance import RunResult, close_instance, open_instance, run_job
 from .journal import Journal, Line
 from .lease import Lease, Leases
+from .queries import fingerprint
 from .recovery import require_stored, take_back
 from .template_cache import Recipe, clone_folder, instantiate
 
@@ -444,7 +446,7 @@ class Sandbox:
         """Changes with anything that signals or grades are computed from."""
         names = [table_name(self.task, name) for name in self.task.table_names]
         versions = tuple(self.world.lake.version(name) for name in names)
-        return (fingerprint(self.instance), versions, self.world.landing.stamp())
+        return (fingerprint(self.instance.database), versions, self.world.landing.stamp())
 
     def _done(self, result: RunResult, message: str) -> Result:
         failed = failed_checks(result)

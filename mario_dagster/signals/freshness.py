@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-from dagster._core.loader import LoadingContextForTest
 
 from mario_dagster.checks.context import Backlog
 from mario_dagster.core.task import Task
 from mario_dagster.tables.load import stale_tables, table_name
 from mario_dagster.tables.store import NoTable
 from mario_dagster.tables.workspace import World
+
+from .instance import freshness
 
 
 def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any, known: frozenset[str]) -> frozenset[str]:
@@ -29,15 +29,12 @@ def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any, known: f
     """
     if known.issuperset(table.name for table in task.derived_tables):
         return known
-    resolver = CachingStaleStatusResolver(instance, graph, loading_context=LoadingContextForTest(instance))
+    is_fresh = freshness(instance, graph)
     stale = set(known)
     for table in task.tables:
         if table.name in stale:
             continue
-        if (
-            stale.intersection(table.upstream)
-            or resolver.get_status(dg.AssetKey([task.slug, table.name])) != StaleStatus.FRESH
-        ):
+        if stale.intersection(table.upstream) or not is_fresh(dg.AssetKey([task.slug, table.name])):
             stale.add(table.name)
     return frozenset(name for name in stale if task.table(name).derived)
 

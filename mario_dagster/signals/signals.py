@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-import sqlalchemy as sa
 
 from mario_dagster.assets.publish import newest_release
 from mario_dagster.checks.context import Backlog, gather
@@ -25,6 +24,8 @@ from mario_dagster.tables.workspace import World
 from .alias_hints import alias_hints
 from .failures import FailureLog
 from .freshness import freshness_lag_minutes, queue_backlog_age_minutes, stale
+from .instance import SandboxInstance
+from .queries import newest_run_status
 
 Committed = Literal["published", "rejected"]
 # How the checks alone judge a pipeline: facts that hold, cells that are sound, batches that are loaded, tables in time.
@@ -149,12 +150,7 @@ def table_health(table: Table, report: ContractReport | None) -> float:
 
 def committed(instance: SandboxInstance, task: Task) -> Committed | None:
     """How the newest run of the commit job since the incident ended, whoever launched it."""
-    query = sa.text(
-        "SELECT status FROM runs WHERE pipeline_name = :job AND status IN ('SUCCESS', 'FAILURE') AND run_id NOT IN "
-        "(SELECT run_id FROM run_tags WHERE key = 'mario/phase') ORDER BY id DESC LIMIT 1"
-    )
-    with instance.database.connect() as connection:
-        status = connection.execute(query, {"job": f"{task.slug}_commit"}).scalar()
+    status = newest_run_status(instance.database, f"{task.slug}_commit", untagged="mario/phase")
     return None if status is None else "published" if status == "SUCCESS" else "rejected"
 
 

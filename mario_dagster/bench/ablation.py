@@ -1,0 +1,233 @@
+"""What is saved where we do not leave a thing to Dagster: `make ablation`.
+
+In: this machine. Out: a row for each restated function of Dagster's, or small group that makes sense together only: CPU
+milliseconds of a mutating step with ours, and with Dagster's own in its place. Incidents are played by their gold
+plans, once a variant, step by step in turn, so that what else the machine does meets all alike. A function that saves
+less than `WORTH` milliseconds is not worth restating.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetKey, DagsterInstance, EventLogEntry, JobDefinition
+
+from mario_dagster.assets.audit import preload
+from mario_dagster.assets.memo import MEMO
+from mario_dagster.env.actions import COMMIT, Move
+from mario_dagster.env.episode import Episode
+from mario_dagster.env.options import reset_options
+from mario_dagster.sandbox import instance as instances
+from mario_dagster.sandbox.home import Home
+from mario_dagster.sandbox.storage import SandboxEventLogStorage, SandboxRunStorage
+
+WORTH = 3.0
+TASKS = ("ingestion", "referential", "temporal")
+VALIDATE = 14
+OURS = "as built"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Functions that stand or fall together, taken out.
+
+    Args:
+        restates: how many functions of Dagster's are stated again in them; 0 where Dagster's own is only asked less.
+        functions: what is taken out, as (class or module, name); the one that a class inherits takes its place.
+        stock: by name, what takes its place where none is inherited.
+    """
+
+    name: str
+    restates: int
+    functions: tuple[tuple[Any, str], ...]
+    stock: Mapping[str, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Dagster's own functions in place of ours."""
+        with ExitStack() as back:
+            for owner, name in self.functions:
+                back.callback(setattr, owner, name, vars(owner)[name])
+                if name in self.stock:
+                    setattr(owner, name, self.stock[name])
+                else:
+                    delattr(owner, name)
+            yield
+
+
+def _stock_check(
+    self: SandboxEventLogStorage, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, *_: str
+) -> None:
+    self.store_asset_check_event(event, event_id)
+
+
+def _stock_prepared(job_def: JobDefinition) -> instances.PreparedJob:
+    """A prepared job that remembers nothing but the job it was made of."""
+    prepared = _PREPARED(job_def)
+    return instances.PreparedJob(prepared.source, prepared.source, prepared.default_config, prepared.pools)
+
+
+def _stock_execution(
+    *,
+    run_config: Mapping[str, object],
+    job: Any,
+    instance: DagsterInstance,
+    output_capturing_enabled: bool,
+    raise_on_error: bool,
+    run_tags: Mapping[str, str],
+    asset_selection: frozenset[AssetKey],
+) -> Any:
+    return job.get_definition().execute_in_process(
+        run_config=run_config,
+        instance=instance,
+        raise_on_error=raise_on_error,
+        tags=run_tags,
+        asset_selection=sorted(asset_selection) or None,
+    )
+
+
+_PREPARED = instances.prepared
+_EVENTS, _RUNS = SandboxEventLogStorage, SandboxRunStorage
+VARIANTS = (
+    Variant("all that an event writes", 9, ((_EVENTS, "store_event"),)),
+    Variant("  of it, rows of asset checks", 4, ((_EVENTS, "_store_check"),), {"_store_check": _stock_check}),
+    Variant(
+        "answers about the schema, kept",
+        0,
+        (
+            (_EVENTS, "has_table"),
+            (_EVENTS, "has_asset_key_col"),
+            (_RUNS, "has_run_stats_index_cols"),
+            (_RUNS, "has_backfill_id_column"),
+        ),
+    ),
+    Variant(
+        "a job's form for runs in process, kept",
+        0,
+        ((instances, "prepared"), (instances, "core_execute_in_process")),
+        {"prepared": _stock_prepared, "core_execute_in_process": _stock_execution},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a variant costs, in CPU milliseconds of a mutating step, beside what the package costs as built."""
+
+    name: str
+    restates: int
+    ours: float
+    stock: float
+
+    @property
+    def saved(self) -> float:
+        return self.stock - self.ours
+
+
+class Player:
+    """One episode played with some functions taken out; what it computes for a content is kept for itself alone."""
+
+    def __init__(self, variant: Variant, task: str, seed: int, home: Home):
+        self._variant = variant
+        self._memo: OrderedDict[Any, Any] = OrderedDict()
+        with self._as_itself():
+            self.episode = Episode.start(reset_options({"task": task, "seed": seed}), home=home)
+            self.episode.reply()
+
+    def play(self, move: Move) -> float:
+        """CPU milliseconds of this thread for a step."""
+        with self._as_itself():
+            begun = time.thread_time()
+            self.episode.step(move)
+            return (time.thread_time() - begun) * 1000
+
+    def plan(self) -> list[Move]:
+        """The gold plan's mutating moves: an audit, a third of a second of Great Expectations, would drown the rest."""
+        moves = [Move.from_dict(fields) for fields in self.episode.sandbox.vault.gold]
+        return [move for move in moves if move.action_id not in (VALIDATE, COMMIT)]
+
+    @contextmanager
+    def _as_itself(self) -> Iterator[None]:
+        shared, MEMO._values = MEMO._values, self._memo
+        try:
+            with self._variant.applied():
+                yield
+        finally:
+            MEMO._values = shared
+
+
+def play(variants: tuple[Variant, ...], task: str, seed: int, home: Home, turn: int = 0) -> list[dict[str, float]]:
+    """One incident played by every variant; of each step, what it cost whom. Who goes first changes step by step."""
+    players = {variant.name: Player(variant, task, seed, home) for variant in variants}
+    names, costs = list(players), []
+    for number, move in enumerate(players[names[0]].plan()):
+        first = (number + turn) % len(names)
+        costs.append({name: players[name].play(move) for name in names[first:] + names[:first]})
+    for player in players.values():
+        player.episode.close()
+    return costs
+
+
+def measure(home: Home, rounds: int, seed: int) -> list[Row]:
+    """Each variant's mean over the steps of three tasks, of each step the median over the rounds."""
+    preload()
+    variants = (Variant(OURS, 0, ()), *VARIANTS)
+    steps: list[Mapping[str, float]] = []
+    for task in TASKS:
+        # Not counted: the incident is lived through, modules are loaded.
+        play(variants, task, seed, home)
+        gc.collect()
+        gc.freeze()
+        played = [play(variants, task, seed, home, turn) for turn in range(rounds)]
+        steps += [
+            {name: statistics.median(cost[name] for cost in step) for name in step[0]}
+            for step in zip(*played, strict=True)
+        ]
+    means = {name: statistics.fmean(step[name] for step in steps) for name in steps[0]}
+    return [Row(variant.name, variant.restates, means[OURS], means[variant.name]) for variant in VARIANTS]
+
+
+def show(rows: list[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = ("taken out", "functions restated", "ours", "Dagster's own", "saved", "")
+    table = Table(*columns, title="CPU ms a mutating step")
+    for row in rows:
+        mark = "" if not row.restates else "[green]worth it[/]" if row.saved >= WORTH else "[red]not worth it[/]"
+        figures = (f"{value:.1f}" for value in (row.ours, row.stock, row.saved))
+        table.add_row(row.name, str(row.restates or ""), *figures, mark)
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=7, help="the incidents that are played")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(Home(Path(folder)), arguments.rounds, arguments.seed)
+    if arguments.json:
+        sys.stdout.write(json.dumps([{**asdict(row), "saved": row.saved} for row in rows], indent=1) + "\n")
+    else:
+        show(rows)
+
+
+if __name__ == "__main__":
+    main()
