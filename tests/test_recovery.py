@@ -171,7 +171,7 @@ def spoil(path: Path, harm: str) -> None:
     elif harm == "cut":
         path.write_bytes(data[: len(data) // 2])
     else:
-        middle = len(data) // 2
+        middle = data.index(b"data_version") + 20 if harm == "note flipped" else len(data) // 2
         path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
 
 
@@ -235,7 +235,7 @@ ORIGINALS = {
     "database gone": ("dagster/event_log.db", "gone"),
     "database cut": ("dagster/event_log.db", "cut"),
     "log entry cut": ("lake/temporal/source_orders/_delta_log/{newest}.json", "cut"),
-    "log entry flipped": ("lake/temporal/source_orders/_delta_log/{newest}.json", "flipped"),
+    "log entry flipped": ("lake/temporal/source_orders/_delta_log/{newest}.json", "note flipped"),
     "log entry gone": ("lake/temporal/source_orders/_delta_log/{newest}.json", "gone"),
     "manifest gone": ("landing/manifest.json", "gone"),
     "manifest flipped": ("landing/manifest.json", "flipped"),

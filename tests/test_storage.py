@@ -31,9 +31,9 @@ from dagster._core.storage.runs import SqliteRunStorage
 from dagster._record import copy
 from dagster._serdes import serialize_value
 
-from mario_dagster.sandbox import database, statements, storage
-from mario_dagster.sandbox import instance as instances
-from mario_dagster.sandbox.instance import (
+from mario_dagster.runtime import database, statements, storage
+from mario_dagster.runtime import instance as instances
+from mario_dagster.runtime.instance import (
     SandboxInstance,
     close_instance,
     create_home,
@@ -41,7 +41,7 @@ from mario_dagster.sandbox.instance import (
     prepared,
     run_job,
 )
-from mario_dagster.sandbox.queries import fingerprint
+from mario_dagster.runtime.queries import fingerprint
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 POOL = "workers"

@@ -26,14 +26,14 @@ from typing import Any
 
 from dagster import AssetKey, DagsterInstance, EventLogEntry, JobDefinition
 
-from mario_dagster.assets.audit import preload
-from mario_dagster.assets.memo import MEMO
-from mario_dagster.env.actions import COMMIT, Move
+from mario_dagster.checks.audit import preload
+from mario_dagster.core.action import COMMIT, Action
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
-from mario_dagster.sandbox import instance as instances
+from mario_dagster.runtime import instance as instances
+from mario_dagster.runtime.storage import SandboxEventLogStorage, SandboxRunStorage
 from mario_dagster.sandbox.home import Home
-from mario_dagster.sandbox.storage import SandboxEventLogStorage, SandboxRunStorage
+from mario_dagster.tables.content_cache import MEMO
 
 WORTH = 3.0
 TASKS = ("ingestion", "referential", "temporal")
@@ -148,16 +148,16 @@ class Player:
             self.episode = Episode.start(reset_options({"task": task, "seed": seed}), home=home)
             self.episode.reply()
 
-    def play(self, move: Move) -> float:
+    def play(self, move: Action) -> float:
         """CPU milliseconds of this thread for a step."""
         with self._as_itself():
             begun = time.thread_time()
             self.episode.step(move)
             return (time.thread_time() - begun) * 1000
 
-    def plan(self) -> list[Move]:
+    def plan(self) -> list[Action]:
         """The gold plan's mutating moves: an audit, a third of a second of Great Expectations, would drown the rest."""
-        moves = [Move.from_dict(fields) for fields in self.episode.sandbox.vault.gold]
+        moves = [Action.from_dict(fields) for fields in self.episode.sandbox.vault.gold]
         return [move for move in moves if move.action_id not in (VALIDATE, COMMIT)]
 
     @contextmanager

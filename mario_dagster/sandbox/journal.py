@@ -13,11 +13,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mario_dagster.assets.files import digest_of, replace_file
-from mario_dagster.catalog.errors import Damaged
-
-from . import queries
-from .database import Database
+from mario_dagster.core.errors import Damaged
+from mario_dagster.core.files import digest_of, replace_file
+from mario_dagster.runtime import queries
+from mario_dagster.runtime.database import Database
 
 PREFIX = "mario/step/"
 TRAJECTORY = "trajectory.jsonl"

@@ -26,7 +26,8 @@ from mario_dagster.core.errors import Damaged, StorageError
 from mario_dagster.core.files import file_trouble
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS, Task
-from mario_dagster.runtime.instance import RunResult, close_instance, fingerprint, open_instance, run_job
+from mario_dagster.runtime.instance import RunResult, close_instance, open_instance, run_job
+from mario_dagster.runtime.queries import fingerprint
 from mario_dagster.scoring.grading import grade_world
 from mario_dagster.scoring.score import Grade
 from mario_dagster.scoring.truth import Vault
@@ -37,10 +38,8 @@ from mario_dagster.tables.workspace import World, world_at
 
 from .create import DAGSTER_HOME, stored
 from .home import Home, SandboxInfo, mended_info
-from .instance import RunResult, close_instance, open_instance, run_job
 from .journal import Journal, Line
 from .lease import Lease, Leases
-from .queries import fingerprint
 from .recovery import require_stored, take_back
 from .template_cache import Recipe, clone_folder, instantiate
 

@@ -10,8 +10,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .instance import SandboxInstance, plain_error
-from .queries import CheckOutcome, StepFailure, check_outcomes_since, last_event_id, newest_step_failures
+from mario_dagster.runtime.instance import SandboxInstance, plain_error
+from mario_dagster.runtime.queries import (
+    CheckOutcome,
+    StepFailure,
+    check_outcomes_since,
+    last_event_id,
+    newest_step_failures,
+)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ import dagster as dg
 
 from mario_dagster.checks.context import Backlog
 from mario_dagster.core.task import Task
+from mario_dagster.runtime.instance import freshness
 from mario_dagster.tables.load import stale_tables, table_name
 from mario_dagster.tables.store import NoTable
 from mario_dagster.tables.workspace import World
-
-from .instance import freshness
 
 
 def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any, known: frozenset[str]) -> frozenset[str]:

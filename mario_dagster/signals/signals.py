@@ -18,14 +18,13 @@ from mario_dagster.checks.contract import ContractReport
 from mario_dagster.checks.facts import Outcome, checks_for
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.instance import SandboxInstance
+from mario_dagster.runtime.queries import newest_run_status
 from mario_dagster.tables.content_cache import MEMO
 from mario_dagster.tables.workspace import World
 
 from .alias_hints import alias_hints
 from .failures import FailureLog
 from .freshness import freshness_lag_minutes, queue_backlog_age_minutes, stale
-from .instance import SandboxInstance
-from .queries import newest_run_status
 
 Committed = Literal["published", "rejected"]
 # How the checks alone judge a pipeline: facts that hold, cells that are sound, batches that are loaded, tables in time.

@@ -275,12 +275,13 @@ class Lake:
     def _from_disk(self, name: str, entry: _Entry) -> pd.DataFrame:
         with file_trouble(f"{self._called(name)}/{entry.file or ''}"):
             if entry.file is None:
-                return from_arrow(DeltaTable(self.root / name, entry.stamp[0]).to_pyarrow_table())
-            # The file by itself: a dataset would read `batch=…` folders above it as columns.
-            with open(self.root / name / entry.file, "rb") as file:
-                frame = from_arrow(pq.read_table(file))
+                frame = from_arrow(DeltaTable(self.root / name, entry.stamp[0]).to_pyarrow_table())
+            else:
+                # The file by itself: a dataset would read `batch=…` folders above it as columns.
+                with open(self.root / name / entry.file, "rb") as file:
+                    frame = from_arrow(pq.read_table(file))
             if entry.content and content_hash(frame) != entry.content:
-                raise Damaged(f"{self._called(name)}/{entry.file} is not what was written: its content differs")
+                raise Damaged(f"{self._called(name)}/{entry.file or ''} is not what was written: its content differs")
         return frame
 
     def _handle(self, name: str) -> DeltaTable | None:
@@ -310,11 +311,12 @@ def _is_entry(name: str) -> bool:
 def _parse(text: str, stamp: Stamp) -> _Entry:
     """A log entry. `file` is the table's only file when the commit overwrote all of it, else None: ask Delta."""
     actions = [json.loads(line) for line in text.splitlines() if line]
-    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    # Every writer leaves it; what other tools write has no note in it.
+    info: dict[str, Any] = next(action["commitInfo"] for action in actions if "commitInfo" in action)
     added = [action["add"]["path"] for action in actions if "add" in action]
     whole = info.get("operationParameters", {}).get("mode") == "Overwrite" and len(added) == 1
     note, content = info.get(NOTE_KEY), info.get(CONTENT_KEY, "")
-    if note is not None and info.get(SEAL_KEY) != _seal(note, content):
+    if {NOTE_KEY, CONTENT_KEY, SEAL_KEY} & info.keys() and info.get(SEAL_KEY) != _seal(note or "", content):
         raise ValueError("the commit's note is not what was written")
     return _Entry(stamp, Note.from_json(note) if note else Note(), added[0] if whole else None, content)
 

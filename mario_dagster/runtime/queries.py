@@ -11,7 +11,7 @@ from typing import Any
 
 from dagster import AssetCheckEvaluation, AssetKey, EventLogEntry, deserialize_value
 
-from mario_dagster.assets.files import file_trouble
+from mario_dagster.core.files import file_trouble
 
 from .database import DATABASE, Database
 
