@@ -27,7 +27,7 @@ from typing import Any
 from dagster import AssetKey, DagsterInstance, EventLogEntry, JobDefinition
 
 from mario_dagster.checks.audit import preload
-from mario_dagster.core.action import COMMIT, Action
+from mario_dagster.core.action import ActionId, Action
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.runtime import instance as instances
@@ -158,7 +158,7 @@ class Player:
     def plan(self) -> list[Action]:
         """The gold plan's mutating moves: an audit, a third of a second of Great Expectations, would drown the rest."""
         moves = [Action.from_dict(fields) for fields in self.episode.sandbox.vault.gold]
-        return [move for move in moves if move.action_id not in (VALIDATE, COMMIT)]
+        return [move for move in moves if move.id not in (VALIDATE, ActionId.COMMIT_CHANGES)]
 
     @contextmanager
     def _as_itself(self) -> Iterator[None]:

@@ -312,7 +312,9 @@ def _parse(text: str, stamp: Stamp) -> _Entry:
     """A log entry. `file` is the table's only file when the commit overwrote all of it, else None: ask Delta."""
     actions = [json.loads(line) for line in text.splitlines() if line]
     # Every writer leaves it; what other tools write has no note in it.
-    info: dict[str, Any] = next(action["commitInfo"] for action in actions if "commitInfo" in action)
+    info: dict[str, Any] | None = next((action["commitInfo"] for action in actions if "commitInfo" in action), None)
+    if info is None:
+        raise ValueError("the commit lacks its facts")
     added = [action["add"]["path"] for action in actions if "add" in action]
     whole = info.get("operationParameters", {}).get("mode") == "Overwrite" and len(added) == 1
     note, content = info.get(NOTE_KEY), info.get(CONTENT_KEY, "")
