@@ -1,4 +1,4 @@
-"""What a process keeps of tables, and of what it made of them, is bounded over all episodes, and answers are the same."""
+"""What a process keeps of tables, and of what it made of them, is bounded over all episodes; answers are the same."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def tables_alive() -> int:
 
 
 def test_open_episodes_keep_within_one_budget_and_answer_the_same(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = {}
+    answers: dict[int, list[str]] = {}
     for megabytes in (64, 1, 0):
         monkeypatch.setenv(CACHE_VARIABLE, str(megabytes))
         MEMO.clear()

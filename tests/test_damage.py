@@ -8,6 +8,7 @@ nothing in memory either, so that it reads what is on disk.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from mario_dagster.sandbox.home import DAMAGED, Home
@@ -34,11 +36,12 @@ ELSEWHERE = {"task": "ingestion", "split": "train", "seed": 3}
 SAMPLE, COMMIT, REPLAY, REFRESH = ({"action_id": number} for number in (2, 15, 18, 19))
 READS = ("/state", "/grader", "/observation")
 FORBIDDEN = re.compile(
-    r"Traceback|sqlite3|sqlalchemy|\b(SELECT|INSERT|UPDATE|PRAGMA|BEGIN)\b|/(tmp|home|root|work|usr)/"
+    rf"Traceback|sqlite3|sqlalchemy|\b(SELECT|INSERT|UPDATE|PRAGMA|BEGIN)\b|/(tmp|home|usr)/|{re.escape(str(REPO))}"
 )
 
 BY_CONTENT = ("deleted", "truncated", "flipped")
 BY_PERMISSION = ("unreadable", "read-only")
+FLIP = 0x41
 DAMAGES = (*BY_CONTENT, *BY_PERMISSION)
 
 
@@ -67,10 +70,10 @@ class Damage:
         elif self.kind == "truncated":
             os.truncate(path, len(data) // 2)
         elif self.kind == "flipped":
-            place = len(data) // 2 if self.offset is None else self.offset
+            place = _telling(data) if path.suffix == ".parquet" else len(data) // 2
             with path.open("r+b") as file:
-                file.seek(place)
-                file.write(bytes([data[place] ^ 0x41]))
+                file.seek(place if self.offset is None else self.offset)
+                file.write(bytes([data[place if self.offset is None else self.offset] ^ FLIP]))
         elif self.kind == "unreadable":
             path.chmod(0)
         else:
@@ -95,6 +98,19 @@ class Damage:
         return folder / f"{abs(hash(self.path))}"
 
 
+def _telling(data: bytes) -> int:
+    """A byte of a data file, near its middle, that changes what is read: some are of statistics that nobody reads."""
+    whole = pq.read_table(io.BytesIO(data))
+    for place in range(len(data) // 2, 0, -1):
+        try:
+            flipped = bytes((*data[:place], data[place] ^ FLIP, *data[place + 1 :]))
+            if not pq.read_table(io.BytesIO(flipped)).equals(whole):
+                return place
+        except (OSError, ValueError):
+            return place
+    raise AssertionError("no byte of the file matters")
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
@@ -110,6 +126,7 @@ class Kind:
         copy: it is a copy of what the database holds, and is made anew.
         offset: which byte flips; the middle one where that is None.
         company: suffixes of files that are restored with it.
+        told: what the step itself may come to instead: producers' files are part of the world that is played in.
     """
 
     find: Callable[[Home, str], Path]
@@ -119,6 +136,7 @@ class Kind:
     copy: bool = False
     offset: int | None = None
     company: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 def in_sandbox(name: str) -> Callable[[Home, str], Path]:
@@ -174,7 +192,9 @@ KINDS: Mapping[str, Kind] = {
         COMMIT,
     ),
     "manifest": Kind(in_sandbox("landing/manifest.json"), ("landing/manifest.json",)),
-    "landing file": Kind(awaited, ("landing/orders",)),
+    "landing file": Kind(
+        awaited, ("landing/orders",), told=("its checksum differs", "its file is not in the landing zone")
+    ),
     "deploys": Kind(in_sandbox("deploys.json"), ("deploys.json",), REFRESH),
     "truth": Kind(lambda home, id: home.vault(id) / "incident.json", ("truth/incident.json",), main=True),
     "twin's data": Kind(
@@ -303,9 +323,13 @@ class Cell:
         self.damage.do()
         answered = {path: self.world.ask(self.server, "GET", path, self.id) for path in READS}
         answered["/step"] = self.world.step(self.server, self.id, self.kind.action)
+        told = answered["/step"].status == 200 and any(each in answered["/step"].text for each in self.kind.told)
         for path, answer in answered.items():
-            self._judge(path, answer, self._expected[path])
+            if not told or path != "/step":
+                self._judge(path, answer)
         self._others()
+        if told:
+            return self._told()
         played = answered["/step"].status == 200
         if not played or self.damage.kind in BY_PERMISSION:
             self.damage.restore()
@@ -321,7 +345,15 @@ class Cell:
     def _expected(self) -> Mapping[str, Answer]:
         return self.world.undamaged(self.kind.action["action_id"])
 
-    def _judge(self, path: str, answer: Answer, expected: Answer) -> None:
+    def _told(self) -> list[str]:
+        """The step failed for a reason that it gave: with the file restored, the same action does what it does."""
+        self.damage.restore()
+        again, wanted = self.world.step(self.server, self.id, self.kind.action), self._expected["/step"]
+        if again.status != 200 or _result(again) != _result(wanted):
+            self.faults.append(f"/step, the file restored: {again.status} {_result(again)}")
+        return self.faults
+
+    def _judge(self, path: str, answer: Answer) -> None:
         refused = 410 if self.damage.kind in BY_CONTENT else 503
         if answer.status == 200:
             self._same(path, answer, path)
@@ -350,6 +382,10 @@ class Cell:
         fresh = self.world.ask(self.server, "POST", "/reset", f"fresh-{self.id}", INCIDENT)
         if fresh != self.world.first:
             self.faults.append(f"a fresh reset: {fresh}")
+
+
+def _result(answer: Answer) -> str:
+    return str(json.loads(answer.text).get("observation", {}).get("action_result"))
 
 
 def played_cell(world: World, kind: Kind, damage: str, held_open: bool) -> list[str]:
@@ -397,17 +433,13 @@ def test_the_log_of_a_killed_server_is_missed_and_taken_back(world: World) -> No
     server = Server(world.home.root, before=world.before)
     ids = {damage: world.episode(server) for damage in damages()}
     server.kill()
-    server = Server(world.home.root, before=world.before)
     found = {}
-    try:
-        for damage, id in ids.items():
-            broken = Damage(LOG.find(world.home, id), damage, company=())
-            found[damage] = Cell(world, server, LOG, broken, id).play()
-    finally:
-        server.kill()
-        for id in ids.values():
-            world.home.remove(id)
-            world.home.remove(f"fresh-{id}")
+    for damage, id in ids.items():
+        broken = Damage(LOG.find(world.home, id), damage)
+        found[damage] = Cell(world, world.open, LOG, broken, id).play()
+    for id in ids.values():
+        world.home.remove(id)
+        world.home.remove(f"fresh-{id}")
     report(found)
 
 
@@ -468,27 +500,26 @@ def test_damaged_sandboxes_are_listed_checked_and_pruned(world: World) -> None:
     infos = {info["id"]: info for info in json.loads(listed.stdout)}
     assert infos.keys() == cases.keys() | whole
     marked = {id for id, info in infos.items() if info["status"] == DAMAGED}
-    assert not marked & whole
-    unmarked = {id: case for id, case in cases.items() if KINDS[case[0]].main and id not in marked}
-    assert not unmarked
+    found = {"list marks what is whole": sorted(marked & whole)}
+    found["list does not mark"] = [str(case) for id, case in cases.items() if KINDS[case[0]].main and id not in marked]
 
     checked = mario(world, "check", "--json")
     assert checked.returncode == 1, checked.stderr
     said = json.loads(checked.stdout)
-    assert not {id: said[id] for id in whole if said[id]}
-    silent = {case for id, case in cases.items() if not said[id] and not KINDS[case[0]].copy}
-    assert not silent
-    unnamed = {
-        case: said[id]
-        for id, case in cases.items()
-        if said[id] and not any(name in " ".join(said[id]) for name in KINDS[case[0]].names)
-    }
-    assert not unnamed
-    assert not [line for lines in said.values() for line in lines if FORBIDDEN.search(line)]
+    found["check finds in what is whole"] = [str(said[id]) for id in whole if said[id]]
+    silent = [(id, case) for id, case in cases.items() if not said[id] and not KINDS[case[0]].copy]
+    found["check says nothing of"] = [str(case) for _, case in silent]
+    names = {id: KINDS[name].names for id, (name, _) in cases.items()}
+    found["check names no file"] = [
+        f"{cases[id]}: {said[id]}"
+        for id in cases
+        if said[id] and not any(name in " ".join(said[id]) for name in names[id])
+    ]
+    found["check says too much"] = [line for lines in said.values() for line in lines if FORBIDDEN.search(line)]
 
     pruned = mario(world, "prune", "--keep", "0", "--yes", "--json")
     assert pruned.returncode == 0, pruned.stderr
     assert set(json.loads(pruned.stdout)["deleted"]) == infos.keys()
-    assert not [
-        each for each in (*world.home.root.iterdir(), *world.home.vault("x").parent.iterdir()) if each.name in infos
-    ]
+    places = (world.home.root, world.home.vault("x").parent)
+    found["prune leaves"] = [each.name for place in places for each in place.iterdir() if each.name in infos]
+    report(found)
