@@ -11,16 +11,17 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mario_dagster.assets.audit import _suite
-from mario_dagster.assets.checks import Evidence, _differences
-from mario_dagster.assets.contract import SHOWN_CASES, _misfits, case
-from mario_dagster.assets.frames import ARROW, content_hash
-from mario_dagster.assets.parsing import read_moments, read_numbers
-from mario_dagster.catalog import Column, Table, task
-from mario_dagster.catalog.referential import EMAIL
-from mario_dagster.catalog.temporal import READABLE
-from mario_dagster.incidents.compiler import compile_incident
-from mario_dagster.sandbox.strike import twin
+from mario_dagster.checks.audit import _suite
+from mario_dagster.checks.contract import SHOWN_CASES, _misfits, case
+from mario_dagster.checks.facts import Evidence, _differences
+from mario_dagster.core.registry import task
+from mario_dagster.core.task import Column, Table
+from mario_dagster.incidents.compile import compile_incident
+from mario_dagster.inject.redelivery import twin
+from mario_dagster.tables.frames import ARROW, content_hash
+from mario_dagster.tables.parsing import read_moments, read_numbers
+from mario_dagster.tasks.referential.task import EMAIL
+from mario_dagster.tasks.temporal.task import READABLE
 
 TOTALS = Table(
     "totals",
@@ -149,6 +150,6 @@ def test_no_suite_is_given_a_set_as_large_as_a_table() -> None:
 
 
 def _transforms() -> Any:
-    from mario_dagster.assets.blueprint import blueprint
+    from mario_dagster.tables.spec import blueprint
 
     return blueprint(task("referential")).transforms

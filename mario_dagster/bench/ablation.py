@@ -27,7 +27,7 @@ from typing import Any
 from dagster import AssetKey, DagsterInstance, EventLogEntry, JobDefinition
 
 from mario_dagster.checks.audit import preload
-from mario_dagster.core.action import ActionId, Action
+from mario_dagster.core.action import Action, ActionId
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.runtime import instance as instances

@@ -209,10 +209,9 @@ def _large(home: Any, scale: int) -> Row:
 
 def _largest(home: Any, scale: int) -> list[Row]:
     """The task with the largest tables, 600 orders times scale: its repairs, its commit, what sessions of it hold."""
-    from mario_dagster.assets.memo import MEMO, budget
-    from mario_dagster.env.actions import REPAIRS, Move
     from mario_dagster.env.episode import Episode
     from mario_dagster.env.options import reset_options
+    from mario_dagster.tables.content_cache import MEMO, budget
 
     def start() -> Episode:
         episode = Episode.start(reset_options({"task": "referential", "seed": 1, "scale": scale}), home=home)
@@ -220,9 +219,9 @@ def _largest(home: Any, scale: int) -> list[Row]:
         return episode
 
     episode = start()
-    moves = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+    moves = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
     size = f"referential at scale {scale} ({len(episode.sandbox.table('orders')):,} orders)"
-    taken = [(move.action_id, milliseconds(lambda move=move: episode.step(move))) for move in moves]  # type: ignore[misc]
+    taken = [(move.id, milliseconds(lambda move=move: episode.step(move))) for move in moves]  # type: ignore[misc]
     episode.close()
     held = _memory("  memory a sitting session of it adds", start, 4, 20)
     return [
@@ -231,12 +230,6 @@ def _largest(home: Any, scale: int) -> list[Row]:
         held,
         Row("  kept of tables, by all sessions", MEMO.held / 2**20, "MiB", budget() / 2**20),
     ]
-
-
-def _as_repair(move: Any) -> Any:
-    from mario_dagster.assets.repairs import Repair
-
-    return Repair(action=move.action.name, **{need: getattr(move, need) for need in move.action.needs})
 
 
 def start_ups(root: Path) -> list[Row]:
