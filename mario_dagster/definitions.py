@@ -1,6 +1,6 @@
 """The code location: every task's graph, checks, jobs and schedule. What `workspace.yaml` names.
 
-In: the blueprints of all tasks, plugins' included. Out: one `Definitions`, and the same jobs, built once, for runs
+In: the pipeline specs of all tasks, plugins' included. Out: one `Definitions`, and the same jobs, built once, for runs
 inside this process.
 """
 
@@ -22,18 +22,18 @@ from .core.task import Task
 from .inject.false_alarm import monitor_job
 from .inject.job import injection_jobs
 from .scoring.grade_check import grade_check
-from .tables.spec import blueprint
+from .tables.spec import pipeline_spec
 
 
 @cache
 def pipelines() -> dict[str, Pipeline]:
-    """Every task's pipeline, by slug. A task whose blueprint is no good is left out with a warning."""
+    """Every task's pipeline, by slug. A task whose pipeline spec is no good is left out with a warning."""
     built = {}
     for task in tasks():
         try:
-            built[task.slug] = build(task, blueprint(task).transforms)
+            built[task.slug] = build(task, pipeline_spec(task).transforms)
         except BrokenTask as error:
-            left_out("pipeline", task.blueprint, str(error))
+            left_out("pipeline", task.pipeline_spec, str(error))
     return built
 
 
@@ -78,7 +78,7 @@ def asset_graph() -> Any:
 def pipeline(task: Task) -> Pipeline:
     """A task's pipeline. Raises `BrokenTask` where it has none that works."""
     if task.slug not in pipelines():
-        blueprint(task)  # says what is wrong with it
+        pipeline_spec(task)  # says what is wrong with it
         raise BrokenTask(task.slug, "it is not registered")
     return pipelines()[task.slug]
 

@@ -20,7 +20,7 @@ RENAMING = [each for each in profiles() if "renamed columns" in each.patterns]
 
 def feeds(incident: Incident) -> Iterator[tuple[Table, pd.DataFrame, Mapping[str, str]]]:
     """Each fed table with its first delivery, and what its drifted columns really are."""
-    columns = incident.ledger.columns
+    columns = incident.damage_manifest.columns
     for table in task(incident.task).tables:
         if table.feed is not None:
             landed = next(frame for key, frame in incident.landing.items() if key.startswith(f"{table.feed}/"))

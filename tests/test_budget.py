@@ -17,9 +17,16 @@ from mario_dagster.core.errors import Damaged
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
-from mario_dagster.tables.content_cache import CACHE_VARIABLE, ENTRY_BYTES, MEMO, Memo, budget, frame_bytes
+from mario_dagster.tables.content_cache import (
+    CACHE_VARIABLE,
+    CONTENT_CACHE,
+    ENTRY_BYTES,
+    ContentCache,
+    budget,
+    frame_bytes,
+)
 from mario_dagster.tables.frames import as_type
-from mario_dagster.tables.store import Lake, Note
+from mario_dagster.tables.store import Lake, Provenance
 
 MEGABYTE = 2**20
 SCALE, SEEDS = 10, (1, 2)
@@ -27,11 +34,11 @@ SCALE, SEEDS = 10, (1, 2)
 ROWS = 3_000
 
 
-def memo(capacity: int) -> Memo:
-    return Memo(lambda: capacity)
+def memo(capacity: int) -> ContentCache:
+    return ContentCache(lambda: capacity)
 
 
-def keep(held: Memo, key: str, size: int) -> list[int]:
+def keep(held: ContentCache, key: str, size: int) -> list[int]:
     """A value of that size under a key, entry and all; the list says how often it had to be computed."""
     computed: list[int] = []
     held.get(key, lambda: computed.append(1), lambda _: size - ENTRY_BYTES)
@@ -58,7 +65,7 @@ def test_what_is_larger_than_everything_that_may_be_kept_is_answered_and_not_kep
 
 def test_a_smaller_budget_is_kept_from_the_next_value_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, "1")
-    held = Memo()
+    held = ContentCache()
     for number in range(4):
         keep(held, str(number), MEGABYTE // 4)
     assert held.held == MEGABYTE
@@ -71,7 +78,7 @@ def test_a_smaller_budget_is_kept_from_the_next_value_on(monkeypatch: pytest.Mon
 def test_a_budget_that_is_no_number_of_megabytes_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, said)
     with pytest.raises(ValueError, match=rf"{CACHE_VARIABLE} is a whole number of megabytes.*not '{said}'"):
-        Memo()
+        ContentCache()
     monkeypatch.setenv(CACHE_VARIABLE, "")
     assert budget() == 256 * MEGABYTE
 
@@ -86,12 +93,12 @@ def test_a_table_larger_than_the_budget_is_read_from_disk_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, "1")
-    MEMO.clear()
+    CONTENT_CACHE.clear()
     lake = Lake(tmp_path)
-    lake.write("large", pd.DataFrame({"n": as_type(pd.Series(range(200_000)), "int64")}), Note())
-    assert MEMO.held == 0
+    lake.write("large", pd.DataFrame({"n": as_type(pd.Series(range(200_000)), "int64")}), Provenance())
+    assert CONTENT_CACHE.held == 0
     one, other = lake.read("large").frame, lake.read("large").frame
-    assert one is not other and one.equals(other) and MEMO.held == 0
+    assert one is not other and one.equals(other) and CONTENT_CACHE.held == 0
 
 
 # --- episodes ---------------------------------------------------------------------------------------------------------
@@ -109,7 +116,9 @@ def began(home: Home, name: str) -> list[Episode]:
 
 def played(episodes: list[Episode]) -> Iterator[str]:
     """What the episodes answer, move by move in turn, up to the truth of each."""
-    plans = [[Action(2), *(Action.from_dict(each) for each in episode.sandbox.vault.gold)] for episode in episodes]
+    plans = [
+        [Action(2), *(Action.from_dict(each) for each in episode.sandbox.truth_store.solution)] for episode in episodes
+    ]
     for episode in episodes:
         yield said(episode.reply().observation)
     for place in range(max(map(len, plans))):
@@ -133,12 +142,12 @@ def test_open_episodes_keep_within_one_budget_and_answer_the_same(home: Home, mo
     answers: dict[int, list[str]] = {}
     for megabytes in (64, 1, 0):
         monkeypatch.setenv(CACHE_VARIABLE, str(megabytes))
-        MEMO.clear()
+        CONTENT_CACHE.clear()
         episodes, answers[megabytes], most = began(home, f"of-{megabytes}"), [], 0
         for answer in played(episodes):
             answers[megabytes].append(answer)
-            most = max(most, MEMO.held)
-            assert MEMO.held <= megabytes * MEGABYTE
+            most = max(most, CONTENT_CACHE.held)
+            assert CONTENT_CACHE.held <= megabytes * MEGABYTE
         # The large budget holds all of them, the small one is full, and none means none.
         assert {64: most > 2 * MEGABYTE, 1: most > MEGABYTE // 2, 0: most == 0}[megabytes]
         for episode in episodes:
@@ -148,13 +157,13 @@ def test_open_episodes_keep_within_one_budget_and_answer_the_same(home: Home, mo
 
 
 def test_nothing_but_the_budget_holds_rows_of_an_open_episode(home: Home) -> None:
-    MEMO.clear()
+    CONTENT_CACHE.clear()
     before = tables_alive()
     episodes = began(home, "rows")
     for _ in played(episodes):
         pass
     assert tables_alive() > before
-    MEMO.clear()
+    CONTENT_CACHE.clear()
     assert tables_alive() == before
     for episode in episodes:
         episode.close()
@@ -162,16 +171,16 @@ def test_nothing_but_the_budget_holds_rows_of_an_open_episode(home: Home) -> Non
 
 def test_the_ledger_is_beside_the_truth_and_checked(home: Home) -> None:
     (episode, *others) = began(home, "ledger")
-    vault = episode.sandbox.vault
-    ledger = vault.ledger()
-    assert len(ledger.cells) > ROWS and ledger.landed_as == vault.landed_as
-    cells = {(key, name) for columns in ledger.lost.values() for name, keys in columns.items() for key in keys}
-    assert cells == {cell for cells in vault.lost.values() for cell in cells}
-    vault.check()
-    file = vault.root / "ledger.json"
+    truth_store = episode.sandbox.truth_store
+    damage_manifest = truth_store.damage_manifest()
+    assert len(damage_manifest.cells) > ROWS and damage_manifest.landed_as == truth_store.landed_as
+    cells = {(key, name) for columns in damage_manifest.lost.values() for name, keys in columns.items() for key in keys}
+    assert cells == {cell for cells in truth_store.lost.values() for cell in cells}
+    truth_store.check()
+    file = truth_store.root / "ledger.json"
     file.write_bytes(file.read_bytes()[:-2])
     with pytest.raises(Damaged, match=r"truth/ledger\.json is not what was written"):
-        vault.check()
+        truth_store.check()
     # A score needs none of it.
     assert episode.sandbox.grade().score > 0
     for each in (episode, *others):

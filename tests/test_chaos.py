@@ -13,7 +13,7 @@ import pytest
 from mario_dagster.bench.chaos.disk import disk
 from mario_dagster.bench.chaos.ends import End, differences
 from mario_dagster.bench.chaos.fleet import Fleet, Line, Nursery
-from mario_dagster.bench.chaos.ordeal import Outcome, Scene, moments, ordeal, play
+from mario_dagster.bench.chaos.ordeal import Outcome, Scene, ordeal, play, timestamps
 from mario_dagster.bench.chaos.restarts import differing
 from mario_dagster.bench.chaos.script import Script, scripts
 from mario_dagster.bench.chaos.tally import Tally
@@ -22,7 +22,7 @@ from mario_dagster.sandbox.home import Home
 
 SEED = 4100
 KILLS = 6
-# One of each task, and the twin of the last: both begin with the same template at the same time.
+# One of each task, and the reference of the last: both begin with the same template at the same time.
 PLAYED: tuple[Script, ...] = (*scripts(10, SEED)[::2], scripts(10, SEED)[-1])
 CASES = (
     Case("temporal", "schema_evolution_backfill_recovery", "eval", SEED),
@@ -33,7 +33,7 @@ CASES = (
 
 def whole(tally: Tally) -> None:
     if tally.faults:
-        pytest.fail("\n".join((str(tally.counts), *tally.notes)), pytrace=False)
+        pytest.fail("\n".join((str(tally.counts), *tally.provenances)), pytrace=False)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_an_episode_resumed_before_every_action_is_told_the_same(case: Case, tmp
 
 def test_what_is_played_and_when_servers_are_killed_is_the_seed_s_alone() -> None:
     assert scripts(4, 1) == scripts(4, 1) != scripts(4, 2)
-    assert moments(9, 2, 1) == moments(9, 2, 1) != moments(9, 2, 2)
+    assert timestamps(9, 2, 1) == timestamps(9, 2, 1) != timestamps(9, 2, 2)
 
 
 def test_what_differs_is_said() -> None:

@@ -17,11 +17,11 @@ import pyarrow
 import pytest
 
 from mario_dagster.checks.contract import contract_breaches, contract_report, contract_schema
-from mario_dagster.checks.facts import Check, Evidence, Outcome, checks_for
+from mario_dagster.checks.facts import Check, CheckContext, Outcome, checks_for
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import Column, ColumnType, Table
 from mario_dagster.tables.frames import ARROW, as_type, canonical, empty
-from mario_dagster.tables.spec import clean_world
+from mario_dagster.tables.spec import clean_data_of
 from mario_dagster.tasks.temporal.transforms import hourly_rollup
 
 TASK = task("temporal")
@@ -52,8 +52,8 @@ def clean_tables() -> Tables:
     return {"source_orders": orders, "catalog": catalog, "hourly_rollup": hourly_rollup(orders, catalog)}
 
 
-def evidence(tables: Tables | None = None, **changes: Any) -> Evidence:
-    found = Evidence(
+def check_context(tables: Tables | None = None, **changes: Any) -> CheckContext:
+    found = CheckContext(
         task=TASK,
         tables=clean_tables() if tables is None else tables,
         landed={"t01": 8, "t02": 8, "t03": 8},
@@ -64,7 +64,7 @@ def evidence(tables: Tables | None = None, **changes: Any) -> Evidence:
     return replace(found, **changes)
 
 
-def failing(found: Evidence, checks: dict[str, Check] = FACTS) -> dict[str, Outcome]:
+def failing(found: CheckContext, checks: dict[str, Check] = FACTS) -> dict[str, Outcome]:
     outcomes = {name: check.evaluate(found) for name, check in checks.items()}
     return {name: outcome for name, outcome in outcomes.items() if not outcome.passed}
 
@@ -83,17 +83,17 @@ def put(tables: Tables, table: str, column: str, values: dict[int, Any], kind: C
 
 
 def test_clean_tables_pass_every_check() -> None:
-    assert failing(evidence(), CHECKS) == {}
+    assert failing(check_context(), CHECKS) == {}
 
 
 @pytest.mark.parametrize(
     ("seed", "scale", "batches"), [(0, 1, 12), (1, 1, 3), (2, 1, 4), (3, 1, 12), (4, 6, 12), (5, 40, 12)]
 )
 def test_what_producers_really_sent_passes_every_check(seed: int, scale: int, batches: int) -> None:
-    world = clean_world("temporal", seed, scale)
-    loaded, catalog = world.batches[:batches], world.feeds["catalog"]
+    workspace = clean_data_of("temporal", seed, scale)
+    loaded, catalog = workspace.batches[:batches], workspace.feeds["catalog"]
     orders = pd.concat([batch.frame for batch in loaded], ignore_index=True)
-    found = evidence(
+    found = check_context(
         {"source_orders": orders, "catalog": catalog, "hourly_rollup": hourly_rollup(orders, catalog)},
         landed={batch.name: len(batch.frame) for batch in loaded},
         declared={"catalog": len(catalog)},
@@ -105,7 +105,7 @@ def test_row_order_and_columns_of_no_contract_are_no_defect() -> None:
     tables = clean_tables()
     orders = tables["source_orders"].iloc[::-1].reset_index(drop=True)
     orders.insert(2, "coupon", pd.Series([None] * len(orders), dtype=ARROW["string"]))
-    assert failing(evidence({**tables, "source_orders": orders}), CHECKS) == {}
+    assert failing(check_context({**tables, "source_orders": orders}), CHECKS) == {}
     assert contract_report(orders, ORDERS).missing_rate == 0
 
 
@@ -179,7 +179,7 @@ DEFECTS: list[Defect] = [
      {"hourly_rollup_meets_its_contract": {"missing_column"}, ROLLUP_OFF: {"missing_column"}}),
 ]  # fmt: skip
 
-# What pays in a careless pipeline: fewer rows, more rows, or evidence taken away.
+# What pays in a careless pipeline: fewer rows, more rows, or check context taken away.
 EXPLOITS: list[Defect] = [
     ("genuine orders deleted", rows("source_orders", lambda frame: frame.iloc[3:]),
      {"no_landed_row_is_lost": {"lost_row"}, ROLLUP_OFF: {"wrong_value"}}),
@@ -222,7 +222,7 @@ def test_a_defect_is_caught_by_the_facts_that_name_it(
 ) -> None:
     tables = clean_tables()
     damage(tables)
-    found = failing(evidence(tables))
+    found = failing(check_context(tables))
     assert {name: set(outcome.counts) for name, outcome in found.items()} == expected
     assert all(CHECKS[name].blocking and CHECKS[name].severity == "error" for name in found)
 
@@ -234,7 +234,7 @@ def test_an_exploit_fails_an_audit_too(damage: Callable[[Tables], None]) -> None
     tables = clean_tables()
     damage(tables)
     audits = {name: check for name, check in CHECKS.items() if check.kind == "audit"}
-    assert failing(evidence(tables), audits)
+    assert failing(check_context(tables), audits)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_an_exploit_fails_an_audit_too(damage: Callable[[Tables], None]) -> None
 def test_what_landed_and_what_is_stale_is_held_against_the_tables(
     changes: dict[str, Any], expected: dict[str, dict[str, int]]
 ) -> None:
-    assert {name: dict(outcome.counts) for name, outcome in failing(evidence(**changes)).items()} == expected
+    assert {name: dict(outcome.counts) for name, outcome in failing(check_context(**changes)).items()} == expected
 
 
 # --- hostile frames ---------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_no_check_raises_or_lets_a_hostile_table_pass(table: str, kind: str) -> 
     frame = tables.pop(table)
     if kind != "missing":
         tables[table] = hostile(frame, TASK.table(table))[kind]
-    found = failing(evidence(tables), {n: c for n, c in CHECKS.items() if c.kind != "audit" or c.table == table})
+    found = failing(check_context(tables), {n: c for n, c in CHECKS.items() if c.kind != "audit" or c.table == table})
     assert not any("check_error" in outcome.counts for outcome in found.values()), found
     mine = {name for name, check in CHECKS.items() if check.table == table}
     if kind in ("empty", "no columns", "no columns, some rows", "missing"):
@@ -306,8 +306,8 @@ def test_an_infinite_amount_is_out_of_range_even_without_a_maximum() -> None:
     frame = canonical(clean_tables()["hourly_rollup"], ROLLUP).copy()
     tables = {"hourly_rollup": frame}
     put(tables, "hourly_rollup", "gross_revenue", {0: float("inf")})
-    (breach,) = contract_breaches(tables["hourly_rollup"], ROLLUP)
-    assert (breach.column, breach.reason, breach.cases[0]["value"]) == ("gross_revenue", "out_of_range", "inf")
+    (violation,) = contract_breaches(tables["hourly_rollup"], ROLLUP)
+    assert (violation.column, violation.reason, violation.cases[0]["value"]) == ("gross_revenue", "out_of_range", "inf")
 
 
 # --- contract and report ----------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def test_failure_cases_name_column_reason_row_and_value() -> None:
         {"column": "quantity", "reason": "out_of_range", "index": 9, "value": -1},
         {"column": "quantity", "reason": "out_of_range", "index": 11, "value": 999999},
     )
-    outcome = CHECKS[CONTRACT].evaluate(evidence(tables))
+    outcome = CHECKS[CONTRACT].evaluate(check_context(tables))
     assert outcome.failures == report.failures
     assert outcome.detail == "quantity: missing_value; quantity: 2 out_of_range"
 
@@ -378,14 +378,14 @@ def test_duplicates_are_told_by_whole_row_while_the_key_is_missing() -> None:
 def test_a_check_never_changes_the_tables() -> None:
     tables = clean_tables()
     before = {name: frame.copy() for name, frame in tables.items()}
-    failing(evidence(tables), CHECKS)
+    failing(check_context(tables), CHECKS)
     for name, frame in tables.items():
         pd.testing.assert_frame_equal(frame, before[name])
         assert list(vars(frame)) == list(vars(before[name]))
 
 
 def test_a_report_is_made_once_a_frame() -> None:
-    found = evidence()
+    found = check_context()
     assert found.report("catalog") is found.report("catalog")
     shorter = {**found.tables, "catalog": found.tables["catalog"].iloc[1:]}
     assert replace(found, tables=shorter).report("catalog").rows == 4
@@ -394,7 +394,7 @@ def test_a_report_is_made_once_a_frame() -> None:
 def test_the_first_differences_of_a_rollup_are_told_in_order() -> None:
     tables = clean_tables()
     tables["hourly_rollup"] = tables["hourly_rollup"].iloc[:1]
-    outcome = CHECKS[ROLLUP_OFF].evaluate(evidence(tables))
+    outcome = CHECKS[ROLLUP_OFF].evaluate(check_context(tables))
     assert [each["value"] for each in outcome.failures] == [
         f"2026-03-01T{hour:02d}:00:00+00:00" for hour in range(9, 13)
     ]
@@ -405,7 +405,7 @@ def test_facts_of_any_task_come_from_its_catalogue() -> None:
         "visits", (Column("visit_id", "int64"), Column("day", "date"), Column("spend", "float64")), "visit_id", feed="v"
     )
     plain = replace(
-        TASK, slug="clinic", tables=(visits,), pool=None, blueprint="mario_dagster.tasks.events.pipeline:BLUEPRINT"
+        TASK, slug="clinic", tables=(visits,), pool=None, pipeline_spec="mario_dagster.tasks.events.pipeline:PIPELINE"
     )
     assert [check.name for check in checks_for(plain)] == [
         "visits_meets_its_contract",
@@ -422,7 +422,7 @@ def test_facts_of_any_task_come_from_its_catalogue() -> None:
         ),
         visits,
     )
-    found = evidence({"visits": frame}, task=plain, landed={}, declared={"v": 2})
+    found = check_context({"visits": frame}, task=plain, landed={}, declared={"v": 2})
     assert all(check.evaluate(found).passed for check in checks_for(plain))
 
 
@@ -456,19 +456,19 @@ def test_an_audit_names_the_expectations_that_failed(
 ) -> None:
     tables = clean_tables()
     damage(tables)
-    assert set(CHECKS[audit].evaluate(evidence(tables)).counts) == reasons
+    assert set(CHECKS[audit].evaluate(check_context(tables)).counts) == reasons
 
 
 def test_a_few_filled_quantities_are_no_scandal() -> None:
     tables = clean_tables()
     put(tables, "source_orders", "quantity", {0: 3, 10: 2})
-    assert CHECKS["source_orders_pass_audit"].evaluate(evidence(tables)).passed
+    assert CHECKS["source_orders_pass_audit"].evaluate(check_context(tables)).passed
 
 
 def test_audits_in_many_threads_each_see_their_own_tables() -> None:
-    good, tables = evidence(), clean_tables()
+    good, tables = check_context(), clean_tables()
     rows("catalog", lambda frame: frame.iloc[1:])(tables)
-    bad, audit = evidence(tables), CHECKS["catalog_pass_audit"]
+    bad, audit = check_context(tables), CHECKS["catalog_pass_audit"]
     with ThreadPoolExecutor(4) as pool:
         passed = list(pool.map(lambda found: audit.evaluate(found).passed, [good, bad] * 8))
     assert passed == [True, False] * 8

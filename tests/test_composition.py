@@ -33,17 +33,17 @@ from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 from mario_dagster.incidents.faults.retried_load import RetriedLoad
 from mario_dagster.incidents.faults.spelled_moments import SpelledMoments
 from mario_dagster.incidents.faults.spelled_numbers import SpelledNumbers
-from mario_dagster.incidents.hashes import fingerprint, outline
+from mario_dagster.incidents.hashes import fingerprint, kind_hash
 from mario_dagster.incidents.profiles import draw, profile, profiles
 from mario_dagster.incidents.vocabularies import HELD_OUT
-from mario_dagster.inject.redelivery import twin
+from mario_dagster.inject.redelivery import reference
 from mario_dagster.sandbox.create_from_incident import stage
 from mario_dagster.sandbox.home import Home
 from mario_dagster.scoring.collateral import collateral
-from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import stack
-from mario_dagster.tables.spec import clean_world
+from mario_dagster.tables.spec import clean_data_of
 
 SLUGS = [each.slug for each in tasks()]
 JUDGEMENTS = [each for each in profiles(by_name_only=True)]
@@ -64,10 +64,10 @@ def clean_tables(incident: Incident) -> Iterator[tuple[str, pd.DataFrame]]:
             yield table.name, incident.clean.feeds[table.feed]
 
 
-def telling(world: CleanWorld) -> list[str]:
+def telling(workspace: CleanData) -> list[str]:
     """What tells clean data apart."""
-    batches = [f"{batch.landed_at} {content_hash(batch.frame)}" for batch in world.batches]
-    return [*batches, *map(content_hash, world.feeds.values())]
+    batches = [f"{batch.landed_at} {content_hash(batch.frame)}" for batch in workspace.batches]
+    return [*batches, *map(content_hash, workspace.feeds.values())]
 
 
 # --- composing --------------------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_a_level_sets_number_interaction_and_noise(slug: str, difficulty: str) -
         noise = [each for each in composed.faults if each.harmless]
         incident = compile_incident(slug, composed.name, seed=seed)
         assert len(damaging) <= level.faults[1] and level.noise[0] <= len(noise) <= level.noise[1]
-        assert 1 < len(incident.gold) < found.max_steps
+        assert 1 < len(incident.solution) < found.max_steps
         together(found, composed.faults)
         counts.add(len(damaging))
     assert max(counts) >= level.faults[0]
@@ -92,7 +92,7 @@ def test_a_level_sets_number_interaction_and_noise(slug: str, difficulty: str) -
 def test_levels_get_harder() -> None:
     for found in tasks():
         steps = [
-            np.mean([len(compose(found, seed=seed, difficulty=each).gold) for seed in range(6)])  # type: ignore[arg-type]
+            np.mean([len(compose(found, seed=seed, difficulty=each).solution) for seed in range(6)])  # type: ignore[arg-type]
             for each in LEVELS
         ]
         assert steps == sorted(steps)
@@ -104,9 +104,13 @@ def test_each_fault_that_fits_a_task_composes_by_its_name(slug: str) -> None:
         incident = compose(slug, [kind], seed=3)
         assert incident.profile == f"composed:{kind}"
         harmless = faults()[kind].harmless
-        assert harmless or incident.gold[:-1] or incident.pending or incident.deploys, kind
+        assert harmless or incident.solution[:-1] or incident.pending or incident.deploys, kind
         if harmless:
-            assert incident.gold[:-1] == () and incident.ledger.cells.empty and incident.ledger.rows_added.empty
+            assert (
+                incident.solution[:-1] == ()
+                and incident.damage_manifest.cells.empty
+                and incident.damage_manifest.rows_added.empty
+            )
 
 
 def test_every_fault_fits_some_task() -> None:
@@ -119,7 +123,7 @@ def test_every_fault_fits_some_task() -> None:
 
 def test_the_same_composition_is_the_same_incident() -> None:
     one, two = (compose("events", seed=5, difficulty="hard") for _ in range(2))
-    assert fingerprint(one) == fingerprint(two) and outline(one) == outline(two) and one.gold == two.gold
+    assert fingerprint(one) == fingerprint(two) and kind_hash(one) == kind_hash(two) and one.solution == two.solution
     assert fingerprint(one) == fingerprint(compile_incident("events", "composed:hard", seed=5))
     assert fingerprint(one) != fingerprint(compose("events", seed=6, difficulty="hard"))
 
@@ -189,7 +193,7 @@ def test_what_is_drawn_keeps_off_what_is_held_out(slug: str) -> None:
                 kinds[each.held_out].add((fault.name, getattr(fault, "table", "")))
             if each.held_out:
                 names |= {alias for pool in getattr(fault, "aliases", {}).values() for alias in pool}
-    secret = {*HELD_OUT.currency, *HELD_OUT.cents, *HELD_OUT.units, *HELD_OUT.moments, *HELD_OUT.sentinels}
+    secret = {*HELD_OUT.currency, *HELD_OUT.cents, *HELD_OUT.units, *HELD_OUT.timestamps, *HELD_OUT.sentinels}
     for pool in candidates(task(slug)).values():
         for fault in pool:
             assert (fault.name, getattr(fault, "table", "")) not in kinds[True] - kinds[False]
@@ -208,7 +212,7 @@ def test_values_go_missing_by_another_column_or_by_themselves() -> None:
     ):
         incident = compose("ingestion", [fault], seed=2)
         clean = incident.clean.feeds["customers"]
-        lost = incident.ledger.cells.query("lost")["key"].astype(int)
+        lost = incident.damage_manifest.cells.query("lost")["key"].astype(int)
         ranks = clean[cause].rank(pct=True)[clean["customer_id"].isin(lost)]
         assert len(lost) == 7 and (ranks.max() <= 0.35 or ranks.min() >= 0.65)
 
@@ -217,7 +221,7 @@ def test_of_a_row_and_what_it_corrects_the_correction_comes_first() -> None:
     incident = compose("events", ["superseded_rows"], seed=4)
     landed = incident.landing["transactions/c01"]
     old = landed[landed["transaction_id"].duplicated()]
-    assert len(old) >= 2 and set(incident.ledger.rows_added["kind"]) == {"superseded"}
+    assert len(old) >= 2 and set(incident.damage_manifest.rows_added["kind"]) == {"superseded"}
     first = landed[~landed["transaction_id"].duplicated()].reset_index(drop=True)
     pd.testing.assert_frame_equal(first, incident.clean.feeds["transactions"])
     both = old.merge(first, on="transaction_id")
@@ -227,7 +231,7 @@ def test_of_a_row_and_what_it_corrects_the_correction_comes_first() -> None:
 def test_a_storm_of_retries_takes_every_worker_for_good() -> None:
     incident = compose("temporal", ["retry_pressure", "late_batches"], seed=1)
     assert incident.required_floor == 3
-    assert "scale_recovery_workers_down" not in {step.name for step in incident.gold}
+    assert "scale_recovery_workers_down" not in {step.name for step in incident.solution}
 
 
 # --- decoys -----------------------------------------------------------------------------------------------------------
@@ -241,11 +245,11 @@ def test_a_decoy_changes_clean_data_within_its_contract(slug: str) -> None:
             continue
         for seed in range(5):
             incident = compose(slug, [kind], seed=seed)
-            plain = clean_world(slug, seed)
+            plain = clean_data_of(slug, seed)
             assert telling(incident.clean) != telling(plain), (kind, seed)
             for name, frame in clean_tables(incident):
                 report = contract_report(frame, found.table(name))
-                assert not report.breaches and not report.outliers, (kind, seed, report)
+                assert not report.violations and not report.outliers, (kind, seed, report)
             assert sum(map(len, (batch.frame for batch in incident.clean.batches))) == sum(
                 len(batch.frame) for batch in plain.batches
             )
@@ -256,7 +260,7 @@ def test_a_decoy_changes_clean_data_within_its_contract(slug: str) -> None:
 def test_a_spike_keeps_totals_and_counts_in_step() -> None:
     incident = compose("temporal", [RealSpike("source_orders", ("quantity", "gross_revenue"))], seed=7)
     orders = stack([batch.frame for batch in incident.clean.batches])
-    plain = stack([batch.frame for batch in clean_world("temporal", 7).batches])
+    plain = stack([batch.frame for batch in clean_data_of("temporal", 7).batches])
     prices = incident.clean.feeds["catalog"].set_index("product_id")["unit_price"]
     grown = (orders["quantity"] != plain["quantity"]).to_numpy(dtype=bool)
     assert 3 <= grown.sum() < len(orders) / 5
@@ -272,7 +276,9 @@ def begin(home: Home, slug: str, name: str, seed: int = 0) -> Episode:
 
 
 def finish(episode: Episode, moves: list[Action] | None = None) -> dict[str, object]:
-    for move in moves if moves is not None else [Action.from_dict(each) for each in episode.sandbox.vault.gold]:
+    for move in (
+        moves if moves is not None else [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
+    ):
         episode.step(move)
     episode.close()
     return episode.summary()
@@ -314,15 +320,15 @@ def test_right_judgement_succeeds_and_costs_nothing(home: Home, judged: object) 
     false_alarm, waits = name.endswith("false_alarm"), name.endswith("upstream_down")
     assert any("monitor" in error for error in signals.recent_errors) is not waits
     assert signals.commit_ready is false_alarm
-    assert (len(episode.sandbox.vault.gold) == 1) is false_alarm
+    assert (len(episode.sandbox.truth_store.solution) == 1) is false_alarm
     before = {table: content_hash(episode.sandbox.table(table)) for table in episode.task.table_names}
-    gold = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
-    assert (gold[-1].action.name != "commit_changes") is waits
-    told = finish(episode, list(to_the_end(episode.task, gold)))
+    solution = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
+    assert (solution[-1].action.name != "commit_changes") is waits
+    told = finish(episode, list(to_the_end(episode.task, solution)))
     assert told["success"] and told["collateral_cells"] == 0
     assert told["done_reason"] == ("held_back" if waits else "commit_success")
     if false_alarm:
-        after = {table: content_hash(episode.sandbox.world.lake.read(f"{slug}/{table}").frame) for table in before}
+        after = {table: content_hash(episode.sandbox.workspace.lake.read(f"{slug}/{table}").frame) for table in before}
         assert after == before
 
 
@@ -354,15 +360,18 @@ def test_no_seed_draws_what_is_asked_for_by_name_only() -> None:
 def test_collateral_is_what_was_right_and_no_longer_is() -> None:
     found = task("events")
     incident = compose("events", ["renamed_columns", "spelled_moments", "retried_load"], seed=3)
-    truth = twin(incident, found, {})
+    truth = reference(incident, found, {})
     landed = {"transactions": incident.landing["transactions/c01"]}
-    assert collateral(found, landed, landed, truth, incident.ledger.landed_as) == 0
-    assert collateral(found, landed, truth, truth, incident.ledger.landed_as) == 0
-    assert collateral(found, truth, {}, truth, incident.ledger.landed_as) == truth["transactions"].size
-    assert collateral(found, truth, {"transactions": truth["transactions"][5:]}, truth, incident.ledger.landed_as) == 25
+    assert collateral(found, landed, landed, truth, incident.damage_manifest.landed_as) == 0
+    assert collateral(found, landed, truth, truth, incident.damage_manifest.landed_as) == 0
+    assert collateral(found, truth, {}, truth, incident.damage_manifest.landed_as) == truth["transactions"].size
+    assert (
+        collateral(found, truth, {"transactions": truth["transactions"][5:]}, truth, incident.damage_manifest.landed_as)
+        == 25
+    )
     swapped = truth["transactions"].assign(status=truth["transactions"]["status"].shift(1))
     changed = int((swapped["status"] != truth["transactions"]["status"]).fillna(True).sum())
-    assert collateral(found, truth, {"transactions": swapped}, truth, incident.ledger.landed_as) == changed
+    assert collateral(found, truth, {"transactions": swapped}, truth, incident.damage_manifest.landed_as) == changed
 
 
 def test_a_census_counts_what_differs_and_bounds_what_was_not_seen() -> None:
@@ -370,13 +379,13 @@ def test_a_census_counts_what_differs_and_bounds_what_was_not_seen() -> None:
     assert census([("a", "x"), ("a", "x")]).at_least is None
     assert len({str(each) for each in draws(60)}) == 60
     pairs = [compose(each.task, seed=each.seed, difficulty=each.difficulty) for each in draws(45)]  # type: ignore[arg-type]
-    assert len({fingerprint(each) for each in pairs}) == 45 and len({outline(each) for each in pairs}) > 35
+    assert len({fingerprint(each) for each in pairs}) == 45 and len({kind_hash(each) for each in pairs}) > 35
 
 
 def test_totals_that_a_failing_reference_kept_from_being_computed_are_refreshed(tmp_path: Path) -> None:
     """What orders refer to is judged before them, so that totals stay as the bad release wrote them."""
     only_customers = Draw("referential", "easy", 1021)
-    gold = compile_incident("referential", only_customers.profile, seed=only_customers.seed).gold
-    assert {"orders", "products"}.isdisjoint(step.table for step in gold)
-    assert gold[-2].action == "refresh_downstream_assets"
-    assert play(only_customers, tmp_path, gold_only=True).wrong == {}
+    solution = compile_incident("referential", only_customers.profile, seed=only_customers.seed).solution
+    assert {"orders", "products"}.isdisjoint(step.table for step in solution)
+    assert solution[-2].action == "refresh_downstream_assets"
+    assert play(only_customers, tmp_path, solution_only=True).wrong == {}

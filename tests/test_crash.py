@@ -19,9 +19,9 @@ from .serving import Server
 INCIDENT = {"task": "temporal", "split": "train", "seed": 11}
 
 
-def gold(home: Path, episode: str) -> tuple[Mapping[str, Any], ...]:
+def solution(home: Path, episode: str) -> tuple[Mapping[str, Any], ...]:
     with Sandbox.open(episode, Home(home)) as sandbox:
-        return sandbox.vault.gold
+        return sandbox.truth_store.solution
 
 
 def lines(home: Path, episode: str) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def test_a_killed_server_goes_on_to_the_same_trajectory_and_score(tmp_path: Path
     server = Server(tmp_path)
     server.post("/reset", {**INCIDENT, "episode_id": "undisturbed"})
     server.post("/reset", {**INCIDENT, "episode_id": "killed"})
-    moves = gold(tmp_path, "undisturbed")
+    moves = solution(tmp_path, "undisturbed")
     for move in moves:
         server.step("undisturbed", move)
 

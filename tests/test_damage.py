@@ -27,7 +27,7 @@ import pytest
 
 from mario_dagster.sandbox.home import DAMAGED, Home
 from mario_dagster.sandbox.sandbox import Sandbox
-from mario_dagster.scoring.truth import Vault
+from mario_dagster.scoring.truth import TruthStore
 
 from .serving import REPO, Server, confinement
 
@@ -159,7 +159,7 @@ def landed(home: Home, id: str) -> Path:
 
 
 def awaited(home: Home, id: str) -> Path:
-    batch = Vault(home.vault(id)).pending[0]
+    batch = TruthStore(home.truth_store(id)).pending[0]
     return home.sandbox(id) / "landing/orders" / f"{batch}.parquet"
 
 
@@ -196,13 +196,13 @@ KINDS: Mapping[str, Kind] = {
         awaited, ("landing/orders",), told=("its checksum differs", "its file is not in the landing zone")
     ),
     "deploys": Kind(in_sandbox("deploys.json"), ("deploys.json",), REFRESH),
-    "truth": Kind(lambda home, id: home.vault(id) / "incident.json", ("truth/incident.json",), main=True),
+    "truth": Kind(lambda home, id: home.truth_store(id) / "incident.json", ("truth/incident.json",), main=True),
     "twin's data": Kind(
-        lambda home, id: newest_data(home.vault(id) / "twin", "source_orders"),
+        lambda home, id: newest_data(home.truth_store(id) / "twin", "source_orders"),
         ("truth/source_orders", "twin/source_orders"),
     ),
     "twin's log": Kind(
-        lambda home, id: newest_log(home.vault(id) / "twin", "source_orders"),
+        lambda home, id: newest_log(home.truth_store(id) / "twin", "source_orders"),
         ("truth/source_orders", "twin/source_orders"),
     ),
 }
@@ -222,7 +222,7 @@ class Answer:
         return f"{self.status} {self.text[:240]}"
 
 
-class World:
+class Workspace:
     """Servers on one home, an episode that others are cloned from, and what those would be answered."""
 
     def __init__(self, root: Path, before: Sequence[str]):
@@ -285,16 +285,16 @@ class World:
 
 
 def gold_until_replay(home: Home) -> Iterator[Mapping[str, Any]]:
-    for action in Vault(home.vault("mother")).gold:
+    for action in TruthStore(home.truth_store("mother")).solution:
         if action["action_id"] == REPLAY["action_id"]:
             return
         yield action
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     before = confinement()
-    made = World(tmp_path_factory.mktemp("damage"), () if before is None else before)
+    made = Workspace(tmp_path_factory.mktemp("damage"), () if before is None else before)
     yield made
     made.close()
 
@@ -311,7 +311,7 @@ def damages(kinds: Sequence[str] = DAMAGES) -> list[str]:
 class Cell:
     """One damaged episode, asked everything."""
 
-    world: World
+    workspace: Workspace
     server: Server
     kind: Kind
     damage: Damage
@@ -321,8 +321,8 @@ class Cell:
     def play(self) -> list[str]:
         """What is wrong with the answers; nothing is what is wanted."""
         self.damage.do()
-        answered = {path: self.world.ask(self.server, "GET", path, self.id) for path in READS}
-        answered["/step"] = self.world.step(self.server, self.id, self.kind.action)
+        answered = {path: self.workspace.ask(self.server, "GET", path, self.id) for path in READS}
+        answered["/step"] = self.workspace.step(self.server, self.id, self.kind.action)
         told = answered["/step"].status == 200 and any(each in answered["/step"].text for each in self.kind.told)
         for path, answer in answered.items():
             if not told or path != "/step":
@@ -334,21 +334,21 @@ class Cell:
         if not played or self.damage.kind in BY_PERMISSION:
             self.damage.restore()
         if not played:
-            self._same("/step, the file restored", self.world.step(self.server, self.id, self.kind.action), "/step")
+            self._same("/step, the file restored", self.workspace.step(self.server, self.id, self.kind.action), "/step")
         for path in READS:
-            self._same(f"{path} after", self.world.ask(self.server, "GET", path, self.id), f"{path} after")
-        if self.world.trajectory(self.server, self.id) != self._expected["trajectory"].text:
+            self._same(f"{path} after", self.workspace.ask(self.server, "GET", path, self.id), f"{path} after")
+        if self.workspace.trajectory(self.server, self.id) != self._expected["trajectory"].text:
             self.faults.append("trajectory.jsonl is not what was played")
         return self.faults
 
     @property
     def _expected(self) -> Mapping[str, Answer]:
-        return self.world.undamaged(self.kind.action["action_id"])
+        return self.workspace.undamaged(self.kind.action["action_id"])
 
     def _told(self) -> list[str]:
         """The step failed for a reason that it gave: with the file restored, the same action does what it does."""
         self.damage.restore()
-        again, wanted = self.world.step(self.server, self.id, self.kind.action), self._expected["/step"]
+        again, wanted = self.workspace.step(self.server, self.id, self.kind.action), self._expected["/step"]
         if again.status != 200 or _result(again) != _result(wanted):
             self.faults.append(f"/step, the file restored: {again.status} {_result(again)}")
         return self.faults
@@ -375,12 +375,12 @@ class Cell:
             self.faults.append(f"{what} is not the truth: {told}")
 
     def _others(self) -> None:
-        for id, expected in self.world.siblings.items():
-            answer = self.world.ask(self.server, "GET", "/state", id)
+        for id, expected in self.workspace.siblings.items():
+            answer = self.workspace.ask(self.server, "GET", "/state", id)
             if answer != expected:
                 self.faults.append(f"/state of {id}: {answer}")
-        fresh = self.world.ask(self.server, "POST", "/reset", f"fresh-{self.id}", INCIDENT)
-        if fresh != self.world.first:
+        fresh = self.workspace.ask(self.server, "POST", "/reset", f"fresh-{self.id}", INCIDENT)
+        if fresh != self.workspace.first:
             self.faults.append(f"a fresh reset: {fresh}")
 
 
@@ -388,17 +388,17 @@ def _result(answer: Answer) -> str:
     return str(json.loads(answer.text).get("observation", {}).get("action_result"))
 
 
-def played_cell(world: World, kind: Kind, damage: str, held_open: bool) -> list[str]:
-    server = world.open if held_open else world.cold
-    id = world.episode(server if held_open else None)
-    broken = Damage(kind.find(world.home, id), damage, kind.offset, kind.company)
+def played_cell(workspace: Workspace, kind: Kind, damage: str, held_open: bool) -> list[str]:
+    server = workspace.open if held_open else workspace.cold
+    id = workspace.episode(server if held_open else None)
+    broken = Damage(kind.find(workspace.home, id), damage, kind.offset, kind.company)
     try:
-        return Cell(world, server, kind, broken, id).play()
+        return Cell(workspace, server, kind, broken, id).play()
     finally:
         if broken.kind in BY_PERMISSION:
             broken.restore()
         for each in (id, f"fresh-{id}"):
-            world.home.remove(each)
+            workspace.home.remove(each)
 
 
 def report(found: Mapping[str, Sequence[str]]) -> None:
@@ -409,37 +409,43 @@ def report(found: Mapping[str, Sequence[str]]) -> None:
 
 @pytest.mark.parametrize("held_open", [True, False], ids=["open", "closed"])
 @pytest.mark.parametrize("name", KINDS)
-def test_a_damaged_episode_answers_truly_or_says_what_is_wrong(world: World, name: str, held_open: bool) -> None:
+def test_a_damaged_episode_answers_truly_or_says_what_is_wrong(
+    workspace: Workspace, name: str, held_open: bool
+) -> None:
     if name == "write-ahead log" and not held_open:
         pytest.skip("there is none of an episode that was closed; of one whose server was killed, see below")
     chosen = [each for each in damages() if not (name == "write-ahead log" and each == "flipped")]
-    found = {damage: played_cell(world, KINDS[name], damage, held_open) for damage in chosen}
+    found = {damage: played_cell(workspace, KINDS[name], damage, held_open) for damage in chosen}
     report(found)
 
 
 @pytest.mark.parametrize("name", ["database", "write-ahead log"])
-def test_a_byte_that_sqlite_cannot_know_of_harms_nobody_else(world: World, name: str) -> None:
+def test_a_byte_that_sqlite_cannot_know_of_harms_nobody_else(workspace: Workspace, name: str) -> None:
     # SQLite has no checksums: a flipped byte that still parses may not be noticed, and then only the episode suffers.
-    id = world.episode(world.open)
-    Damage(KINDS[name].find(world.home, id), "flipped").do()
-    answers = [world.ask(world.open, "GET", path, id) for path in READS] + [world.step(world.open, id, REPLAY)]
+    id = workspace.episode(workspace.open)
+    Damage(KINDS[name].find(workspace.home, id), "flipped").do()
+    answers = [workspace.ask(workspace.open, "GET", path, id) for path in READS] + [
+        workspace.step(workspace.open, id, REPLAY)
+    ]
     assert all(each.status < 500 or each.status == 503 for each in answers), [*map(str, answers)]
     assert not [each.text for each in answers if FORBIDDEN.search(each.text)]
-    assert {each: world.ask(world.open, "GET", "/state", each) for each in world.siblings} == world.siblings
-    world.home.remove(id)
+    assert {
+        each: workspace.ask(workspace.open, "GET", "/state", each) for each in workspace.siblings
+    } == workspace.siblings
+    workspace.home.remove(id)
 
 
-def test_the_log_of_a_killed_server_is_missed_and_taken_back(world: World) -> None:
-    server = Server(world.home.root, before=world.before)
-    ids = {damage: world.episode(server) for damage in damages()}
+def test_the_log_of_a_killed_server_is_missed_and_taken_back(workspace: Workspace) -> None:
+    server = Server(workspace.home.root, before=workspace.before)
+    ids = {damage: workspace.episode(server) for damage in damages()}
     server.kill()
     found = {}
     for damage, id in ids.items():
-        broken = Damage(LOG.find(world.home, id), damage)
-        found[damage] = Cell(world, world.open, LOG, broken, id).play()
+        broken = Damage(LOG.find(workspace.home, id), damage)
+        found[damage] = Cell(workspace, workspace.open, LOG, broken, id).play()
     for id in ids.values():
-        world.home.remove(id)
-        world.home.remove(f"fresh-{id}")
+        workspace.home.remove(id)
+        workspace.home.remove(f"fresh-{id}")
     report(found)
 
 
@@ -456,21 +462,23 @@ TEMPLATE_FILES = (
 
 
 @pytest.mark.parametrize("pattern", TEMPLATE_FILES)
-def test_a_damaged_template_is_lived_anew(world: World, pattern: str) -> None:
-    world.home.prune(templates=True)
-    first = world.ask(world.open, "POST", "/reset", f"first-{abs(hash(pattern))}", ELSEWHERE)
+def test_a_damaged_template_is_lived_anew(workspace: Workspace, pattern: str) -> None:
+    workspace.home.prune(templates=True)
+    first = workspace.ask(workspace.open, "POST", "/reset", f"first-{abs(hash(pattern))}", ELSEWHERE)
     found: dict[str, list[str]] = {}
     for number, damage in enumerate(damages()):
-        (template,) = (world.home.root / ".templates").iterdir()
+        (template,) = (workspace.home.root / ".templates").iterdir()
         broken = Damage(min(template.glob(pattern)), damage)
         broken.do()
-        answer = world.ask(world.open, "POST", "/reset", f"next-{number}-{abs(hash(pattern))}", ELSEWHERE)
+        answer = workspace.ask(workspace.open, "POST", "/reset", f"next-{number}-{abs(hash(pattern))}", ELSEWHERE)
         if damage in BY_PERMISSION:
             broken.restore()
             if answer.status == 503:
-                answer = world.ask(world.open, "POST", "/reset", f"next-{number}-{abs(hash(pattern))}", ELSEWHERE)
+                answer = workspace.ask(
+                    workspace.open, "POST", "/reset", f"next-{number}-{abs(hash(pattern))}", ELSEWHERE
+                )
         found[damage] = [] if answer == first else [f"a fresh reset: {answer}"]
-        if (state := world.ask(world.open, "GET", "/state", "other")) != world.siblings["other"]:
+        if (state := workspace.ask(workspace.open, "GET", "/state", "other")) != workspace.siblings["other"]:
             found[damage].append(f"a sibling: {state}")
     report(found)
 
@@ -478,24 +486,24 @@ def test_a_damaged_template_is_lived_anew(world: World, pattern: str) -> None:
 # --- from the command line --------------------------------------------------------------------------------------------
 
 
-def mario(world: World, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [*world.before, sys.executable, "-m", "mario_dagster.cli", "sandboxes", *words]
-    environment = {**os.environ, "MARIO_HOME": str(world.home.root)}
+def mario(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [*workspace.before, sys.executable, "-m", "mario_dagster.cli", "sandboxes", *words]
+    environment = {**os.environ, "MARIO_HOME": str(workspace.home.root)}
     return subprocess.run(command, env=environment, cwd=REPO, capture_output=True, text=True, timeout=120)
 
 
-def test_damaged_sandboxes_are_listed_checked_and_pruned(world: World) -> None:
+def test_damaged_sandboxes_are_listed_checked_and_pruned(workspace: Workspace) -> None:
     cases = {
-        world.episode(None): (name, damage)
+        workspace.episode(None): (name, damage)
         for name in KINDS
         for damage in damages((*BY_CONTENT, "unreadable"))
         if name != "write-ahead log"
     }
-    whole = {info.id for info in world.home.sandboxes()} - cases.keys()
+    whole = {info.id for info in workspace.home.sandboxes()} - cases.keys()
     for id, (name, damage) in cases.items():
-        Damage(KINDS[name].find(world.home, id), damage, KINDS[name].offset).do()
+        Damage(KINDS[name].find(workspace.home, id), damage, KINDS[name].offset).do()
 
-    listed = mario(world, "list", "--json")
+    listed = mario(workspace, "list", "--json")
     assert listed.returncode == 0, listed.stderr
     infos = {info["id"]: info for info in json.loads(listed.stdout)}
     assert infos.keys() == cases.keys() | whole
@@ -503,7 +511,7 @@ def test_damaged_sandboxes_are_listed_checked_and_pruned(world: World) -> None:
     found = {"list marks what is whole": sorted(marked & whole)}
     found["list does not mark"] = [str(case) for id, case in cases.items() if KINDS[case[0]].main and id not in marked]
 
-    checked = mario(world, "check", "--json")
+    checked = mario(workspace, "check", "--json")
     assert checked.returncode == 1, checked.stderr
     said = json.loads(checked.stdout)
     found["check finds in what is whole"] = [str(said[id]) for id in whole if said[id]]
@@ -517,9 +525,9 @@ def test_damaged_sandboxes_are_listed_checked_and_pruned(world: World) -> None:
     ]
     found["check says too much"] = [line for lines in said.values() for line in lines if FORBIDDEN.search(line)]
 
-    pruned = mario(world, "prune", "--keep", "0", "--yes", "--json")
+    pruned = mario(workspace, "prune", "--keep", "0", "--yes", "--json")
     assert pruned.returncode == 0, pruned.stderr
     assert set(json.loads(pruned.stdout)["deleted"]) == infos.keys()
-    places = (world.home.root, world.home.vault("x").parent)
+    places = (workspace.home.root, workspace.home.truth_store("x").parent)
     found["prune leaves"] = [each.name for place in places for each in place.iterdir() if each.name in infos]
     report(found)

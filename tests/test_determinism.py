@@ -34,7 +34,7 @@ def test_two_servers_give_identical_bytes_however_sessions_interleave(tmp_path: 
             moves = {}
             for name in names:
                 with Sandbox.open(name, Home(tmp_path / ("two" if number else "one"))) as sandbox:
-                    moves[name] = [*READS, *sandbox.vault.gold]
+                    moves[name] = [*READS, *sandbox.truth_store.solution]
             # The first server plays in turn, move by move; the second one episode after the other.
             turns = [(name, place) for name in names for place in range(len(moves[name]))]
             if not number:

@@ -24,7 +24,7 @@ from mario_dagster.runtime.instance import (
     open_instance,
     run_job,
 )
-from mario_dagster.tables.workspace import world_of
+from mario_dagster.tables.workspace import workspace_of
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -36,7 +36,7 @@ def instance(tmp_path: Path) -> Iterator[SandboxInstance]:
     opened = open_instance(tmp_path / "home")
     yield opened
     for task in tasks():
-        world_of(opened, task.slug).close()
+        workspace_of(opened, task.slug).close()
     close_instance(opened)
 
 
@@ -66,8 +66,8 @@ def test_a_fresh_checkout_lands_materializes_and_publishes_green(instance: Sandb
 
 def test_an_injected_incident_breaks_the_next_hourly_run(instance: SandboxInstance) -> None:
     task = definitions.pipelines()["temporal"].task
-    world = world_of(instance, "temporal")
-    batches = deliver_clean_day(world, instance, task)
+    workspace = workspace_of(instance, "temporal")
+    batches = deliver_clean_day(workspace, instance, task)
     assert run(instance, "temporal_hourly", **range_tags(batches)).success
     name = profiles("temporal")[0].name
     config = {"ops": {"temporal__inject_incident": {"config": {"profile": name}}}}
@@ -76,12 +76,12 @@ def test_an_injected_incident_breaks_the_next_hourly_run(instance: SandboxInstan
     assert not broken.success and not all(broken.checks.values())
     assert not run(instance, "temporal_commit").success
     incident = compile_incident("temporal", name, seed=DEV_SEED)
-    assert world.landing.manifest().workers_floor == incident.required_floor
+    assert workspace.landing.manifest().workers_floor == incident.required_floor
 
 
 def test_injecting_an_unknown_profile_says_which_there_are(instance: SandboxInstance) -> None:
     task = definitions.pipelines()["temporal"].task
-    deliver_clean_day(world_of(instance, "temporal"), instance, task)
+    deliver_clean_day(workspace_of(instance, "temporal"), instance, task)
     config = {"ops": {"temporal__inject_incident": {"config": {"profile": "nonesuch"}}}}
     failed = run(instance, "temporal_inject_incident", config)
     assert not failed.success

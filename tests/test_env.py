@@ -21,7 +21,7 @@ from mario_dagster.core.action import ACTIONS, Action, available
 from mario_dagster.core.registry import task, tasks
 from mario_dagster.env import players, reward
 from mario_dagster.env.episode import Episode
-from mario_dagster.env.episode_state import standing
+from mario_dagster.env.episode_state import episode_state
 from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode, NoPlayer
 from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, severity, text
 from mario_dagster.env.options import KEYWORDS, MAX_SEED, episode_id, reset_options, task_specs
@@ -243,8 +243,8 @@ def episode(home: Home) -> Iterator[Episode]:
     episode.close()
 
 
-def gold(episode: Episode) -> list[Action]:
-    return [Action.from_dict(step) for step in episode.sandbox.vault.gold]
+def solution(episode: Episode) -> list[Action]:
+    return [Action.from_dict(step) for step in episode.sandbox.truth_store.solution]
 
 
 def as_bytes(fields: Any) -> bytes:
@@ -257,18 +257,18 @@ def as_bytes(fields: Any) -> bytes:
 def test_the_gold_plan_played_through_the_actions_wins(home: Home, slug: str, split: str) -> None:
     episode = begin(home, task=slug, split=split, seed=EVAL_SEED)
     total, reply = 0.0, episode.reply()
-    for move in gold(episode):
+    for move in solution(episode):
         reply = episode.step(move)
         total += reply.reward or 0.0
         assert not reply.observation["action_result"].startswith("invalid"), (move, reply.observation["action_result"])
     summary, subgoals = episode.summary(), task(slug).subgoals
     assert (reply.done, summary["done_reason"], summary["success"]) == (True, "commit_success", True)
-    assert episode.standing().score >= 0.999
+    assert episode.episode_state().score >= 0.999
     assert summary["return"] == pytest.approx(total, abs=1e-6)
     assert reply.observation["subgoal_progress"] == dict.fromkeys(subgoals, True)
     assert reply.observation["reward_machine_state"] == (f"s{len(subgoals)}/{len(subgoals)}:done" if subgoals else "")
     assert reply.observation["failing_checks"] == []
-    assert summary["minutes_to_recover"] == sum(move.spec.minutes for move in gold(episode))
+    assert summary["minutes_to_recover"] == sum(move.spec.minutes for move in solution(episode))
     episode.close()
 
 
@@ -342,7 +342,7 @@ def test_another_process_tells_the_same_from_scratch(home: Home, tmp_path: Path)
 
 def test_an_episode_goes_on_after_a_restart_as_if_there_had_been_none(home: Home) -> None:
     straight, broken = begin(home), begin(home)
-    id, moves = broken.id, gold(straight)
+    id, moves = broken.id, solution(straight)
     for number, move in enumerate(moves):
         expected = straight.step(move)
         broken.step(move)
@@ -472,7 +472,7 @@ def test_train_labels_are_shown(episode: Episode) -> None:
 
 def test_checks_feedback_never_shows_the_truth_before_the_end(home: Home) -> None:
     episode = begin(home, feedback="checks")
-    for move in gold(episode)[:8]:
+    for move in solution(episode)[:8]:
         seen = episode.step(move).observation
         assert seen["current_score"] == reward.shown(episode.sandbox.health())
         assert episode.summary()["score"] == seen["current_score"] and episode.summary()["feedback"] == "checks"
@@ -482,7 +482,7 @@ def test_checks_feedback_never_shows_the_truth_before_the_end(home: Home) -> Non
 
 def test_truth_feedback_pays_the_change_in_the_true_score(episode: Episode) -> None:
     score = episode.sandbox.grade().score
-    for move in gold(episode)[:10]:
+    for move in solution(episode)[:10]:
         paid = episode.step(move).observation["reward_breakdown"]["score_change"]
         now = episode.sandbox.grade().score
         assert paid == pytest.approx(0.9 * (now - score), abs=2e-6)
@@ -522,13 +522,13 @@ def test_an_unknown_profile_is_a_bad_request(home: Home) -> None:
 def test_the_fold_of_the_lines_is_all_there_is(episode: Episode) -> None:
     for move in (Action(0, "catalog"), Action(0, "catalog"), Action(3)):
         episode.step(move)
-    now = standing(json.loads(json.dumps(episode.sandbox.steps)))
+    now = episode_state(json.loads(json.dumps(episode.sandbox.steps)))
     assert (now.steps, now.active_table, now.streak, now.last_action_id) == (3, "catalog", 1, 3)
-    assert now == episode.standing()
+    assert now == episode.episode_state()
     trajectory = (Path(episode.sandbox.root) / "trajectory.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in trajectory] == json.loads(json.dumps(episode.sandbox.steps))
 
 
 def test_an_observation_reads_nothing_but_its_view(episode: Episode) -> None:
-    view = episode._view(episode.standing())
+    view = episode._view(episode.episode_state())
     assert as_bytes(observe(view)) == as_bytes(observe(view)) == as_bytes(episode.reply().observation)

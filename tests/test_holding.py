@@ -32,9 +32,9 @@ from mario_dagster.runtime.instance import close_instance, create_home, open_ins
 from mario_dagster.sandbox.home import Home
 from mario_dagster.scoring.missing_batches import absent_batches, unpublished
 from mario_dagster.tables.frames import content_hash
-from mario_dagster.tables.landing import Drop, Landing, LandingError, Parcel, file_of
-from mario_dagster.tables.spec import clean_world
-from mario_dagster.tables.workspace import world_of
+from mario_dagster.tables.landing import DeliveredFile, Delivery, Landing, LandingError, file_of
+from mario_dagster.tables.spec import clean_data_of
+from mario_dagster.tables.workspace import workspace_of
 
 SLUGS = ("incremental", "temporal")
 LOOK, SAMPLE, COMMIT, REPLAY, REFRESH = Action(1), Action(2), Action(15), Action(18), Action(19)
@@ -59,8 +59,8 @@ def episode(home: Home) -> Iterator[Episode]:
     begun.close()
 
 
-def gold(episode: Episode) -> list[Action]:
-    return [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+def solution(episode: Episode) -> list[Action]:
+    return [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
 
 
 def play(episode: Episode, moves: Sequence[Action]) -> dict[str, object]:
@@ -77,7 +77,7 @@ def bring(episode: Episode, batch: str, frame: pd.DataFrame | None = None) -> No
     """Put the file of a batch into the landing zone, as somebody at the producer's would, with nothing in between."""
     incident, feed = compiled(episode.task.slug), episode.task.main_table.feed
     sent = incident.landing[f"{feed}/{batch}"] if frame is None else frame
-    (episode.sandbox.world.landing.root / str(feed) / f"{batch}.parquet").write_bytes(file_of(sent))
+    (episode.sandbox.workspace.landing.root / str(feed) / f"{batch}.parquet").write_bytes(file_of(sent))
 
 
 def tables(episode: Episode) -> dict[str, str]:
@@ -95,11 +95,11 @@ def test_the_newest_batches_never_come_and_the_plan_ends_without_a_commit(slug: 
         missing = len(incident.unavailable)
         counts.add(missing)
         assert incident.pending[-missing:] == incident.unavailable and incident.decision == "hold"
-        names = [step.name for step in incident.gold]
+        names = [step.name for step in incident.solution]
         assert names.count("replay_priority_batch") == len(incident.pending) - missing >= 3
         assert "commit_changes" not in names and names[-1] == "refresh_downstream_assets"
         assert len(names) <= found.max_steps - 5
-        mended = [step for step in incident.gold if step.table]
+        mended = [step for step in incident.solution if step.table]
         assert mended
         repairs.add(tuple(mended))
     assert counts == {1, 2} and len(repairs) >= 12
@@ -111,13 +111,13 @@ def test_workers_that_the_missing_rows_take_are_left_in_the_pool() -> None:
     huge = compile_profile(task("temporal"), profile, seed=1, scale=6)
     rows = sum(huge.declared[f"orders/{batch}"] for batch in huge.unavailable)
     assert required_workers(2, rows, huge.required_floor) == MAX_WORKERS
-    assert "scale_recovery_workers_down" not in {step.name for step in huge.gold}
+    assert "scale_recovery_workers_down" not in {step.name for step in huge.solution}
 
 
 def test_an_upstream_that_is_down_alone_leaves_nothing_to_do() -> None:
     profile = Profile("down", "temporal", ("train",), "", (UnavailableBatches(count=(1, 1)),))
     incident = compile_profile(task("temporal"), profile, seed=1)
-    assert incident.gold == () and len(incident.pending) == len(incident.unavailable) == 1
+    assert incident.solution == () and len(incident.pending) == len(incident.unavailable) == 1
     assert incident.workers == incident.required_floor
     nowhere = Profile("down", "events", ("train",), "", (UnavailableBatches(), RetypedColumn("transactions", "age")))
     with pytest.raises(FaultError, match="unavailable_batches does not fit task 'events'"):
@@ -130,9 +130,9 @@ def test_an_upstream_that_is_down_alone_leaves_nothing_to_do() -> None:
 def test_what_is_announced_stands_in_the_manifest_and_is_read_once_it_is_there(tmp_path: Path) -> None:
     frame = pd.DataFrame({"order_id": [1, 2, 3]})
     landing, key = Landing(tmp_path), ("orders", "b01")
-    drop = Drop(NOW, {key: Parcel(frame, 3, NOW)}, announced=frozenset({key}))
-    delivery = landing.deliver(drop).get(*key)
-    assert delivery.rows == 3 and not landing.arrived(*key)
+    drop = Delivery(NOW, {key: DeliveredFile(frame, 3, NOW)}, announced=frozenset({key}))
+    entry = landing.deliver(drop).get(*key)
+    assert entry.rows == 3 and not landing.arrived(*key)
     said = (
         r"^orders/b01 was announced with 3 rows, but its file is not in the landing zone: "
         r"the producer's upload has not finished$"
@@ -155,10 +155,10 @@ def test_the_sensor_loads_what_is_there_and_the_rest_when_it_comes(tmp_path: Pat
     found = task("temporal")
     create_home(tmp_path / "home")
     instance = open_instance(tmp_path / "home")
-    world, drop = world_of(instance, "temporal"), clean_drop(found, clean_world("temporal", DEV_SEED))
+    workspace, drop = workspace_of(instance, "temporal"), clean_drop(found, clean_data_of("temporal", DEV_SEED))
     late = ("orders", "t12")
-    world.landing.deliver(replace(drop, announced=frozenset({late})))
-    register_batches(instance, found, world.landing.manifest())
+    workspace.landing.deliver(replace(drop, announced=frozenset({late})))
+    register_batches(instance, found, workspace.landing.manifest())
     context = dg.build_sensor_context(instance=instance)
 
     def requested() -> str | None:
@@ -167,9 +167,9 @@ def test_the_sensor_loads_what_is_there_and_the_rest_when_it_comes(tmp_path: Pat
         return data.run_requests[0].tags["dagster/asset_partition_range_end"] if data.run_requests else None
 
     assert requested() == "t11" and requested() is None
-    (world.landing.root / "orders" / "t12.parquet").write_bytes(file_of(drop.parcels[late].frame))
+    (workspace.landing.root / "orders" / "t12.parquet").write_bytes(file_of(drop.files[late].frame))
     assert requested() == "t12"
-    world.close()
+    workspace.close()
     close_instance(instance)
 
 
@@ -177,7 +177,7 @@ def test_the_sensor_loads_what_is_there_and_the_rest_when_it_comes(tmp_path: Pat
 
 
 def test_loading_what_is_not_there_fails_in_the_event_log_and_changes_nothing(episode: Episode) -> None:
-    play(episode, gold(episode))
+    play(episode, solution(episode))
     seen, before = episode.reply().observation, tables(episode)
     assert (seen["pending_batches"], seen["backlog_rows"], seen["commit_ready"]) == (1, 15, False)
     assert seen["failing_checks"] == ["every_batch_is_loaded"] and not seen["downstream_stale"]
@@ -204,7 +204,7 @@ def test_holding_back_to_the_end_is_a_success(
 ) -> None:
     episode = begin(home, slug, split=split)
     release = episode.sandbox.release()
-    moves = to_the_end(episode.task, gold(episode))
+    moves = to_the_end(episode.task, solution(episode))
     play(episode, moves[:-1])
     open_ = episode.summary()
     assert (open_["finished"], open_["success"], open_["done_reason"]) == (False, None, "")
@@ -212,7 +212,7 @@ def test_holding_back_to_the_end_is_a_success(
     told = episode.summary()
     assert last.done and last.observation["truncated"] and last.observation["done_reason"] == "held_back"
     assert (told["success"], told["collateral_cells"], told["steps"]) == (True, 0, episode.task.max_steps)
-    assert episode.standing().score >= 0.999
+    assert episode.episode_state().score >= 0.999
     assert last.observation["reward_breakdown"]["success"] >= 0.18
     assert last.observation["reward_breakdown"]["failure"] == 0.0
     assert episode.sandbox.release() == release and not last.observation["commit_ready"]
@@ -225,7 +225,7 @@ def test_holding_back_to_the_end_is_a_success(
 @pytest.mark.parametrize("wait", [SAMPLE, REPLAY], ids=["looking", "trying"])
 def test_waiting_costs_little_however_it_is_done(home: Home, wait: Action) -> None:
     dull, varied, hasty = begin(home), begin(home), begin(home)
-    plan = gold(dull)
+    plan = solution(dull)
     waited = play(dull, [*plan, *[wait] * (dull.task.max_steps - len(plan))])
     best = play(varied, to_the_end(varied.task, plan))
     worst = play(hasty, [*plan, COMMIT])
@@ -245,10 +245,10 @@ def test_the_heuristic_holds_back_where_a_batch_cannot_be_loaded() -> None:
 
 def test_a_commit_is_refused_and_is_the_wrong_decision(episode: Episode) -> None:
     release = episode.sandbox.release()
-    told = play(episode, [*gold(episode), COMMIT])
+    told = play(episode, [*solution(episode), COMMIT])
     assert (told["success"], told["done_reason"], told["truncated"]) == (False, "commit_failure", False)
     assert episode.reply().observation["action_result"] == "failed: not published: every_batch_is_loaded"
-    assert episode.sandbox.release() == release and episode.standing().score >= 0.999
+    assert episode.sandbox.release() == release and episode.episode_state().score >= 0.999
 
 
 def test_doing_nothing_to_the_end_is_no_holding_back(episode: Episode) -> None:
@@ -258,27 +258,27 @@ def test_doing_nothing_to_the_end_is_no_holding_back(episode: Episode) -> None:
 
 def test_harm_done_meanwhile_is_counted_and_is_no_success(episode: Episode) -> None:
     harm = [Action(0, "catalog"), Action(12, "product_name", "label")]
-    told = play(episode, to_the_end(episode.task, [*gold(episode), *harm]))
-    assert episode.standing().score >= episode.task.threshold
+    told = play(episode, to_the_end(episode.task, [*solution(episode), *harm]))
+    assert episode.episode_state().score >= episode.task.threshold
     assert told["collateral_cells"] == len(episode.sandbox.table("catalog"))
     assert (told["success"], told["done_reason"]) == (False, "step_budget_exhausted")
 
 
 def test_a_commit_by_another_hand_was_an_attempt_too(episode: Episode) -> None:
-    play(episode, gold(episode))
+    play(episode, solution(episode))
     sandbox = episode.sandbox
-    assert unpublished(sandbox.world, sandbox.instance, episode.task)
+    assert unpublished(sandbox.workspace, sandbox.instance, episode.task)
     assert not sandbox.commit({}).ok
-    assert not unpublished(sandbox.world, sandbox.instance, episode.task)
+    assert not unpublished(sandbox.workspace, sandbox.instance, episode.task)
     told = play(episode, [LOOK, SAMPLE] * episode.task.max_steps)
     assert (told["success"], told["done_reason"]) == (False, "step_budget_exhausted")
 
 
 def test_holding_back_where_all_is_there_fails_as_ever(home: Home) -> None:
     episode = begin(home, profile="temporal_rollup_backfill_incident")
-    plan = gold(episode)[:-1]
+    plan = solution(episode)[:-1]
     told = play(episode, [*plan, *[LOOK, SAMPLE] * episode.task.max_steps])
-    assert episode.reply().observation["commit_ready"] and episode.standing().score >= 0.999
+    assert episode.reply().observation["commit_ready"] and episode.episode_state().score >= 0.999
     assert (told["success"], told["done_reason"]) == (False, "step_budget_exhausted")
     episode.close()
 
@@ -287,12 +287,12 @@ def test_holding_back_where_all_is_there_fails_as_ever(home: Home) -> None:
 
 
 def test_a_file_that_comes_late_is_loaded_and_then_it_is_right_to_publish(episode: Episode) -> None:
-    sandbox, vault = episode.sandbox, episode.sandbox.vault
-    play(episode, gold(episode))
-    assert absent_batches(sandbox.world, episode.task, vault, sandbox.backlog()) == ("t12",)
+    sandbox, truth_store = episode.sandbox, episode.sandbox.truth_store
+    play(episode, solution(episode))
+    assert absent_batches(sandbox.workspace, episode.task, truth_store, sandbox.backlog()) == ("t12",)
     assert sandbox.grade().score >= 0.999
     bring(episode, "t12")
-    assert absent_batches(sandbox.world, episode.task, vault, sandbox.backlog()) == ()
+    assert absent_batches(sandbox.workspace, episode.task, truth_store, sandbox.backlog()) == ()
     assert sandbox.grade().score < 0.999
     seen = episode.step(REPLAY).observation
     assert seen["action_result"].startswith("loaded t12 into source_orders: 0 pending")
@@ -303,7 +303,7 @@ def test_a_file_that_comes_late_is_loaded_and_then_it_is_right_to_publish(episod
 
 
 def test_holding_back_what_has_come_is_no_success(episode: Episode) -> None:
-    plan = gold(episode)
+    plan = solution(episode)
     play(episode, plan)
     bring(episode, "t12")
     told = play(episode, [LOOK, SAMPLE] * episode.task.max_steps)
@@ -311,7 +311,7 @@ def test_holding_back_what_has_come_is_no_success(episode: Episode) -> None:
 
 
 def test_another_file_under_its_name_is_not_taken_for_it(episode: Episode) -> None:
-    play(episode, gold(episode))
+    play(episode, solution(episode))
     before = tables(episode)
     bring(episode, "t12", compiled("temporal").landing["orders/t11"])
     seen = episode.step(REPLAY).observation
@@ -322,13 +322,13 @@ def test_one_of_two_that_comes_is_loaded_and_the_other_is_waited_for(home: Home)
     episode = begin(home, "temporal", seed=1)
     incident = compiled("temporal", 1)
     first, second = incident.unavailable
-    play(episode, gold(episode))
+    play(episode, solution(episode))
     data = file_of(incident.landing[f"orders/{first}"])
-    (episode.sandbox.world.landing.root / "orders" / f"{first}.parquet").write_bytes(data)
+    (episode.sandbox.workspace.landing.root / "orders" / f"{first}.parquet").write_bytes(data)
     seen = episode.step(REPLAY).observation
     assert seen["action_result"].startswith(f"loaded {first} ") and seen["pending_batches"] == 1
     told = play(episode, [REFRESH, *[LOOK, SAMPLE] * episode.task.max_steps])
-    assert (told["success"], told["done_reason"]) == (True, "held_back") and episode.standing().score >= 0.999
+    assert (told["success"], told["done_reason"]) == (True, "held_back") and episode.episode_state().score >= 0.999
     assert second not in set(episode.sandbox.table("source_orders")["batch_id"])
     episode.close()
 
@@ -340,7 +340,7 @@ def test_a_plan_that_does_not_recover_what_is_there_is_found(home: Home) -> None
     episode = begin(home, "temporal", seed=4)
     with episode.sandbox as sandbox:
         scene = Scene(sandbox, compiled("temporal", 4), home)
-        scene.gold = scene.gold[:-1]
+        scene.solution = scene.solution[:-1]
         assert "holding back ends in" in the_right_decision_alone_succeeds(scene)
 
 

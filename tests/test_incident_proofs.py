@@ -1,4 +1,4 @@
-"""Every incident is proven on real Dagster: it struck, it fails, doing nothing fails, and the gold repairs undo it."""
+"""Every incident is proven on real Dagster: it struck, it fails, doing nothing fails, and the solution undoes it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_incident_strikes_fails_and_is_undone_by_its_gold_repairs(sandbox: Sa
     for table in sandbox.task.tables:
         batches = {batch: batch for batch in incident.healthy_batches} if table.batched else {SNAPSHOT: UNBATCHED}
         for held_as, batch in batches.items() if table.feed else ():
-            held = sandbox.world.lake.read(landed_name(sandbox.task, table, held_as)).frame
+            held = sandbox.workspace.lake.read(landed_name(sandbox.task, table, held_as)).frame
             assert content_hash(held) == content_hash(incident.landing[f"{table.feed}/{batch}"])
     assert signals.blocking_failures and not signals.commit_ready
     assert sandbox.grade().score < sandbox.task.threshold
@@ -83,9 +83,9 @@ def test_an_incident_strikes_fails_and_is_undone_by_its_gold_repairs(sandbox: Sa
     assert sandbox.release() == release
     assert {name: content_hash(sandbox.table(name)) for name in sandbox.task.table_names} == before
 
-    # The gold repairs undo it, within the budget.
-    assert len(sandbox.vault.gold) <= sandbox.task.max_steps
-    assert play(sandbox, sandbox.vault.gold) == "done"
+    # The solution's repairs undo it, within the budget.
+    assert len(sandbox.truth_store.solution) <= sandbox.task.max_steps
+    assert play(sandbox, sandbox.truth_store.solution) == "done"
     grade = sandbox.grade()
     assert grade.score >= SUCCESS, grade
     published = sandbox.release()
@@ -102,30 +102,38 @@ def test_the_truth_put_in_place_by_hand_scores_one_and_commits(sandbox: Sandbox)
         while sandbox.signals().pending_batches:
             assert sandbox.replay({}).ok
         sandbox.set_workers(sandbox.signals().required_resource_level)
-    lake = sandbox.world.lake
+    lake = sandbox.workspace.lake
     for table in sandbox.task.tables:
         name = table_name(sandbox.task, table.name)
-        twin = sandbox.vault.twin(table.name)
+        reference = sandbox.truth_store.reference(table.name)
         if table.derived:
-            sandbox.world.set_deploys({})
-            lake.write(name, twin, type(lake.note(name))())
+            sandbox.workspace.set_deploys({})
+            lake.write(name, reference, type(lake.provenance(name))())
             assert sandbox.refresh({}).ok
-            pd.testing.assert_frame_equal(sandbox.table(table.name), twin)
+            pd.testing.assert_frame_equal(sandbox.table(table.name), reference)
         else:
-            note = lake.note(name)
-            lake.write(name, twin, type(note)(run_id=note.run_id, loaded=note.loaded, data_version=content_hash(twin)))
+            provenance = lake.provenance(name)
+            lake.write(
+                name,
+                reference,
+                type(provenance)(
+                    run_id=provenance.run_id, loaded=provenance.loaded, data_version=content_hash(reference)
+                ),
+            )
     assert sandbox.commit({}).ok
     assert sandbox.grade().score == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("sandbox", PROFILES, indirect=True, ids=lambda case: case[1])
 def test_an_emptied_pipeline_scores_next_to_nothing_and_never_commits(sandbox: Sandbox) -> None:
-    play(sandbox, sandbox.vault.gold[:-1])
+    play(sandbox, sandbox.truth_store.solution[:-1])
     main = sandbox.task.main_table.name
     name = table_name(sandbox.task, main)
-    note, empty = sandbox.world.lake.note(name), sandbox.table(main).iloc[:0]
-    sandbox.world.lake.write(
-        name, empty, type(note)(run_id=note.run_id, loaded=note.loaded, data_version=content_hash(empty))
+    provenance, empty = sandbox.workspace.lake.provenance(name), sandbox.table(main).iloc[:0]
+    sandbox.workspace.lake.write(
+        name,
+        empty,
+        type(provenance)(run_id=provenance.run_id, loaded=provenance.loaded, data_version=content_hash(empty)),
     )
     if sandbox.task.derived_tables:
         sandbox.refresh({})

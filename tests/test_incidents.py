@@ -1,4 +1,4 @@
-"""Incidents are proven in pure pandas: the damage is what the ledger says, and the gold plan undoes it exactly.
+"""Incidents are proven in pure pandas: the damage is what the damage manifest says, and the solution undoes it exactly.
 
 The player here does to frames what the sandbox does to stored tables, with the same functions and no Dagster: reloads,
 row-wise repairs remembered for later batches, set-wise ones on the table as it stands, a refresh under the live deploy.
@@ -37,7 +37,7 @@ from mario_dagster.incidents.faults.base import Fault, FaultError
 from mario_dagster.incidents.faults.lookalike_column import LookalikeColumn
 from mario_dagster.incidents.faults.lost_values import LostValues
 from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
-from mario_dagster.incidents.manifest import Ledger
+from mario_dagster.incidents.manifest import DamageManifest
 from mario_dagster.incidents.profiles import draw, profile, profiles
 from mario_dagster.incidents.vocabularies import HELD_OUT, TRAIN
 from mario_dagster.tables.clean_data import frame_of
@@ -45,7 +45,7 @@ from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.load import deployed, stack
 from mario_dagster.tables.random_streams import stream
 from mario_dagster.tables.repairs import REPAIR_NAMES, InvalidRepair, apply, reapply
-from mario_dagster.tables.spec import clean_world
+from mario_dagster.tables.spec import clean_data_of
 from mario_dagster.tables.transforms import TransformError
 from mario_dagster.tables.workspace import Deploy
 from mario_dagster.tasks.temporal.transforms import hourly_rollup
@@ -207,7 +207,7 @@ def same(here: pd.Series, there: pd.Series) -> np.ndarray:
 
 
 def lost(incident: Incident, table: Table, column: str, clean: pd.DataFrame) -> np.ndarray:
-    cells = incident.ledger.cells
+    cells = incident.damage_manifest.cells
     cells = cells[(cells["table"] == table.name) & (cells["column"] == column) & cells["lost"].astype(bool)]
     return clean[table.key].astype(str).isin(cells["key"]).to_numpy(dtype=bool)
 
@@ -229,8 +229,8 @@ def acceptable(here: pd.Series, clean: pd.Series, column: Column) -> np.ndarray:
 def test_gold_undoes_every_incident_exactly_within_the_budget(name: str) -> None:
     for seed in SEEDS:
         incident = compiled(name, seed)
-        assert len(incident.gold) <= TASK.max_steps
-        played = Player(incident, at_once=seed > 4).play(incident.gold)
+        assert len(incident.solution) <= TASK.max_steps
+        played = Player(incident, at_once=seed > 4).play(incident.solution)
         assert played.recovered(), (seed, wrongs(incident, played.tables))
 
 
@@ -239,11 +239,11 @@ def test_leaving_any_gold_step_out_does_not_recover(name: str) -> None:
     seen: set[tuple[str, str | None, str | None]] = set()
     for seed in (3, 11, 12):
         incident = compiled(name, seed)
-        for index, step in enumerate(incident.gold):
+        for index, step in enumerate(incident.solution):
             # A replay is as good as another, and a step that an earlier seed has tried is not tried again.
             kind = (step.name, step.table, step.new_name or step.target_column)
             if kind not in seen:
-                rest = (*incident.gold[:index], *incident.gold[index + 1 :])
+                rest = (*incident.solution[:index], *incident.solution[index + 1 :])
                 assert not Player(incident, at_once=True).play(rest).recovered(), (seed, step)
             seen.add(kind)
 
@@ -270,7 +270,8 @@ def test_a_drift_is_in_every_batch_alike(name: str) -> None:
         assert len(schemas) == 1
 
 
-# --- the ledger -------------------------------------------------------------------------------------------------------
+# --- the damage manifest
+# -------------------------------------------------------------------------------------------------------
 
 
 def as_text(value: Any, kind: str) -> str | None:
@@ -285,7 +286,7 @@ def as_text(value: Any, kind: str) -> str | None:
 def landed_table(incident: Incident, table: Table) -> tuple[pd.DataFrame, list[str]]:
     """All landed rows under contract names, and the batch that each row came in."""
     parts = {key: frame for key, frame in incident.landing.items() if key.startswith(f"{table.feed}/")}
-    columns = incident.ledger.columns
+    columns = incident.damage_manifest.columns
     columns = columns[(columns["table"] == table.name) & columns["column"].notna()]
     frame = pd.concat(parts.values(), ignore_index=True)
     batches = [key.split("/")[1] for key, part in parts.items() for _ in range(len(part))]
@@ -297,7 +298,7 @@ def test_the_ledger_is_the_exact_difference_of_landing_and_clean(name: str) -> N
     for seed in range(5):
         incident = compiled(name, seed)
         for table in (TASK.table("source_orders"), TASK.table("catalog")):
-            ledger, clean = incident.ledger, truth(incident)[table.name]
+            damage_manifest, clean = incident.damage_manifest, truth(incident)[table.name]
             frame, batches = landed_table(incident, table)
             keys = [as_text(key, table.column(table.key).type) for key in frame[table.key]]
             real = {as_text(key, "int64"): row for row, key in enumerate(clean[table.key])}
@@ -307,7 +308,7 @@ def test_the_ledger_is_the_exact_difference_of_landing_and_clean(name: str) -> N
                     first[key] = row
                 else:
                     added[batches[row], key] += 1
-            noted = ledger.rows_added[ledger.rows_added["table"] == table.name]
+            noted = damage_manifest.rows_added[damage_manifest.rows_added["table"] == table.name]
             assert added == Counter(zip(noted["batch"], noted["key"], strict=True))
             assert first.keys() == real.keys()
             cells = set()
@@ -317,7 +318,7 @@ def test_the_ledger_is_the_exact_difference_of_landing_and_clean(name: str) -> N
                     was, now = as_text(right[real[key]], column.type), as_text(damaged[row], column.type)
                     if was != now:
                         cells.add((table.name, key, column.name, was, now))
-            held = ledger.cells[ledger.cells["table"] == table.name]
+            held = damage_manifest.cells[damage_manifest.cells["table"] == table.name]
             assert cells == set(held[["table", "key", "column", "clean", "damaged"]].itertuples(index=False, name=None))
             assert len(cells) == len(held)
 
@@ -327,7 +328,7 @@ def test_the_ledger_names_every_column_that_does_not_land_as_its_contract_says(n
     for seed in range(5):
         incident = compiled(name, seed)
         for table in (TASK.table("source_orders"), TASK.table("catalog")):
-            held = incident.ledger.columns
+            held = incident.damage_manifest.columns
             held = held[held["table"] == table.name]
             landed = next(frame for key, frame in incident.landing.items() if key.startswith(f"{table.feed}/"))
             for row in held.itertuples():
@@ -339,7 +340,7 @@ def test_the_ledger_names_every_column_that_does_not_land_as_its_contract_says(n
                 if column not in table.column_names or column_type(landed[column]) != table.column(column).type
             ]
             assert set(strange) <= set(held["position"])
-            # What the ledger does not name stands, among the contract's columns, where the contract has it.
+            # What the damage manifest does not name stands, among the contract's columns, where the contract has it.
             extra = set(held[held["column"].isna()]["landed_as"])
             known = [column for column in landed.columns if column not in extra]
             for column in set(known) - set(held["landed_as"]):
@@ -348,9 +349,9 @@ def test_the_ledger_names_every_column_that_does_not_land_as_its_contract_says(n
 
 def test_the_ledger_survives_json_and_says_what_is_lost() -> None:
     incident = compiled("heldout_temporal_schema_extension_family", 4)
-    again = Ledger.from_json(incident.ledger.to_json())
+    again = DamageManifest.from_json(incident.damage_manifest.to_json())
     for name in ("cells", "rows_added", "columns", "repairs"):
-        pd.testing.assert_frame_equal(getattr(again, name), getattr(incident.ledger, name), check_dtype=False)
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(incident.damage_manifest, name), check_dtype=False)
     lost = again.cells[again.cells["lost"].astype(bool)]
     assert set(lost["column"]) == {"category"}
     assert set(lost["damaged"]) <= set(HELD_OUT.sentinels)
@@ -361,7 +362,7 @@ def test_the_ledger_survives_json_and_says_what_is_lost() -> None:
 def test_only_quantities_and_categories_are_lost_and_few(name: str) -> None:
     for seed in range(8):
         incident = compiled(name, seed)
-        lost = incident.ledger.cells[incident.ledger.cells["lost"].astype(bool)]
+        lost = incident.damage_manifest.cells[incident.damage_manifest.cells["lost"].astype(bool)]
         assert set(zip(lost["table"], lost["column"], strict=True)) <= {
             ("source_orders", "quantity"),
             ("catalog", "category"),
@@ -376,7 +377,12 @@ def test_only_quantities_and_categories_are_lost_and_few(name: str) -> None:
 def digest(incident: Incident) -> str:
     parts = [f"{key}:{content_hash(frame)}" for key, frame in sorted(incident.landing.items())]
     parts += [content_hash(batch.frame) + str(batch.landed_at) for batch in incident.clean.batches]
-    parts += [incident.ledger.to_json(), repr(incident.gold), repr(incident.deploys), str(incident.clean.now)]
+    parts += [
+        incident.damage_manifest.to_json(),
+        repr(incident.solution),
+        repr(incident.deploys),
+        str(incident.clean.now),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -442,11 +448,11 @@ def test_profiles_are_those_of_the_task_card() -> None:
 
 
 def test_a_seed_changes_every_value() -> None:
-    one, two = (clean_world("temporal", seed) for seed in (8, 9))
+    one, two = (clean_data_of("temporal", seed) for seed in (8, 9))
     for name in ("orders", "catalog"):
         left, right = (
-            world.feeds["catalog"] if name == "catalog" else stack([batch.frame for batch in world.batches])
-            for world in (one, two)
+            workspace.feeds["catalog"] if name == "catalog" else stack([batch.frame for batch in workspace.batches])
+            for workspace in (one, two)
         )
         rows = min(len(left), len(right))
         for column in left.columns:
@@ -461,13 +467,15 @@ def test_a_seed_changes_every_value() -> None:
 def test_a_seed_changes_the_damage(name: str) -> None:
     incidents = [compiled(name, seed) for seed in range(12)]
     columns = {tuple(each.landing["orders/t05"].columns) for each in incidents}
-    added = {tuple(each.ledger.rows_added["key"]) for each in incidents}
-    lost = {tuple(each.ledger.cells["key"][each.ledger.cells["lost"].astype(bool)]) for each in incidents}
+    added = {tuple(each.damage_manifest.rows_added["key"]) for each in incidents}
+    lost = {
+        tuple(each.damage_manifest.cells["key"][each.damage_manifest.cells["lost"].astype(bool)]) for each in incidents
+    }
     deploys = {json.dumps(each.deploys["hourly_rollup"].to_dict(), sort_keys=True) for each in incidents}
     shapes = {tuple(each.declared.values()) for each in incidents}
     assert len(deploys) > 8 and len(shapes) > 8
     assert sum(len(variety) > 4 for variety in (columns, added, lost)) >= 1
-    assert len({each.gold for each in incidents}) > 2
+    assert len({each.solution for each in incidents}) > 2
 
 
 def walk(value: object) -> Iterator[Fault]:
@@ -485,7 +493,7 @@ def walk(value: object) -> Iterator[Fault]:
 def written(held_out: bool) -> tuple[set[str], set[str], set[str]]:
     """Names, spellings and words for nothing that the train profiles, or the held-out ones, may write."""
     names: set[str] = set()
-    spellings: set[str] = set()
+    formats: set[str] = set()
     words: set[str] = set()
     for each in profiles():
         if each.held_out is not held_out:
@@ -496,20 +504,20 @@ def written(held_out: bool) -> tuple[set[str], set[str], set[str]]:
             if isinstance(found, LookalikeColumn):
                 names |= set(found.names)
             if isinstance(found, BadDeploy):
-                spellings |= {spelling for pool in found.texts.values() for spelling in pool}
+                formats |= {format_name for pool in found.texts.values() for format_name in pool}
             if isinstance(found, LostValues):
                 words |= {word for word in found.words if word is not None}
-            spellings |= set(getattr(found, "spellings", ()))
-    marks_ = {mark(spelling) for spelling in spellings} - {"iso_utc"}  # the canonical spelling is no drift
+            formats |= set(getattr(found, "spellings", ()))
+    marks_ = {mark(format_name) for format_name in formats} - {"iso_utc"}  # the canonical spelling is no drift
     return names, marks_, words
 
 
-def mark(spelling: str) -> str:
+def mark(format_name: str) -> str:
     """What tells a spelling apart: the mark around a number, the name of a moment's spelling."""
     for slot in ("{amount}", "{value}", "{cents}"):
-        if slot in spelling:
-            return spelling.replace(slot, "").strip()
-    return spelling.split(" ")[0]
+        if slot in format_name:
+            return format_name.replace(slot, "").strip()
+    return format_name.split(" ")[0]
 
 
 def test_held_out_families_write_nothing_that_a_train_profile_writes() -> None:
@@ -565,14 +573,14 @@ def test_pools_are_disjoint_and_made_of_listed_marks(part: str) -> None:
         "currency": formats.CURRENCY_MARKS,
         "cents": formats.CENT_WORDS,
         "units": formats.UNIT_WORDS,
-        "moments": tuple(formats.TIME_SPELLINGS),
-        "offsets": tuple(formats.TIME_SPELLINGS),
-        "dates": tuple(formats.DATE_SPELLINGS),
+        "moments": tuple(formats.TIMESTAMP_FORMATS),
+        "offsets": tuple(formats.TIMESTAMP_FORMATS),
+        "dates": tuple(formats.DATE_FORMATS),
         "sentinels": formats.SENTINELS,
         "numbers": formats.NUMERIC_SENTINELS,
     }[part]
-    for spelling in (*train, *held_out):
-        assert (mark(spelling) if isinstance(spelling, str) and part != "sentinels" else spelling) in known
+    for format_name in (*train, *held_out):
+        assert (mark(format_name) if isinstance(format_name, str) and part != "sentinels" else format_name) in known
     if part in ("currency", "cents", "units"):
         assert not {mark(each) for each in train} & {mark(each) for each in held_out}
 
@@ -583,9 +591,9 @@ def test_pools_are_disjoint_and_made_of_listed_marks(part: str) -> None:
 @pytest.mark.parametrize("scale", [1, 10])
 def test_clean_data_meet_their_contract_and_hold_no_outlier(scale: int) -> None:
     for seed in range(30 if scale == 1 else 6):
-        world = clean_world("temporal", seed, scale)
-        orders = stack([batch.frame for batch in world.batches])
-        frames = {"source_orders": orders, "catalog": world.feeds["catalog"]}
+        workspace = clean_data_of("temporal", seed, scale)
+        orders = stack([batch.frame for batch in workspace.batches])
+        frames = {"source_orders": orders, "catalog": workspace.feeds["catalog"]}
         frames["hourly_rollup"] = hourly_rollup(orders, frames["catalog"])
         for name, frame in frames.items():
             report = contract_report(frame, TASK.table(name))
@@ -596,30 +604,30 @@ def test_clean_data_meet_their_contract_and_hold_no_outlier(scale: int) -> None:
 
 def test_a_day_looks_like_a_shop_s() -> None:
     for seed in range(20):
-        world = clean_world("temporal", seed)
-        assert [batch.name for batch in world.batches] == [f"t{number:02d}" for number in range(1, 13)]
-        assert all(9 <= len(batch.frame) <= 18 for batch in world.batches)
-        landed = [batch.landed_at for batch in world.batches]
-        assert landed == sorted(landed) and 2 <= (world.now - landed[-1]).total_seconds() / 60 <= 16
-        orders = stack([batch.frame for batch in world.batches])
+        workspace = clean_data_of("temporal", seed)
+        assert [batch.name for batch in workspace.batches] == [f"t{number:02d}" for number in range(1, 13)]
+        assert all(9 <= len(batch.frame) <= 18 for batch in workspace.batches)
+        landed = [batch.landed_at for batch in workspace.batches]
+        assert landed == sorted(landed) and 2 <= (workspace.now - landed[-1]).total_seconds() / 60 <= 16
+        orders = stack([batch.frame for batch in workspace.batches])
         assert orders["order_id"].is_monotonic_increasing and not orders["event_ts"].is_monotonic_increasing
         assert orders["quantity"].between(1, 12).all()
         quartiles = orders["quantity"].quantile([0.25, 0.75]).tolist()
         assert quartiles[1] - quartiles[0] >= 1  # so that a median is always a plausible fill
-        prices = orders["product_id"].map(world.feeds["catalog"].set_index("product_id")["unit_price"])
+        prices = orders["product_id"].map(workspace.feeds["catalog"].set_index("product_id")["unit_price"])
         assert np.allclose(
             (prices * orders["quantity"]).astype(float), orders["gross_revenue"].astype(float), atol=0.005
         )
-        names = world.feeds["catalog"]["product_name"]
+        names = workspace.feeds["catalog"]["product_name"]
         assert names.is_unique and sum(not name.isascii() for name in names) >= 3
 
 
 def test_corrections_come_hours_late() -> None:
     late = total = 0
     for seed in range(10):
-        world = clean_world("temporal", seed)
-        opening = pd.Timestamp(world.batches[0].frame["event_ts"].min()).floor("15min")
-        for index, batch in enumerate(world.batches):
+        workspace = clean_data_of("temporal", seed)
+        opening = pd.Timestamp(workspace.batches[0].frame["event_ts"].min()).floor("15min")
+        for index, batch in enumerate(workspace.batches):
             opens = batch.landed_at - pd.Timedelta(minutes=53)
             early = int((batch.frame["event_ts"] < opens).sum())
             assert (batch.frame["event_ts"] >= opening - pd.Timedelta(minutes=30)).all()
@@ -629,11 +637,11 @@ def test_corrections_come_hours_late() -> None:
 
 
 def test_scale_multiplies_rows_and_large_incidents_still_invert() -> None:
-    small, large = (clean_world("temporal", 4, scale) for scale in (1, 20))
-    rows = [sum(len(batch.frame) for batch in world.batches) for world in (small, large)]
+    small, large = (clean_data_of("temporal", 4, scale) for scale in (1, 20))
+    rows = [sum(len(batch.frame) for batch in workspace.batches) for workspace in (small, large)]
     assert 18 <= rows[1] / rows[0] <= 22 and len(large.feeds["catalog"]) == 36
     incident = compiled("heldout_temporal_correction_replay_family", 4, scale=20)
-    assert Player(incident).play(incident.gold).recovered()
+    assert Player(incident).play(incident.solution).recovered()
 
 
 # --- what an incident says of itself ----------------------------------------------------------------------------------
@@ -651,12 +659,12 @@ def test_facts_of_an_incident(name: str) -> None:
     for batch in incident.clean.batches:
         assert incident.declared[f"orders/{batch.name}"] == len(batch.frame)
     assert incident.declared["catalog/c01"] == len(incident.clean.feeds["catalog"])
-    assert incident.gold[-1].action == "commit_changes"
-    assert sum(step.name == "replay_priority_batch" for step in incident.gold) == len(incident.pending)
+    assert incident.solution[-1].action == "commit_changes"
+    assert sum(step.name == "replay_priority_batch" for step in incident.solution) == len(incident.pending)
 
 
 def test_each_repair_is_in_some_gold_plan() -> None:
-    used = {step.name for name in NAMES for seed in range(6) for step in compiled(name, seed).gold}
+    used = {step.name for name in NAMES for seed in range(6) for step in compiled(name, seed).solution}
     assert used == set(ACTION_NAMES) - {"view_error_log", "sample_data", "validate_schema"}
 
 
@@ -672,7 +680,7 @@ def test_unknown_names_say_what_there_is() -> None:
     with pytest.raises(ValueError, match="scale is 0"):
         compile_incident("temporal", seed=1, scale=0)
     with pytest.raises(UnknownName, match="no task 'nowhere'"):
-        clean_world("nowhere", 1)
+        clean_data_of("nowhere", 1)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -694,7 +702,7 @@ def bench(rows: int = 6) -> Damage:
 
 def test_defining_a_fault_registers_it_and_names_are_unique() -> None:
     class SwappedDigits(Fault):
-        def strike(self, damage: Damage, rng: np.random.Generator) -> None: ...
+        def inject(self, damage: Damage, rng: np.random.Generator) -> None: ...
 
     assert fault("swapped_digits") is SwappedDigits
     assert SwappedDigits().name == "swapped_digits"
@@ -708,33 +716,33 @@ def test_defining_a_fault_registers_it_and_names_are_unique() -> None:
 def test_faults_that_do_not_go_together_say_so() -> None:
     rng, damage = stream(1, "test"), bench()
     spelled = fault("spelled_numbers")("catalog", "unit_price", TRAIN.cents)
-    spelled.strike(damage, rng)
+    spelled.inject(damage, rng)
     with pytest.raises(FaultError, match=r"cannot respell catalog\.unit_price: spelled_numbers has already"):
-        spelled.strike(damage, rng)
-    RenamedColumns("catalog", {"unit_price": ("price",)}).strike(damage, rng)
+        spelled.inject(damage, rng)
+    RenamedColumns("catalog", {"unit_price": ("price",)}).inject(damage, rng)
     with pytest.raises(FaultError, match="already has a column 'price'"):
-        RenamedColumns("catalog", {"category": ("price",)}).strike(damage, rng)
+        RenamedColumns("catalog", {"category": ("price",)}).inject(damage, rng)
     with pytest.raises(UnknownName, match="no fed table 'hourly_rollup'"):
-        RenamedColumns("hourly_rollup", {"hour_bucket": ("bucket",)}).strike(damage, rng)
+        RenamedColumns("hourly_rollup", {"hour_bucket": ("bucket",)}).inject(damage, rng)
 
 
 @pytest.mark.parametrize("spelling", [*TRAIN.currency, *TRAIN.cents, *HELD_OUT.currency, *HELD_OUT.cents])
-def test_every_money_spelling_reads_back_to_the_cent(spelling: str) -> None:
+def test_every_money_spelling_reads_back_to_the_cent(format_name: str) -> None:
     damage = bench(40)
     clean = damage.feeds["catalog"].frames()["c01"]
-    fault("spelled_numbers")("catalog", "unit_price", (spelling,)).strike(damage, stream(1, "test"))
+    fault("spelled_numbers")("catalog", "unit_price", (format_name,)).inject(damage, stream(1, "test"))
     landed = damage.feeds["catalog"].frames()["c01"]
     assert column_type(landed["unit_price"]) == "string"
     back = apply(Action.named("cast_to_float", "unit_price"), landed, TASK.table("catalog"))
     assert (back["unit_price"] == clean["unit_price"]).all()
 
 
-@pytest.mark.parametrize("spelling", [*TRAIN.moments, *TRAIN.offsets, *HELD_OUT.moments, *HELD_OUT.offsets])
-def test_every_moment_spelling_reads_back_to_the_second(spelling: str) -> None:
-    world = clean_world("temporal", 3)
-    clean = world.batches[7].frame
+@pytest.mark.parametrize("spelling", [*TRAIN.timestamps, *TRAIN.offsets, *HELD_OUT.timestamps, *HELD_OUT.offsets])
+def test_every_moment_spelling_reads_back_to_the_second(format_name: str) -> None:
+    workspace = clean_data_of("temporal", 3)
+    clean = workspace.batches[7].frame
     damage = Damage(TASK, {"source_orders": Feed(TASK.main_table, ["t08"], [clean])})
-    fault("spelled_moments")("source_orders", "event_ts", (spelling,)).strike(damage, stream(1, "test"))
+    fault("spelled_moments")("source_orders", "event_ts", (format_name,)).inject(damage, stream(1, "test"))
     landed = damage.feeds["source_orders"].frames()["t08"]
     assert column_type(landed["event_ts"]) == "string"
     back = apply(Action.named("cast_to_string", "event_ts"), landed, TASK.main_table)

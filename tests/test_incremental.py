@@ -1,4 +1,4 @@
-"""Task 4 in pure pandas: the data are a shop's, every incident is undone exactly by its gold plan and by no less.
+"""Task 4 in pure pandas: the data are a shop's, every incident is undone exactly by its solution and by no less.
 
 The player here does to frames what the sandbox does to stored tables, with the same functions and no Dagster; the
 grader and the checks judge what is left. The same incidents on real Dagster are in `test_incident_proofs.py`.
@@ -16,7 +16,7 @@ import pytest
 
 from mario_dagster.checks.audit import audit
 from mario_dagster.checks.contract import contract_report
-from mario_dagster.checks.facts import Evidence, checks_for
+from mario_dagster.checks.facts import CheckContext, checks_for
 from mario_dagster.core import registry
 from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
@@ -25,11 +25,11 @@ from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.profiles import draw, profiles
 from mario_dagster.scoring.compare import PipelineState, Truth
 from mario_dagster.scoring.score import grade
-from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.load import deployed, stack
 from mario_dagster.tables.repairs import REPAIR_NAMES, InvalidRepair, apply, reapply
-from mario_dagster.tables.spec import clean_world
+from mario_dagster.tables.spec import clean_data_of
 from mario_dagster.tables.transforms import TransformError
 from mario_dagster.tasks.incremental.transforms import daily_summary
 
@@ -44,8 +44,8 @@ def compiled(name: str, split: Split, seed: int) -> Incident:
     return compile_incident("incremental", name, split=split, seed=seed)
 
 
-def tables_of(world: CleanWorld) -> dict[str, pd.DataFrame]:
-    orders, products = stack([batch.frame for batch in world.batches]), world.feeds["products"]
+def tables_of(workspace: CleanData) -> dict[str, pd.DataFrame]:
+    orders, products = stack([batch.frame for batch in workspace.batches]), workspace.feeds["products"]
     return {"orders": orders, "products": products, "daily_summary": daily_summary(orders, products)}
 
 
@@ -127,18 +127,18 @@ class Player:
         self.committed = True
 
     @property
-    def evidence(self) -> Evidence:
+    def check_context(self) -> CheckContext:
         names = [batch.name for batch in self.incident.clean.batches if batch.name not in self.pending]
         landed = {name: self.incident.declared[f"orders/{name}"] for name in names}
         stale = frozenset() if self.fresh else frozenset({"daily_summary"})
         declared = {"products": self.incident.declared["products/c01"]}
-        return Evidence(TASK, self.tables, landed, tuple(self.pending), stale, declared)
+        return CheckContext(TASK, self.tables, landed, tuple(self.pending), stale, declared)
 
     def failing(self) -> list[str]:
-        return [c.name for c in checks_for(TASK) if c.kind != "audit" and not c.evaluate(self.evidence).passed]
+        return [c.name for c in checks_for(TASK) if c.kind != "audit" and not c.evaluate(self.check_context).passed]
 
     def score(self) -> float:
-        cells = self.incident.ledger.cells
+        cells = self.incident.damage_manifest.cells
         gone = cells[cells["lost"].astype(bool)]
         lost = {
             table: frozenset(zip(rows["key"], rows["column"], strict=True))
@@ -172,8 +172,8 @@ def test_gold_undoes_every_incident_exactly_and_leaves_room_to_look(name: str, s
         start = Player(incident)
         assert start.failing() and start.score() < 0.5
         assert 1 <= len(incident.pending) == 13 - len(incident.healthy_batches)
-        assert len(incident.gold) <= TASK.max_steps - 2, (seed, len(incident.gold))
-        played = start.play(incident.gold)
+        assert len(incident.solution) <= TASK.max_steps - 2, (seed, len(incident.solution))
+        played = start.play(incident.solution)
         assert played.recovered(), (seed, played.failing(), played.score())
 
 
@@ -182,11 +182,11 @@ def test_leaving_any_gold_step_out_does_not_recover(name: str) -> None:
     seen: set[tuple[str, str | None, str | None]] = set()
     for seed in (3, 8):
         incident = compiled(name, "eval", seed)
-        for index, step in enumerate(incident.gold):
+        for index, step in enumerate(incident.solution):
             # A replay is as good as another, and a step that an earlier seed has tried is not tried again.
             kind = (step.name, step.table, step.new_name or step.target_column)
             if kind not in seen:
-                rest = (*incident.gold[:index], *incident.gold[index + 1 :])
+                rest = (*incident.solution[:index], *incident.solution[index + 1 :])
                 assert not Player(incident).play(rest).recovered(), (seed, step)
             seen.add(kind)
 
@@ -202,7 +202,7 @@ def test_a_drift_is_in_every_batch_alike_and_the_seed_moves_it(name: str) -> Non
             if key.startswith("orders/")
         }
         assert len(schemas) == 1
-        plans.add(incident.gold)
+        plans.add(incident.solution)
         shapes.add(tuple(len(frame) for frame in incident.landing.values()))
     assert len(plans) >= 5 and len(shapes) == 10
 
@@ -227,8 +227,8 @@ def test_held_out_incidents_have_two_batches_loaded_and_need_every_worker_to_the
 @pytest.mark.parametrize("scale", [1, 10])
 def test_clean_data_meet_their_contract_and_hold_no_outlier(scale: int) -> None:
     for seed in range(40 if scale == 1 else 4):
-        world = clean_world("incremental", seed, scale)
-        tables = tables_of(world)
+        workspace = clean_data_of("incremental", seed, scale)
+        tables = tables_of(workspace)
         for name, frame in tables.items():
             report = contract_report(frame, TASK.table(name))
             assert report.passed and not report.outlier_count, (seed, name, report.counts)
@@ -238,25 +238,25 @@ def test_clean_data_meet_their_contract_and_hold_no_outlier(scale: int) -> None:
 def test_the_stream_looks_like_a_shop_s() -> None:
     late = 0
     for seed in range(20):
-        world = clean_world("incremental", seed)
-        tables = tables_of(world)
-        assert [batch.name for batch in world.batches] == [f"b{number:02d}" for number in range(1, 14)]
-        assert all(12 <= len(batch.frame) <= 22 for batch in world.batches)
-        landed = [batch.landed_at for batch in world.batches]
-        assert landed == sorted(landed) and 4 <= (world.now - landed[-1]).total_seconds() / 60 <= 31
+        workspace = clean_data_of("incremental", seed)
+        tables = tables_of(workspace)
+        assert [batch.name for batch in workspace.batches] == [f"b{number:02d}" for number in range(1, 14)]
+        assert all(12 <= len(batch.frame) <= 22 for batch in workspace.batches)
+        landed = [batch.landed_at for batch in workspace.batches]
+        assert landed == sorted(landed) and 4 <= (workspace.now - landed[-1]).total_seconds() / 60 <= 31
         assert len(tables["daily_summary"]) >= 3
-        orders, prices = tables["orders"], world.feeds["products"].set_index("product_id")["unit_price"]
+        orders, prices = tables["orders"], workspace.feeds["products"].set_index("product_id")["unit_price"]
         assert orders["order_id"].is_monotonic_increasing and orders["quantity"].between(1, 12).all()
         quartiles = orders["quantity"].quantile([0.25, 0.75]).tolist()
         assert quartiles[1] - quartiles[0] >= 1  # so that a median is always a plausible fill
         amounts = (orders["product_id"].map(prices) * orders["quantity"]).astype(float)
         assert np.allclose(amounts, orders["revenue"].astype(float), atol=0.005)
-        for batch in world.batches:
+        for batch in workspace.batches:
             assert (batch.frame["event_ts"] < batch.landed_at).all()
-        before = [batch.frame["event_ts"].max() for batch in world.batches[:-1]]
+        before = [batch.frame["event_ts"].max() for batch in workspace.batches[:-1]]
         late += sum(
             bool((batch.frame["event_ts"] < earlier).any())
-            for batch, earlier in zip(world.batches[1:], before, strict=True)
+            for batch, earlier in zip(workspace.batches[1:], before, strict=True)
         )
     assert late >= 20 * 9
 
@@ -265,7 +265,7 @@ def test_genuine_orders_far_from_the_mean_stay() -> None:
     """Deviations that a normal rule would throw out are there, and no repair or check takes them for outliers."""
     far = 0
     for seed in range(20):
-        orders = tables_of(clean_world("incremental", seed))["orders"]
+        orders = tables_of(clean_data_of("incremental", seed))["orders"]
         revenue = orders["revenue"].astype(float)
         far += int(((revenue - revenue.mean()).abs() > 3 * revenue.std()).sum())
         for column in ("quantity", "revenue"):
@@ -275,28 +275,28 @@ def test_genuine_orders_far_from_the_mean_stay() -> None:
 
 
 def test_splits_and_seeds_are_worlds_apart() -> None:
-    worlds = [clean_world("incremental", 5, split=split) for split in SPLITS]
-    worlds.append(clean_world("incremental", 6))
-    assert len({content_hash(world.feeds["products"]) for world in worlds}) == 3
-    assert len({world.now for world in worlds}) == 3
-    again = clean_world("incremental", 5)
+    worlds = [clean_data_of("incremental", 5, split=split) for split in SPLITS]
+    worlds.append(clean_data_of("incremental", 6))
+    assert len({content_hash(workspace.feeds["products"]) for workspace in worlds}) == 3
+    assert len({workspace.now for workspace in worlds}) == 3
+    again = clean_data_of("incremental", 5)
     assert content_hash(again.batches[4].frame) == content_hash(worlds[0].batches[4].frame)
 
 
 def played_to_the_end() -> Player:
     incident = compiled("late_batch_resource_incident", "train", 1)
-    return Player(incident).play(incident.gold)
+    return Player(incident).play(incident.solution)
 
 
 def test_the_audit_sums_days_up() -> None:
     player = played_to_the_end()
     for table in TASK.tables:
-        assert audit(player.evidence, table).passed
+        assert audit(player.check_context, table).passed
     short = player.tables["daily_summary"].assign(total_revenue=lambda frame: frame["total_revenue"] * 0.9)
     player.tables["daily_summary"] = short
-    assert not audit(player.evidence, SUMMARY).passed
+    assert not audit(player.check_context, SUMMARY).passed
     player.tables["daily_summary"] = short.iloc[1:]
-    assert {"event_date", "order_count"} <= {case["column"] for case in audit(player.evidence, SUMMARY).failures}
+    assert {"event_date", "order_count"} <= {case["column"] for case in audit(player.check_context, SUMMARY).failures}
 
 
 def test_deleting_orders_is_no_repair() -> None:
@@ -327,7 +327,7 @@ def test_deleting_orders_is_no_repair() -> None:
     ],
 )
 def test_the_parts_of_the_score(state: PipelineState, part: str, value: float) -> None:
-    truth = tables_of(clean_world("incremental", 2))
+    truth = tables_of(clean_data_of("incremental", 2))
     graded = grade(TASK, truth, Truth(truth), state)
     assert graded.parts[part] == pytest.approx(value)
     assert graded.parts["data_quality"] == graded.parts["summary_consistency"] == 1.0

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from mario_dagster.checks.contract import amounts, contract_report
-from mario_dagster.checks.facts import Evidence, checks_for
+from mario_dagster.checks.facts import CheckContext, checks_for
 from mario_dagster.core import registry
 from mario_dagster.core.action import Action, available
 from mario_dagster.core.formats import UNIT_WORDS
@@ -30,7 +30,7 @@ from mario_dagster.scoring.score import Grade, grade
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.random_streams import stream
 from mario_dagster.tables.repairs import InvalidRepair, apply
-from mario_dagster.tables.spec import clean_world
+from mario_dagster.tables.spec import clean_data_of
 from mario_dagster.tasks.ingestion.incidents import HELD_OUT_YEARS, YEARS
 
 TASKS = [registry.task(slug) for slug in ("ingestion", "events")]
@@ -70,7 +70,7 @@ def play(incident: Incident, steps: Iterable[Action], strict: bool = False) -> p
 def failing(incident: Incident, frame: pd.DataFrame, audited: bool = False) -> list[str]:
     """Blocking checks that the table fails; without the audits, unless they are asked for."""
     task = registry.task(incident.task)
-    evidence = Evidence(
+    check_context = CheckContext(
         task=task,
         tables={task.main_table.name: frame},
         landed={},
@@ -79,11 +79,11 @@ def failing(incident: Incident, frame: pd.DataFrame, audited: bool = False) -> l
         declared={str(task.main_table.feed): len(truth(incident))},
     )
     checks = [each for each in checks_for(task) if each.blocking and (audited or each.kind != "audit")]
-    return [each.name for each in checks if not each.evaluate(evidence).passed]
+    return [each.name for each in checks if not each.evaluate(check_context).passed]
 
 
 def graded(incident: Incident, frame: pd.DataFrame) -> Grade:
-    task, cells = registry.task(incident.task), incident.ledger.cells
+    task, cells = registry.task(incident.task), incident.damage_manifest.cells
     gone = cells[cells["lost"].astype(bool)]
     name = task.main_table.name
     lost = {name: frozenset(zip(gone["key"], gone["column"], strict=True))}
@@ -101,14 +101,14 @@ def test_gold_undoes_an_incident_with_steps_to_spare_and_every_step_is_needed(na
     assert failing(incident, landed(incident))
     assert graded(incident, landed(incident)).score < task.threshold
 
-    assert len(incident.gold) <= task.max_steps - SPARE and incident.gold[-1].action == "commit_changes"
-    repaired = play(incident, incident.gold, strict=True)
+    assert len(incident.solution) <= task.max_steps - SPARE and incident.solution[-1].action == "commit_changes"
+    repaired = play(incident, incident.solution, strict=True)
     assert graded(incident, repaired).score >= SUCCESS
     assert not failing(incident, repaired, audited=True)
 
-    for left_out in range(len(incident.gold) - 1):
-        partly = play(incident, (*incident.gold[:left_out], *incident.gold[left_out + 1 :]))
-        assert failing(incident, partly), (name, seed, incident.gold[left_out])
+    for left_out in range(len(incident.solution) - 1):
+        partly = play(incident, (*incident.solution[:left_out], *incident.solution[left_out + 1 :]))
+        assert failing(incident, partly), (name, seed, incident.solution[left_out])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -117,7 +117,7 @@ def test_an_incident_starts_below_the_threshold_and_loses_few_values(name: str) 
         incident = compiled(name, seed)
         task = registry.task(incident.task)
         assert graded(incident, landed(incident)).score < task.threshold
-        lost = incident.ledger.cells[incident.ledger.cells["lost"].astype(bool)]
+        lost = incident.damage_manifest.cells[incident.damage_manifest.cells["lost"].astype(bool)]
         assert set(lost["column"]) <= {"age", "monthly_spend", "amount", "status"}
         assert all(count <= 0.08 * len(truth(incident)) for count in lost.groupby("column").size())
 
@@ -137,7 +137,7 @@ def test_the_truth_scores_one_and_dropping_rows_is_no_repair(name: str) -> None:
 def test_large_incidents_still_invert(name: str) -> None:
     incident = compiled(name, 5, scale=10)
     assert len(truth(incident)) == 10 * len(truth(compiled(name, 5)))
-    repaired = play(incident, incident.gold, strict=True)
+    repaired = play(incident, incident.solution, strict=True)
     assert graded(incident, repaired).score >= SUCCESS and not failing(incident, repaired)
 
 
@@ -145,7 +145,7 @@ def test_large_incidents_still_invert(name: str) -> None:
 def test_no_fixed_list_of_moves_solves_a_task(slug: str) -> None:
     """The repairs that are needed most often, as many as the budget has steps for, solve few incidents."""
     task = registry.task(slug)
-    plans = [frozenset(compiled(each.name, seed).gold[:-1]) for each in profiles(slug) for seed in range(15)]
+    plans = [frozenset(compiled(each.name, seed).solution[:-1]) for each in profiles(slug) for seed in range(15)]
     wanted = Counter(step for plan in plans for step in plan)
     fixed = {step for step, _ in wanted.most_common(task.max_steps - 1)}
     assert len(wanted) > 2 * task.max_steps
@@ -182,7 +182,7 @@ def test_every_profile_is_drawn_by_a_small_seed(slug: str, split: Split) -> None
 
 
 def test_units_of_an_age_are_listed_marks_and_no_pool_shares_one() -> None:
-    train, held_out = ({spelling.split()[-1] for spelling in pool} for pool in (YEARS, HELD_OUT_YEARS))
+    train, held_out = ({format_name.split()[-1] for format_name in pool} for pool in (YEARS, HELD_OUT_YEARS))
     assert train | held_out <= set(UNIT_WORDS) and not train & held_out
 
 
@@ -202,7 +202,7 @@ def test_clean_data_meet_their_contract_and_no_repair_harms_them(slug: str) -> N
     table = registry.task(slug).main_table
     far = 0
     for seed in range(200):
-        frame = clean_world(slug, seed, split=SPLITS[seed % 2]).feeds[str(table.feed)]
+        frame = clean_data_of(slug, seed, split=SPLITS[seed % 2]).feeds[str(table.feed)]
         report = contract_report(frame, table)
         assert report.passed and not report.outlier_count, (seed, report.counts)
         for column in amounts(table) if seed < 20 else ():
@@ -221,13 +221,13 @@ def test_clean_data_meet_their_contract_and_no_repair_harms_them(slug: str) -> N
 def test_a_seed_changes_values_and_splits_are_worlds_apart(slug: str) -> None:
     feed = str(registry.task(slug).main_table.feed)
     one, two, other = (
-        clean_world(slug, seed, split=split).feeds[feed] for seed, split in ((1, "train"), (2, "train"), (1, "eval"))
+        clean_data_of(slug, seed, split=split).feeds[feed] for seed, split in ((1, "train"), (2, "train"), (1, "eval"))
     )
     for left, right in ((one, two), (one, other)):
         for name in left.columns:
             bound = {"age": 0.1, "city": 0.2, "status": 0.5}.get(name, 0.05)
             assert (left[name] == right[name]).mean() <= bound, name
-    assert content_hash(clean_world(slug, 1).feeds[feed]) == content_hash(one)
+    assert content_hash(clean_data_of(slug, 1).feeds[feed]) == content_hash(one)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -235,8 +235,8 @@ def test_a_seed_changes_values_and_splits_are_worlds_apart(slug: str) -> None:
 
 def struck(fault: SpelledCells | TornCopies, seed: int = 0) -> tuple[Damage, pd.DataFrame]:
     task = registry.task("events")
-    damage = Damage.of(task, clean_world("events", seed))
-    fault.strike(damage, stream(seed, "test"))
+    damage = Damage.of(task, clean_data_of("events", seed))
+    fault.inject(damage, stream(seed, "test"))
     return damage, next(iter(damage.feed("transactions").frames().values()))
 
 
@@ -244,7 +244,7 @@ def test_torn_copies_follow_the_rows_that_hold_what_they_lack() -> None:
     table = registry.task("events").main_table
     for seed in range(10):
         damage, frame = struck(TornCopies("transactions", share=(0.02, 0.05)), seed)
-        clean = clean_world("events", seed).feeds["transactions"]
+        clean = clean_data_of("events", seed).feeds["transactions"]
         torn = frame.iloc[len(clean) :]
         assert len(torn) >= 6 and torn.isna().any(axis=1).all() and torn["age"].notna().all()
         assert torn["transaction_id"].notna().all() and content_hash(frame.iloc[: len(clean)]) == content_hash(clean)
@@ -255,13 +255,13 @@ def test_torn_copies_follow_the_rows_that_hold_what_they_lack() -> None:
 
 def test_spelled_cells_leave_the_rest_of_a_column_plain() -> None:
     table = registry.task("events").main_table
-    clean = clean_world("events", 0).feeds["transactions"]
-    for column, spellings, action in (
+    clean = clean_data_of("events", 0).feeds["transactions"]
+    for column, formats, action in (
         ("amount", ("€{amount}", "{cents}¢"), "cast_to_float"),
         ("age", ("{value} yrs",), "cast_to_int"),
         ("event_date", ("compact", "month_name"), "cast_to_string"),
     ):
-        damage, frame = struck(SpelledCells("transactions", column, spellings, share=(0.1, 0.1)))
+        damage, frame = struck(SpelledCells("transactions", column, formats, share=(0.1, 0.1)))
         assert column_type(frame[column]) == "string"
         plain = clean[column].map(lambda value: f"{value:.2f}" if isinstance(value, float) else str(value))
         assert 0.05 < (frame[column] != plain.astype(frame[column].dtype)).mean() < 0.15

@@ -13,13 +13,13 @@ import pytest
 
 from mario_dagster.checks.audit import _suite
 from mario_dagster.checks.contract import SHOWN_CASES, _misfits, case
-from mario_dagster.checks.facts import Evidence, _differences
+from mario_dagster.checks.facts import CheckContext, _differences
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import Column, Table
 from mario_dagster.incidents.compile import compile_incident
-from mario_dagster.inject.redelivery import twin
+from mario_dagster.inject.redelivery import reference
 from mario_dagster.tables.frames import ARROW, content_hash
-from mario_dagster.tables.parsing import read_moments, read_numbers
+from mario_dagster.tables.parsing import read_numbers, read_timestamps
 from mario_dagster.tasks.referential.task import EMAIL
 from mario_dagster.tasks.temporal.task import READABLE
 
@@ -121,12 +121,12 @@ def test_texts_that_repeat_are_read_as_each_of_them_alone() -> None:
     assert read_numbers(many).to_pylist() == [
         read_numbers(pa.array([text], pa.string()))[0].as_py() for text in many.to_pylist()
     ]
-    moments = ["29/03/2026 14:00:00", "2026-03-29T12:00:00+02:00", None, "soon", "@1772719629", "31/02/2026"]
-    many = pa.array(moments * 50).slice(2)
-    apart = [read_moments(pa.array([text], pa.string())) for text in many.to_pylist()]
-    assert read_moments(many).timestamps().to_pylist() == [each.timestamps()[0].as_py() for each in apart]
-    assert read_moments(many).read.tolist() == [bool(each.read[0]) for each in apart]
-    assert read_moments(pa.array([], pa.string())).dates().to_pylist() == []
+    timestamps = ["29/03/2026 14:00:00", "2026-03-29T12:00:00+02:00", None, "soon", "@1772719629", "31/02/2026"]
+    many = pa.array(timestamps * 50).slice(2)
+    apart = [read_timestamps(pa.array([text], pa.string())) for text in many.to_pylist()]
+    assert read_timestamps(many).timestamps().to_pylist() == [each.timestamps()[0].as_py() for each in apart]
+    assert read_timestamps(many).read.tolist() == [bool(each.read[0]) for each in apart]
+    assert read_timestamps(pa.array([], pa.string())).dates().to_pylist() == []
 
 
 def test_a_content_hash_is_what_it_always_was_however_a_column_is_held() -> None:
@@ -140,9 +140,9 @@ def test_a_content_hash_is_what_it_always_was_however_a_column_is_held() -> None
 
 def test_no_suite_is_given_a_set_as_large_as_a_table() -> None:
     found = task("referential")
-    tables = dict(twin(compile_incident("referential", seed=3), found, _transforms()))
+    tables = dict(reference(compile_incident("referential", seed=3), found, _transforms()))
     declared = {table.feed: len(tables[table.name]) for table in found.tables if table.feed}
-    frame, suite = _suite(Evidence(found, tables, {}, (), frozenset(), declared), found.table("orders"))
+    frame, suite = _suite(CheckContext(found, tables, {}, (), frozenset(), declared), found.table("orders"))
     sets = [each.value_set for each in suite.expectations if hasattr(each, "value_set")]
     assert len(sets) == 2 and max(map(len, sets)) == 1
     # Nor a column that it does not name.
@@ -150,6 +150,6 @@ def test_no_suite_is_given_a_set_as_large_as_a_table() -> None:
 
 
 def _transforms() -> Any:
-    from mario_dagster.tables.spec import blueprint
+    from mario_dagster.tables.spec import pipeline_spec
 
-    return blueprint(task("referential")).transforms
+    return pipeline_spec(task("referential")).transforms

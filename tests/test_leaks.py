@@ -1,4 +1,4 @@
-"""Nothing of the vault is anywhere a player, or an engineer in the Dagster UI, can look before the episode is done."""
+"""Nothing of the truth is anywhere a player, or an engineer in the Dagster UI, can look before the episode is done."""
 
 from __future__ import annotations
 
@@ -41,11 +41,19 @@ def test_no_label_of_the_incident_is_said_before_done(tmp_path: Path, profile: o
     name, slug = profile.name, profile.task  # type: ignore[attr-defined]
     options = {"task": slug, "split": "eval", "profile": name, "seed": 5, "episode_id": "quiet"}
     episode = Episode.start(reset_options(options), home=Home(tmp_path))
-    gold = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+    solution = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
     # Where it is right to hold back, up to where it shows: all is recovered, and what is left does not load.
-    gold = [*gold, Action(18), Action(18)] if profile in WAITING else gold[:4]
+    solution = [*solution, Action(18), Action(18)] if profile in WAITING else solution[:4]
     heard = [json.dumps(dict(episode.reply().observation))]
-    moves = [Action(0), Action(1), Action(2), Action(14), Action(3), Action(12, target_column="x", new_name="y"), *gold]
+    moves = [
+        Action(0),
+        Action(1),
+        Action(2),
+        Action(14),
+        Action(3),
+        Action(12, target_column="x", new_name="y"),
+        *solution,
+    ]
     for move in moves[: episode.task.max_steps - 2]:
         reply = episode.step(move)
         assert not reply.done
@@ -65,9 +73,9 @@ def test_no_label_of_the_incident_is_said_before_done(tmp_path: Path, profile: o
 
 def test_the_vault_is_for_this_user_only_and_outside_the_sandbox(tmp_path: Path) -> None:
     episode = Episode.start(reset_options({"task": "temporal", "seed": 5, "episode_id": "shut"}), home=Home(tmp_path))
-    vault = episode.sandbox.vault.root
-    assert vault.stat().st_mode & 0o777 == 0o700
-    assert episode.sandbox.root not in vault.parents
+    truth_store = episode.sandbox.truth_store.root
+    assert truth_store.stat().st_mode & 0o777 == 0o700
+    assert episode.sandbox.root not in truth_store.parents
     assert (tmp_path / ".templates").exists()
     for template in (tmp_path / ".templates").iterdir():
         assert template.stat().st_mode & 0o077 == 0

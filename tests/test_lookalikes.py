@@ -75,7 +75,7 @@ def pairs() -> Iterator[Pair]:
 
 
 def pair_of(incident: Incident, fault: LookalikeColumn) -> Pair | None:
-    columns = incident.ledger.columns
+    columns = incident.damage_manifest.columns
     columns = columns[columns["table"] == fault.table]
     aliases = columns[(columns["column"] == fault.column) & (columns["landed_as"] != fault.column)]["landed_as"]
     extras = columns[columns["column"].isna() & columns["landed_as"].isin(fault.names)]["landed_as"]
@@ -86,7 +86,7 @@ PAIRS = list(pairs())
 
 
 def moves(pair: Pair) -> list[Action]:
-    """The gold plan, but for one column: the look-alike in its place."""
+    """The solution, but for one column: the look-alike in its place."""
     swap = {pair.alias: pair.lookalike, pair.lookalike: pair.alias}
 
     def wrong(step: Action) -> Action:
@@ -99,7 +99,7 @@ def moves(pair: Pair) -> list[Action]:
             fields["column_order"] = [swap.get(name, name) for name in step.column_order]
         return Action.from_dict(fields)
 
-    return [wrong(step) for step in pair.incident.gold]
+    return [wrong(step) for step in pair.incident.solution]
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda each: f"{each.incident.task}-{each.fault.column}")
@@ -137,7 +137,7 @@ def test_a_lookalike_lands_in_the_contract_s_type_and_on_the_books(pair: Pair) -
     column = found.table(pair.fault.table).column(pair.fault.column)
     assert column_type(pair.landed[pair.lookalike]) == column.type
     assert list(disagreements(pair.incident, found)) == []
-    assert not any(step.target_column == pair.lookalike for step in pair.incident.gold)
+    assert not any(step.target_column == pair.lookalike for step in pair.incident.solution)
 
 
 def test_every_held_out_family_has_one_and_no_other_family_has() -> None:

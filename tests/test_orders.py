@@ -27,7 +27,7 @@ def returned(home: Home, each: Task, moves: tuple[Action, ...]) -> tuple[float, 
     try:
         for move in moves:
             episode.step(move)
-        return episode.standing().total_reward, bool(episode.summary()["success"])
+        return episode.episode_state().total_reward, bool(episode.summary()["success"])
     finally:
         episode.close()
 
@@ -35,12 +35,12 @@ def returned(home: Home, each: Task, moves: tuple[Action, ...]) -> tuple[float, 
 @pytest.mark.parametrize("each", tasks(), ids=lambda each: each.slug)
 def test_an_equivalent_order_and_a_look_beforehand_lose_no_more_than_their_steps(tmp_path: Path, each: Task) -> None:
     home = Home(tmp_path)
-    gold = tuple(Action.from_dict(step.to_dict()) for step in compile_incident(each, seed=3).gold)
-    other = other_order(each, gold)
-    assert other != gold
-    (straight, first), (otherwise, second) = returned(home, each, gold), returned(home, each, other)
+    solution = tuple(Action.from_dict(step.to_dict()) for step in compile_incident(each, seed=3).solution)
+    other = other_order(each, solution)
+    assert other != solution
+    (straight, first), (otherwise, second) = returned(home, each, solution), returned(home, each, other)
     assert first and second
-    assert otherwise >= straight + STEP_COST * (len(other) - len(gold)) - 1e-5
+    assert otherwise >= straight + STEP_COST * (len(other) - len(solution)) - 1e-5
 
 
 def test_every_action_is_called_for_by_some_incident_or_only_looks() -> None:
@@ -49,6 +49,6 @@ def test_every_action_is_called_for_by_some_incident_or_only_looks() -> None:
         for each in profiles()
         for split in each.splits
         for seed in range(4)
-        for step in compile_incident(each.task, each.name, split=split, seed=seed).gold
+        for step in compile_incident(each.task, each.name, split=split, seed=seed).solution
     }
     assert {action.name for action in ACTIONS} - acts - LOOKS == set()

@@ -50,7 +50,7 @@ def test_a_pool_limit_set_by_hand_changes_the_next_observation(episode: Episode)
 
 
 def test_a_rollup_materialized_by_hand_is_fresh_in_the_next_observation(episode: Episode) -> None:
-    moves = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+    moves = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
     refresh = next(place for place, move in enumerate(moves) if move.id == 19)
     for move in moves[:refresh]:
         episode.step(move)

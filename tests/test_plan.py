@@ -32,8 +32,12 @@ def hashes(episode: Episode) -> dict[str, str]:
 def test_an_exported_plan_makes_the_same_tables_on_a_fresh_sandbox(slug: str) -> None:
     profile = profiles(slug, "eval")[-1].name
     first = Episode.start(reset_options({"task": slug, "split": "eval", "seed": 2, "profile": profile}))
-    for move in [Action(2), Action(12, "nothing", "something"), *map(Action.from_dict, first.sandbox.vault.gold)]:
-        if not first.standing().done and first.standing().steps < first.task.max_steps:
+    for move in [
+        Action(2),
+        Action(12, "nothing", "something"),
+        *map(Action.from_dict, first.sandbox.truth_store.solution),
+    ]:
+        if not first.episode_state().done and first.episode_state().steps < first.task.max_steps:
             first.step(move)
     text = plan_of(first).to_yaml()
     again = Plan.from_yaml(text)
@@ -41,7 +45,10 @@ def test_an_exported_plan_makes_the_same_tables_on_a_fresh_sandbox(slug: str) ->
     assert second.id != first.id
     assert hashes(second) == hashes(first)
     assert second.sandbox.profile == profile
-    assert (second.standing().success, second.standing().score) == (first.standing().success, first.standing().score)
+    assert (second.episode_state().success, second.episode_state().score) == (
+        first.episode_state().success,
+        first.episode_state().score,
+    )
     assert plan_of(second).to_yaml() == text
     first.close()
     second.close()
@@ -120,7 +127,7 @@ def test_a_plan_that_cannot_be_played_says_at_which_step() -> None:
 
 def test_the_command_exports_and_applies(tmp_path: Path) -> None:
     episode = Episode.start(reset_options({"task": "ingestion", "seed": 1, "episode_id": "plan-cli"}))
-    for move in map(Action.from_dict, episode.sandbox.vault.gold):
+    for move in map(Action.from_dict, episode.sandbox.truth_store.solution):
         episode.step(move)
     episode.close()
     file, runner = tmp_path / "plan.yaml", CliRunner()

@@ -64,7 +64,7 @@ from mario_dagster.tasks.events.incidents import PROFILES
 from mario_dagster.incidents.faults import RetriedLoad, SpelledNumbers
 TASK = replace(task("events"), id=77)
 NUMBER = 5
-ORPHAN = replace(task("events"), id=78, slug="orphan", aliases=(), blueprint="nowhere:BLUEPRINT")
+ORPHAN = replace(task("events"), id=78, slug="orphan", aliases=(), pipeline spec="nowhere:PIPELINE")
 TAKEN = PROFILES[0]
 SOMEWHERE = Profile("somewhere", "nowhere", ("train",), "")
 UNFIT = Profile("unfit", "events", ("train",), "", (SpelledNumbers("transactions", "status", ("${amount}",)),))
@@ -89,7 +89,7 @@ clash = clashes:TASK
 number = clashes:NUMBER
 orphan = clashes:ORPHAN
 [mario_dagster.faults]
-twins = twins
+reference tables = reference tables
 raises = raises
 [mario_dagster.profiles]
 taken = clashes:TAKEN
@@ -150,7 +150,7 @@ def test_what_a_bad_plugin_brings_is_left_out_with_both_sides_named(site_of_bad_
     # Neither the fault whose name is taken, nor the one that its module had defined before.
     assert "half_a_batch" not in answer["faults"] and "retried_load" in answer["faults"]
     assert answer["refusal"] == (
-        "task 'orphan' cannot be used: its blueprint 'nowhere:BLUEPRINT' does not load: "
+        "task 'orphan' cannot be used: its pipeline spec 'nowhere:PIPELINE' does not load: "
         "ModuleNotFoundError: No module named 'nowhere'"
     )
     warned = [line for line in done.stderr.splitlines() if line.startswith("WARNED")]
@@ -158,11 +158,11 @@ def test_what_a_bad_plugin_brings_is_left_out_with_both_sides_named(site_of_bad_
         "wrecks (raises:TASK)": "ZeroDivisionError: half of nothing",
         "wrecks (clashes:TASK)": "task 'events' wants the name 'events', which mario_dagster has",
         "wrecks (clashes:NUMBER)": "it is a int, not a Task",
-        "wrecks (twins)": "a fault 'retried_load', which mario_dagster.incidents.faults.retried_load has",
+        "wrecks (reference tables)": "a fault 'retried_load', which mario_dagster.incidents.faults.retried_load has",
         "wrecks (clashes:TAKEN)": "is a name that mario_dagster has",
         "wrecks (clashes:SOMEWHERE)": "profile 'somewhere': no task 'nowhere'",
         "wrecks (clashes:UNFIT)": "profile 'unfit': spelled_numbers does not fit transactions.status",
         "wrecks (clashes:NOTHING)": "AttributeError",
-        "nowhere:BLUEPRINT": "task 'orphan' cannot be used",
+        "nowhere:PIPELINE": "task 'orphan' cannot be used",
     }.items():
         assert any(wreck in line and why in line for line in warned), (wreck, warned)

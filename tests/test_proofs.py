@@ -18,7 +18,7 @@ from mario_dagster.bench.properties import (
     another_order_recovers_it,
     every_gold_repair_is_needed,
     the_damage_is_what_the_ledger_says,
-    the_gold_repairs_recover_it,
+    the_solution_recovers_it,
 )
 from mario_dagster.bench.solution_orders import other_order, sections
 from mario_dagster.core.action import Action
@@ -57,7 +57,7 @@ def test_a_sound_incident_is_proven_and_leaves_nothing_behind(home: Home) -> Non
 
 
 def test_only_the_gold_repairs_are_proven_where_no_more_is_asked(home: Home) -> None:
-    proof = prove(CASE, home.root / "gold", gold_only=True)
+    proof = prove(CASE, home.root / "gold", solution_only=True)
     assert {name: found.state for name, found in proof.findings.items()} == {
         "the_clean_history_is_green": "holds",
         "the_gold_repairs_recover_it": "holds",
@@ -80,30 +80,30 @@ def test_every_profile_and_split_is_a_case() -> None:
 
 
 def test_a_plan_that_lacks_a_repair_does_not_recover(scene: Scene) -> None:
-    place = next(place for place, move in enumerate(scene.gold) if move.id > 2)
-    scene.gold = scene.gold[:place] + scene.gold[place + 1 :]
-    assert "score" in the_gold_repairs_recover_it(scene)
+    place = next(place for place, move in enumerate(scene.solution) if move.id > 2)
+    scene.solution = scene.solution[:place] + scene.solution[place + 1 :]
+    assert "score" in the_solution_recovers_it(scene)
 
 
 def test_a_plan_over_the_budget_is_none(scene: Scene) -> None:
-    scene.gold = (*[LOOK] * scene.sandbox.task.max_steps, *scene.gold)
-    assert "for a budget of" in the_gold_repairs_recover_it(scene)
+    scene.solution = (*[LOOK] * scene.sandbox.task.max_steps, *scene.solution)
+    assert "for a budget of" in the_solution_recovers_it(scene)
 
 
 def test_a_repair_that_is_not_needed_is_found(scene: Scene) -> None:
     # Where all is repaired, removing duplicates repairs nothing, and a plan of that alone would do without it.
-    scene.gold = (Action(10), scene.gold[-1])
+    scene.solution = (Action(10), scene.solution[-1])
     with scene.copy() as take:
-        take.play([Action.from_dict(step) for step in scene.sandbox.vault.gold[:-1]])
+        take.play([Action.from_dict(step) for step in scene.sandbox.truth_store.solution[:-1]])
         repaired = Scene(take.sandbox, scene.incident, scene.home)
-        repaired.gold = scene.gold
+        repaired.solution = scene.solution
         assert every_gold_repair_is_needed(repaired) == "not needed: remove_duplicates"
         assert a_blocking_check_fails(repaired) == "every blocking check passes"
         assert "is not the sum of what landed" in the_damage_is_what_the_ledger_says(repaired)
 
 
 def test_an_order_that_does_not_do_is_found(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mario_dagster.bench.properties.other_order", lambda task, gold: gold[-1:])
+    monkeypatch.setattr("mario_dagster.bench.properties.other_order", lambda task, solution: solution[-1:])
     assert "not published" in another_order_recovers_it(scene)
 
 
@@ -116,9 +116,11 @@ def test_a_ledger_with_a_page_torn_out_is_found(book: str) -> None:
     for seed in range(40):
         incident = compile_incident("ingestion", None, split="train", seed=seed)
         assert list(disagreements(incident, tasks()[0])) == []
-        page = getattr(incident.ledger, book)
+        page = getattr(incident.damage_manifest, book)
         if len(page):
-            torn: Incident = replace(incident, ledger=replace(incident.ledger, **{book: without(page)}))
+            torn: Incident = replace(
+                incident, damage_manifest=replace(incident.damage_manifest, **{book: without(page)})
+            )
             assert list(disagreements(torn, tasks()[0]))
             return
     pytest.fail(f"no incident has {book}")
@@ -129,12 +131,12 @@ def test_another_order_has_the_same_moves_within_the_budget(task: Task) -> None:
     for each in profiles(task):
         for seed in range(5):
             incident = compile_incident(task, each.name, split=each.splits[0], seed=seed)
-            gold = tuple(Action.from_dict(step.to_dict()) for step in incident.gold)
-            moves, (main, others, tail) = other_order(task, gold), sections(gold)
-            assert [*main, *chain(*others), *tail] == [*gold]
-            assert sorted(map(repr, filter(acts, moves))) == sorted(map(repr, filter(acts, gold)))
-            assert moves[-1] == gold[-1] and len(moves) <= task.max_steps
-            assert moves != gold or len(gold) == task.max_steps
+            solution = tuple(Action.from_dict(step.to_dict()) for step in incident.solution)
+            moves, (main, others, tail) = other_order(task, solution), sections(solution)
+            assert [*main, *chain(*others), *tail] == [*solution]
+            assert sorted(map(repr, filter(acts, moves))) == sorted(map(repr, filter(acts, solution)))
+            assert moves[-1] == solution[-1] and len(moves) <= task.max_steps
+            assert moves != solution or len(solution) == task.max_steps
 
 
 def acts(move: Action) -> bool:

@@ -45,7 +45,7 @@ def plain(value: Mapping[str, Any]) -> str:
 
 
 def solution(episode: Episode) -> list[Action]:
-    return [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+    return [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
 
 
 # --- a step that does not end -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from mario_dagster.checks.contract import contract_report
-from mario_dagster.checks.facts import Evidence, checks_for
+from mario_dagster.checks.facts import CheckContext, checks_for
 from mario_dagster.core import registry
 from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
@@ -30,11 +30,11 @@ from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 from mario_dagster.incidents.profiles import draw, profiles
 from mario_dagster.scoring.compare import PipelineState, Truth
 from mario_dagster.scoring.score import Grade, grade
-from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import deployed
 from mario_dagster.tables.repairs import REPAIR_NAMES, InvalidRepair, apply, reapply
-from mario_dagster.tables.spec import clean_world
+from mario_dagster.tables.spec import clean_data_of
 from mario_dagster.tables.transforms import TransformError
 from mario_dagster.tasks.referential.transforms import order_totals
 
@@ -45,8 +45,8 @@ TOTALS = "order_totals"
 SUCCESS, SPARE = 0.999, 3
 
 
-def tables_of(world: CleanWorld) -> dict[str, pd.DataFrame]:
-    return {**world.feeds, TOTALS: order_totals(world.feeds["orders"], world.feeds["products"])}
+def tables_of(workspace: CleanData) -> dict[str, pd.DataFrame]:
+    return {**workspace.feeds, TOTALS: order_totals(workspace.feeds["orders"], workspace.feeds["products"])}
 
 
 @cache
@@ -55,7 +55,7 @@ def compiled(name: str, seed: int, scale: int = 1) -> Incident:
 
 
 def lost_of(incident: Incident) -> dict[str, frozenset[tuple[str, str]]]:
-    cells = incident.ledger.cells
+    cells = incident.damage_manifest.cells
     gone = cells[cells["lost"].astype(bool)]
     return {table: frozenset(zip(group["key"], group["column"], strict=True)) for table, group in gone.groupby("table")}
 
@@ -107,8 +107,8 @@ class Player:
     def failing(self) -> set[str]:
         declared = {table.feed: len(self.truth.tables[table.name]) for table in FED if table.feed}
         stale = frozenset() if self.fresh else frozenset({TOTALS})
-        evidence = Evidence(TASK, self.tables, {}, (), stale, declared)
-        return {check.name for check in checks_for(TASK) if check.blocking and not check.evaluate(evidence).passed}
+        check_context = CheckContext(TASK, self.tables, {}, (), stale, declared)
+        return {check.name for check in checks_for(TASK) if check.blocking and not check.evaluate(check_context).passed}
 
     def grade(self) -> Grade:
         return grade(TASK, self.tables, self.truth, PipelineState())
@@ -122,7 +122,7 @@ class Player:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_clean_data_meet_every_fact_and_no_repair_touches_them(seed: int) -> None:
-    tables = tables_of(clean_world(TASK.slug, seed))
+    tables = tables_of(clean_data_of(TASK.slug, seed))
     assert [len(tables[table.name]) for table in FED] == [600, 200, 40]
     for table in TASK.tables:
         frame, report = tables[table.name], contract_report(tables[table.name], table)
@@ -134,19 +134,19 @@ def test_clean_data_meet_every_fact_and_no_repair_touches_them(seed: int) -> Non
             for each in done:
                 pd.testing.assert_frame_equal(each, frame)
     declared = {str(table.feed): len(tables[table.name]) for table in FED}
-    evidence = Evidence(TASK, tables, {}, (), frozenset(), declared)
-    failing = {check.name: check.evaluate(evidence).detail for check in checks_for(TASK)}
+    check_context = CheckContext(TASK, tables, {}, (), frozenset(), declared)
+    failing = {check.name: check.evaluate(check_context).detail for check in checks_for(TASK)}
     assert not any(failing.values()), failing
 
 
 def test_a_shop_s_two_months_look_like_them() -> None:
     beyond = 0
     for seed in range(12):
-        world = clean_world(TASK.slug, seed)
-        orders, customers, products = (world.feeds[table.name] for table in FED)
+        workspace = clean_data_of(TASK.slug, seed)
+        orders, customers, products = (workspace.feeds[table.name] for table in FED)
         assert orders["order_id"].is_monotonic_increasing and orders["order_date"].is_monotonic_increasing
         days = (orders["order_date"].max() - orders["order_date"].min()).days
-        assert 35 <= days <= 76 and orders["order_date"].max() < world.now.date()
+        assert 35 <= days <= 76 and orders["order_date"].max() < workspace.now.date()
         assert customers["email"].is_unique and sum(not name.isascii() for name in customers["name"]) >= 40
         assert customers["age"].between(18, 84).all() and products["product_name"].is_unique
         quantity = orders["quantity"].astype(float)
@@ -157,13 +157,13 @@ def test_a_shop_s_two_months_look_like_them() -> None:
 
 
 def test_a_seed_changes_every_value_and_scale_multiplies_rows() -> None:
-    one, two = (clean_world(TASK.slug, seed).feeds for seed in (8, 9))
+    one, two = (clean_data_of(TASK.slug, seed).feeds for seed in (8, 9))
     for table in FED:
         for column in table.columns:
             same = (one[table.name][column.name] == two[table.name][column.name]).mean()
             bound = {"quantity": 0.6, "category": 0.6, "age": 0.1}.get(column.name, 0.05)
             assert same <= bound, (table.name, column.name)
-    large = clean_world(TASK.slug, 8, scale=20).feeds
+    large = clean_data_of(TASK.slug, 8, scale=20).feeds
     assert [len(large[table.name]) for table in FED] == [12_000, 4_000, 80]
     assert large["customers"]["email"].is_unique
 
@@ -175,11 +175,11 @@ def test_a_seed_changes_every_value_and_scale_multiplies_rows() -> None:
 def test_gold_undoes_every_incident_with_steps_to_spare(name: str) -> None:
     for seed in range(6):
         incident = compiled(name, seed)
-        assert len(incident.gold) <= TASK.max_steps - SPARE
+        assert len(incident.solution) <= TASK.max_steps - SPARE
         player = Player(incident)
         assert player.failing() and player.grade().score < TASK.threshold
-        assert not Player(incident).play(incident.gold[-1:]).recovered()
-        assert player.play(incident.gold).recovered(), (seed, player.grade(), player.failing())
+        assert not Player(incident).play(incident.solution[-1:]).recovered()
+        assert player.play(incident.solution).recovered(), (seed, player.grade(), player.failing())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -187,30 +187,32 @@ def test_leaving_any_gold_step_out_does_not_recover(name: str) -> None:
     seen: set[tuple[Any, ...]] = set()
     for seed in (1, 4, 7):
         incident = compiled(name, seed)
-        for index, step in enumerate(incident.gold):
+        for index, step in enumerate(incident.solution):
             kind = (step.name, step.table, step.new_name or step.target_column)
             if kind not in seen:
-                rest = (*incident.gold[:index], *incident.gold[index + 1 :])
+                rest = (*incident.solution[:index], *incident.solution[index + 1 :])
                 assert not Player(incident).play(rest).recovered(), (seed, step)
             seen.add(kind)
 
 
 def test_large_incidents_still_invert() -> None:
     incident = compiled("cascading_reference_outage", 2, scale=8)
-    assert Player(incident).play(incident.gold).recovered()
+    assert Player(incident).play(incident.solution).recovered()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_ledger_is_the_exact_difference_of_landing_and_clean(name: str) -> None:
     for seed in range(3):
         incident = compiled(name, seed)
-        ledger = incident.ledger
+        damage_manifest = incident.damage_manifest
         for table in FED:
-            columns = ledger.columns[(ledger.columns["table"] == table.name) & ledger.columns["column"].notna()]
+            columns = damage_manifest.columns[
+                (damage_manifest.columns["table"] == table.name) & damage_manifest.columns["column"].notna()
+            ]
             landed = incident.landing[f"{table.feed}/c01"]
             landed = landed.rename(columns=dict(zip(columns["landed_as"], columns["column"], strict=True)))
             clean = incident.clean.feeds[str(table.feed)]
-            rows = ledger.rows_added[ledger.rows_added["table"] == table.name]
+            rows = damage_manifest.rows_added[damage_manifest.rows_added["table"] == table.name]
             keys, real = [number(key) for key in landed[table.key]], [number(key) for key in clean[table.key]]
             assert Counter(keys) == Counter(real) + Counter(number(key) for key in rows["key"])
             first = {key: row for row, key in reversed(list(enumerate(keys)))}
@@ -219,7 +221,7 @@ def test_the_ledger_is_the_exact_difference_of_landing_and_clean(name: str) -> N
                 was, now = (texts(frame[column.name], column) for frame in (clean, landed))
                 pairs = [(key, was[row], now[first[key]]) for row, key in enumerate(real)]
                 found |= {(key, column.name, before, after) for key, before, after in pairs if before != after}
-            held = ledger.cells[ledger.cells["table"] == table.name]
+            held = damage_manifest.cells[damage_manifest.cells["table"] == table.name]
             noted = held[["key", "column", "clean", "damaged"]].itertuples(index=False, name=None)
             assert found == {(number(key), *rest) for key, *rest in noted}
             assert len(found) == len(held)
@@ -250,14 +252,14 @@ def test_every_fed_table_is_damaged_few_cells_are_lost_and_seeds_differ(name: st
         for table in FED:
             assert not contract_report(incident.landing[f"{table.feed}/c01"], table).passed, (incident.seed, table.name)
         assert incident.deploys[TOTALS].scale and not incident.pending and not incident.healthy_batches
-        lost = incident.ledger.cells[incident.ledger.cells["lost"].astype(bool)]
+        lost = incident.damage_manifest.cells[incident.damage_manifest.cells["lost"].astype(bool)]
         may = {("orders", "quantity"), ("customers", "age"), ("products", "category")}
         assert set(zip(lost["table"], lost["column"], strict=True)) <= may
         for (table, _), group in lost.groupby(["table", "column"]):
             assert len(group) <= max(2, 0.13 * len(incident.clean.feeds[str(table)]))
     assert len({content_hash(each.landing["orders/c01"]) for each in incidents}) == len(incidents)
     assert len({str(each.deploys[TOTALS].to_dict()) for each in incidents}) >= 8
-    assert len({each.gold for each in incidents}) >= 3
+    assert len({each.solution for each in incidents}) >= 3
 
 
 # --- profiles ---------------------------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ def written(each: Profile) -> set[str]:
         if isinstance(fault, RenamedColumns | BadDeploy):
             found |= {alias for pool in fault.aliases.values() for alias in pool}
         if isinstance(fault, BadDeploy):
-            found |= {spelling for pool in fault.texts.values() for spelling in pool}
+            found |= {format_name for pool in fault.texts.values() for format_name in pool}
         if isinstance(fault, LostValues | OrphanRows):
             found |= {word for word in fault.words if word is not None}
         found |= set(getattr(fault, "spellings", ()))
@@ -320,7 +322,7 @@ def test_held_out_families_write_and_combine_what_no_other_profile_does() -> Non
 
 
 def recovered(name: str = "sentinel_reference_breakage", seed: int = 3) -> Player:
-    return Player(compiled(name, seed)).play(compiled(name, seed).gold)
+    return Player(compiled(name, seed)).play(compiled(name, seed).solution)
 
 
 @pytest.mark.parametrize("table", ["orders", "customers", "products"])
@@ -378,8 +380,8 @@ def test_a_lost_quantity_may_be_any_plausible_one_and_its_total_follows() -> Non
 
 
 def test_totals_take_the_first_price_of_a_product_and_refuse_what_is_not_a_number() -> None:
-    world = clean_world(TASK.slug, 1)
-    orders, products = world.feeds["orders"], world.feeds["products"]
+    workspace = clean_data_of(TASK.slug, 1)
+    orders, products = workspace.feeds["orders"], workspace.feeds["products"]
     right = order_totals(orders, products)
     price = products.set_index("product_id")["unit_price"].astype(float)
     due = (orders["product_id"].map(price).astype(float) * orders["quantity"].astype(float)).round(2)

@@ -17,17 +17,17 @@ from mario_dagster.core.action import ROW_WISE, Action, ActionId
 from mario_dagster.core.formats import (
     CENT_WORDS,
     CURRENCY_MARKS,
-    DATE_SPELLINGS,
+    DATE_FORMATS,
     NUMERIC_SENTINELS,
     SENTINELS,
-    TIME_SPELLINGS,
+    TIMESTAMP_FORMATS,
     UNIT_WORDS,
 )
 from mario_dagster.core.task import Column, ColumnType, Table
 from mario_dagster.tables import repairs
 from mario_dagster.tables.frames import ARROW, as_type, column_type, content_hash
 from mario_dagster.tables.parsing import demojibake
-from mario_dagster.tables.repairs import InvalidRepair, outlier_mask, parse_moments, parse_numbers, repair_of
+from mario_dagster.tables.repairs import InvalidRepair, outlier_mask, parse_numbers, parse_timestamps, repair_of
 
 lean = settings(max_examples=40, deadline=None)
 
@@ -109,9 +109,9 @@ def test_a_float_written_out_in_full_is_read_back_exactly(values: list[float]) -
 @lean
 @given(st.lists(st.text(max_size=12) | st.from_regex(r"[-+$,. 0-9a-z]{0,9}", fullmatch=True), max_size=20))
 def test_no_text_breaks_the_readers(texts: list[str]) -> None:
-    numbers, moments = parse_numbers(column(texts)), parse_moments(column(texts))
-    assert (column_type(numbers), column_type(moments)) == ("float64", "timestamp")
-    assert len(numbers) == len(moments) == len(texts)
+    numbers, timestamps = parse_numbers(column(texts)), parse_timestamps(column(texts))
+    assert (column_type(numbers), column_type(timestamps)) == ("float64", "timestamp")
+    assert len(numbers) == len(timestamps) == len(texts)
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ offsets = st.integers(-14 * 4, 14 * 4).map(lambda quarters: timezone(timedelta(m
 def spelt(moment: datetime, name: str, zone: timezone = UTC) -> str:
     if name == "epoch_seconds":
         return f"@{int(moment.timestamp())}"
-    pattern = TIME_SPELLINGS[name]
+    pattern = TIMESTAMP_FORMATS[name]
     return (moment.astimezone(zone) if "%z" in pattern else moment).strftime(pattern)
 
 
 @lean
-@given(st.lists(st.tuples(seconds, st.sampled_from(list(TIME_SPELLINGS)), offsets), min_size=1, max_size=30))
+@given(st.lists(st.tuples(seconds, st.sampled_from(list(TIMESTAMP_FORMATS)), offsets), min_size=1, max_size=30))
 def test_every_spelling_of_a_time_gives_back_the_exact_moment(written: list[tuple[datetime, str, timezone]]) -> None:
     texts = [spelt(moment, name, zone) for moment, name, zone in written]
     done = after("cast_to_string", "sold_at", pd.DataFrame({"sold_at": column([*texts, "n/a", None])})).sold_at
@@ -210,12 +210,10 @@ def test_every_spelling_of_a_time_gives_back_the_exact_moment(written: list[tupl
 
 @lean
 @given(
-    st.lists(
-        st.tuples(st.dates(date(1900, 1, 1), date(2199, 12, 31)), st.sampled_from(list(DATE_SPELLINGS))), min_size=1
-    )
+    st.lists(st.tuples(st.dates(date(1900, 1, 1), date(2199, 12, 31)), st.sampled_from(list(DATE_FORMATS))), min_size=1)
 )
 def test_every_spelling_of_a_date_gives_back_the_exact_date(written: list[tuple[date, str]]) -> None:
-    texts = [day.strftime(DATE_SPELLINGS[name]) for day, name in written]
+    texts = [day.strftime(DATE_FORMATS[name]) for day, name in written]
     done = after("cast_to_string", "due", pd.DataFrame({"due": column(texts)})).due
     assert column_type(done) == "date" and done.tolist() == [day for day, _ in written]
 
@@ -251,7 +249,7 @@ def test_every_spelling_of_a_date_gives_back_the_exact_date(written: list[tuple[
     ],
 )
 def test_marks_say_which_is_the_day_and_which_the_month(text: str, moment: str | None) -> None:
-    read = parse_moments(column([None, f" {text} "]))
+    read = parse_timestamps(column([None, f" {text} "]))
     assert read.isna().tolist() == [True, moment is None]
     assert moment is None or read[1] == pd.Timestamp(moment)
 
@@ -284,14 +282,15 @@ def test_a_column_under_a_drifted_name_is_known_by_its_values() -> None:
 
 
 def test_moments_change_type_to_their_contract_and_back_to_text_where_it_wants_text() -> None:
-    moments = column([NOON], "timestamp")
-    assert after("cast_to_string", "due", pd.DataFrame({"due": moments})).due.tolist() == [NOON.date()]
-    assert after("cast_to_string", "city", pd.DataFrame({"city": moments})).city.tolist() == ["2026-03-29T12:00:05Z"]
+    timestamps = column([NOON], "timestamp")
+    assert after("cast_to_string", "due", pd.DataFrame({"due": timestamps})).due.tolist() == [NOON.date()]
+    assert after("cast_to_string", "city", pd.DataFrame({"city": timestamps})).city.tolist() == ["2026-03-29T12:00:05Z"]
     assert after("cast_to_string", "due", pd.DataFrame({"due": column([20260329], "int64")})).due.tolist() == [
         NOON.date()
     ]
     assert (
-        column_type(after("cast_to_string", "elsewhere", pd.DataFrame({"elsewhere": moments})).elsewhere) == "timestamp"
+        column_type(after("cast_to_string", "elsewhere", pd.DataFrame({"elsewhere": timestamps})).elsewhere)
+        == "timestamp"
     )
 
 
@@ -361,8 +360,8 @@ def test_fills_put_the_centre_where_a_value_is_missing() -> None:
 
 def test_fill_forward_takes_the_value_above_or_the_first_below() -> None:
     assert cast("fill_forward", [None, "a", None, "b", None]) == ["a", "a", "a", "b", "b"]
-    moments = frame(sold_at=column([None, NOON, None, NOON], "timestamp"))
-    assert after("fill_forward", "sold_at", moments).sold_at.tolist() == [NOON] * 4
+    timestamps = frame(sold_at=column([None, NOON, None, NOON], "timestamp"))
+    assert after("fill_forward", "sold_at", timestamps).sold_at.tolist() == [NOON] * 4
 
 
 def test_drop_nulls_drops_only_rows_without_a_value_there() -> None:
@@ -593,9 +592,9 @@ def test_the_row_wise_repairs_and_their_order_are_the_contract() -> None:
 def test_parse_reads_columns_of_any_type() -> None:
     assert parse_numbers(column([1, None], "int64")).tolist()[0] == 1.0
     assert parse_numbers(column([NOON], "timestamp")).isna().all()
-    assert parse_moments(column([date(2026, 3, 29)], "date")).tolist() == [pd.Timestamp("2026-03-29", tz="UTC")]
-    assert parse_moments(column([5], "int64")).isna().all()
+    assert parse_timestamps(column([date(2026, 3, 29)], "date")).tolist() == [pd.Timestamp("2026-03-29", tz="UTC")]
+    assert parse_timestamps(column([5], "int64")).isna().all()
     assert parse_numbers(pd.Series([1.5, np.nan])).isna().tolist() == [False, True]
     sliced = pd.Series(pd.arrays.ArrowExtensionArray(pa.array(["x", "29/03/2026", "2 units"]).slice(1)))
-    assert parse_moments(sliced).notna().tolist() == [True, False]
+    assert parse_timestamps(sliced).notna().tolist() == [True, False]
     assert as_type(parse_numbers(sliced), "int64").tolist() == [pd.NA, 2]

@@ -227,8 +227,8 @@ def test_a_key_holds_over_kill_9_and_in_another_process(tmp_path: Path, monkeypa
         again = {**step, "request_id": f"k{number}"}
         with ThreadPoolExecutor(2) as pool:
             there = pool.submit(httpx.post, f"{server.url}/step", json=again, timeout=60)
-            told, twin = pool.submit(here.post, "/step", json=again).result(), there.result()
-        assert told.content == twin.content and told.json()["observation"]["steps_taken"] == number
+            told, reference = pool.submit(here.post, "/step", json=again).result(), there.result()
+        assert told.content == reference.content and told.json()["observation"]["steps_taken"] == number
     # Killed while it plays: whether the step had come to its end or not, sending it again makes it one step.
     lost = {**step, "request_id": "k5"}
     with ThreadPoolExecutor(1) as pool:

@@ -150,7 +150,7 @@ def test_a_client_plays_the_gold_plan_over_a_websocket(url: str, home: Home) -> 
         assert isinstance(result.observation, MarioObservation) and result.reward is None
         assert env.state().episode_id == "gold-over-ws"
         with Episode.resume("gold-over-ws").sandbox as sandbox:
-            moves = [Action.from_dict(each) for each in sandbox.vault.gold]
+            moves = [Action.from_dict(each) for each in sandbox.truth_store.solution]
         for number, move in enumerate(moves, 1):
             result = env.step(MarioAction(**move.to_dict()))
             assert env.state().step_count == number == result.observation.steps_taken
@@ -294,7 +294,7 @@ def test_many_episodes_stay_reachable_with_few_open(home: Home) -> None:
     assert len(episodes._open) <= 2
     for id in ids:
         with episodes.use(id) as episode:
-            assert episode.standing().steps == 2
+            assert episode.episode_state().steps == 2
     episodes.close()
 
 

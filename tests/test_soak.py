@@ -23,8 +23,8 @@ def play(url: str, home: Path, name: str, task: str) -> str:
     with MarioEnv(base_url=url).sync() as env:
         result = env.reset(task=task, seed=30, episode_id=name)
         with Sandbox.open(name, Home(home)) as sandbox:
-            gold = sandbox.vault.gold
-        for move in gold:
+            solution = sandbox.truth_store.solution
+        for move in solution:
             assert not result.done
             result = env.step(MarioAction(**move))
         return str(result.observation.done_reason)

@@ -28,7 +28,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Stock dagster-webserver on an episode that is under way."""
     home = Home(tmp_path_factory.mktemp("home"))
     episode = Episode.start(reset_options({"task": "temporal", "seed": 4, "episode_id": "seen"}), home=home)
-    for move in [Action(18), *[Action.from_dict(each) for each in episode.sandbox.vault.gold[:2]]]:
+    for move in [Action(18), *[Action.from_dict(each) for each in episode.sandbox.truth_store.solution[:2]]]:
         episode.step(move)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -16,13 +16,13 @@ from typing import Any
 import dagster as dg
 
 from mario_dagster.checks.context import backlog, gather, report_of, require_workers
-from mario_dagster.checks.facts import Check, Evidence, Outcome, checks_for
+from mario_dagster.checks.facts import Check, CheckContext, Outcome, checks_for
 from mario_dagster.core.action import Action
 from mario_dagster.core.task import Table, Task
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
 from mario_dagster.tables.repairs import repair_of
 from mario_dagster.tables.spec import Transform
-from mario_dagster.tables.workspace import lake_name, world_of
+from mario_dagster.tables.workspace import lake_name, workspace_of
 
 OWNERS = ["team:data-platform"]
 # One op config for every table: absent, the table is loaded or computed; given, that one repair is made.
@@ -53,14 +53,14 @@ class LakeIOManager(dg.IOManager):
     """Stores `Write`s in the world of the instance that runs the asset, and reads tables back as frames."""
 
     def handle_output(self, context: dg.OutputContext, obj: Write | Mapping[str, Write]) -> None:
-        world = world_of(context.step_context.instance, context.asset_key.path[0])
+        workspace = workspace_of(context.step_context.instance, context.asset_key.path[0])
         parts = [(None, obj)] if isinstance(obj, Write) else list(obj.items())
         for partition, write in parts:
-            world.lake.write(lake_name(context.asset_key, partition), write.frame, write.note)
+            workspace.lake.write(lake_name(context.asset_key, partition), write.frame, write.provenance)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        world = world_of(context.step_context.instance, context.asset_key.path[0])
-        return world.lake.read(lake_name(context.asset_key)).frame
+        workspace = workspace_of(context.step_context.instance, context.asset_key.path[0])
+        return workspace.lake.read(lake_name(context.asset_key)).frame
 
 
 def build(task: Task, transforms: Mapping[str, Transform]) -> Pipeline:
@@ -118,13 +118,13 @@ def _landed_asset(task: Task, table: Table) -> Any:
         **options,
     )
     def landed_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
-        world = world_of(context.instance, task.slug)
+        workspace = workspace_of(context.instance, task.slug)
         batches = list(context.partition_keys) if table.batched else [SNAPSHOT]
         if table.batched:
-            require_workers(context.instance, world, task, batches)
-        writes = {batch: landed(world, table, batch, context.run.run_id) for batch in batches}
+            require_workers(context.instance, workspace, task, batches)
+        writes = {batch: landed(workspace, table, batch, context.run.run_id) for batch in batches}
         rows = sum(len(write.frame) for write in writes.values())
-        versions = [write.note.data_version for write in writes.values()]
+        versions = [write.provenance.data_version for write in writes.values()]
         return dg.MaterializeResult(
             value=writes,
             data_version=dg.DataVersion("-".join(versions)),
@@ -150,12 +150,12 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
         check_specs=_specs(task, facts),
     )
     def table_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
-        world = world_of(context.instance, task.slug)
+        workspace = workspace_of(context.instance, task.slug)
         repair = _requested(context)
         if repair is None:
-            write = loaded(world, task, table, context.run.run_id)
+            write = loaded(workspace, task, table, context.run.run_id)
         else:
-            write = repaired(world, task, table, repair, context.run.run_id)
+            write = repaired(workspace, task, table, repair, context.run.run_id)
         return _materialized(task, table, write, facts, repair)
 
     return table_asset
@@ -176,12 +176,12 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
         check_specs=_specs(task, facts),
     )
     def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]  # as above
-        world = world_of(context.instance, task.slug)
+        workspace = workspace_of(context.instance, task.slug)
         repair = _requested(context)
         if repair is None:
-            write = derived(world, task, table, transform, inputs, context.run.run_id)
+            write = derived(workspace, task, table, transform, inputs, context.run.run_id)
         else:
-            write = repaired(world, task, table, repair, context.run.run_id)
+            write = repaired(workspace, task, table, repair, context.run.run_id)
         return _materialized(task, table, write, facts, repair)
 
     return derived_asset
@@ -198,22 +198,22 @@ def _materialized(
     metadata: dict[str, Any] = {"dagster/row_count": len(write.frame), "columns": _columns(write)}
     if repair is not None:
         metadata["repair"] = dg.MetadataValue.json(repair.to_config())
-    report = report_of(task, table.name, write.frame, write.note.data_version)
-    evidence = Evidence(
+    report = report_of(task, table.name, write.frame, write.provenance.data_version)
+    check_context = CheckContext(
         task=task,
         tables={table.name: write.frame},
         landed={},
         pending=(),
         stale=frozenset(),
         declared={},
-        versions={table.name: write.note.data_version},
+        versions={table.name: write.provenance.data_version},
         reports={table.name: (write.frame, report)},
     )
     return dg.MaterializeResult(
         value=write,
-        data_version=dg.DataVersion(write.note.data_version),
+        data_version=dg.DataVersion(write.provenance.data_version),
         metadata=metadata,
-        check_results=[_result(task, check, check.evaluate(evidence)) for check in facts],
+        check_results=[_result(task, check, check.evaluate(check_context)) for check in facts],
     )
 
 
@@ -240,14 +240,16 @@ def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDe
 
     @dg.multi_asset_check(specs=specs, can_subset=True, name=f"{task.slug}__{table.name}_gate")
     def gate(context: dg.AssetCheckExecutionContext) -> Any:
-        world = world_of(context.instance, task.slug)
-        evidence = gather(world, task, backlog(world, context.instance, task), stale_tables(world, task))
+        workspace = workspace_of(context.instance, task.slug)
+        check_context = gather(
+            workspace, task, backlog(workspace, context.instance, task), stale_tables(workspace, task)
+        )
         for selected in sorted(context.selected_asset_check_keys, key=lambda each: each.name):
             if selected.name == fit:
-                yield _fit(key, fit, facts, evidence)
+                yield _fit(key, fit, facts, check_context)
             else:
                 check = wider[selected.name]
-                yield _result(task, check, check.evaluate(evidence))
+                yield _result(task, check, check.evaluate(check_context))
 
     return gate
 
@@ -258,8 +260,8 @@ def _beside(task: Task, table: Table) -> tuple[str, ...]:
     return tuple(name for name in task.table_names if name in referred or name in table.upstream)
 
 
-def _fit(key: dg.AssetKey, name: str, facts: Sequence[Check], evidence: Evidence) -> dg.AssetCheckResult:
-    outcomes = {check.name: check.evaluate(evidence) for check in facts}
+def _fit(key: dg.AssetKey, name: str, facts: Sequence[Check], check_context: CheckContext) -> dg.AssetCheckResult:
+    outcomes = {check.name: check.evaluate(check_context) for check in facts}
     failing = {check: dict(outcome.counts) for check, outcome in outcomes.items() if not outcome.passed}
     return dg.AssetCheckResult(
         asset_key=key,

@@ -13,8 +13,8 @@ import pandas as pd
 from mario_dagster.core.task import Task
 from mario_dagster.tables.frames import as_type, content_hash
 from mario_dagster.tables.load import table_name
-from mario_dagster.tables.store import NoTable, Note
-from mario_dagster.tables.workspace import World, world_of
+from mario_dagster.tables.store import NoTable, Provenance
+from mario_dagster.tables.workspace import Workspace, workspace_of
 
 from .graph import OWNERS, key_of
 
@@ -31,15 +31,17 @@ class Release:
     run_id: str
 
 
-def publish(world: World, task: Task, run_id: str) -> Release:
+def publish(workspace: Workspace, task: Task, run_id: str) -> Release:
     """Copy every table of a task to where consumers read, then release them together."""
     versions, rows, hashes = [], [], []
     for name in task.table_names:
-        stored = world.lake.read(table_name(task, name))
-        note = Note(run_id=run_id, data_version=stored.note.data_version, loaded=stored.note.loaded)
-        versions.append(world.published.write(table_name(task, name), stored.frame, note))
+        stored = workspace.lake.read(table_name(task, name))
+        provenance = Provenance(
+            run_id=run_id, data_version=stored.provenance.data_version, loaded=stored.provenance.loaded
+        )
+        versions.append(workspace.published.write(table_name(task, name), stored.frame, provenance))
         rows.append(len(stored.frame))
-        hashes.append(stored.note.data_version)
+        hashes.append(stored.provenance.data_version)
     frame = pd.DataFrame(
         {
             "table": as_type(pd.Series(task.table_names), "string"),
@@ -49,16 +51,16 @@ def publish(world: World, task: Task, run_id: str) -> Release:
         }
     )
     name = table_name(task, RELEASES)
-    world.published.write(name, frame, Note(run_id=run_id, data_version=content_hash(frame)))
-    release = newest_release(world, task)
+    workspace.published.write(name, frame, Provenance(run_id=run_id, data_version=content_hash(frame)))
+    release = newest_release(workspace, task)
     assert release is not None
     return release
 
 
-def newest_release(world: World, task: Task) -> Release | None:
+def newest_release(workspace: Workspace, task: Task) -> Release | None:
     """The release that consumers see now; None before the first."""
     try:
-        stored = world.published.read(table_name(task, RELEASES))
+        stored = workspace.published.read(table_name(task, RELEASES))
     except NoTable:
         return None
     names = [str(name) for name in stored.frame["table"]]
@@ -66,7 +68,7 @@ def newest_release(world: World, task: Task) -> Release | None:
         number=stored.version,
         versions=dict(zip(names, map(int, stored.frame["version"]), strict=True)),
         rows=dict(zip(names, map(int, stored.frame["rows"]), strict=True)),
-        run_id=stored.note.run_id,
+        run_id=stored.provenance.run_id,
     )
 
 
@@ -89,12 +91,12 @@ def published_assets(task: Task) -> dg.AssetsDefinition:
         can_subset=False,
     )
     def publish_tables(context: dg.AssetExecutionContext) -> object:
-        world = world_of(context.instance, task.slug)
-        release = publish(world, task, context.run.run_id)
+        workspace = workspace_of(context.instance, task.slug)
+        release = publish(workspace, task, context.run.run_id)
         for name in task.table_names:
             yield dg.MaterializeResult(
                 asset_key=key_of(task, f"published_{name}"),
-                data_version=dg.DataVersion(world.published.note(table_name(task, name)).data_version),
+                data_version=dg.DataVersion(workspace.published.provenance(table_name(task, name)).data_version),
                 metadata={"dagster/row_count": release.rows[name], "release": release.number},
             )
 

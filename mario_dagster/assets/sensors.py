@@ -12,11 +12,11 @@ import dagster as dg
 
 from mario_dagster.core.files import SANDBOX_FILE
 from mario_dagster.core.task import Task
-from mario_dagster.tables.clean_data import CleanWorld
-from mario_dagster.tables.landing import Drop, Manifest, Parcel
+from mario_dagster.tables.clean_data import CleanData
+from mario_dagster.tables.landing import DeliveredFile, Delivery, Manifest
 from mario_dagster.tables.load import SNAPSHOT
-from mario_dagster.tables.spec import clean_world
-from mario_dagster.tables.workspace import World, world_of
+from mario_dagster.tables.spec import clean_data_of
+from mario_dagster.tables.workspace import Workspace, workspace_of
 
 from .graph import partitions_of
 
@@ -24,14 +24,14 @@ HEALTHY_WORKERS = 3
 DEV_SEED = 1
 
 
-def clean_drop(task: Task, clean: CleanWorld) -> Drop:
+def clean_drop(task: Task, clean: CleanData) -> Delivery:
     """What the producers deliver on a clean day, as files."""
-    parcels = {(feed, SNAPSHOT): Parcel(frame, len(frame), clean.now) for feed, frame in clean.feeds.items()}
+    files = {(feed, SNAPSHOT): DeliveredFile(frame, len(frame), clean.now) for feed, frame in clean.feeds.items()}
     table = task.batched_table
     if table is not None and table.feed is not None:
         for batch in clean.batches:
-            parcels[table.feed, batch.name] = Parcel(batch.frame, len(batch.frame), batch.landed_at)
-    return Drop(now=clean.now, parcels=parcels)
+            files[table.feed, batch.name] = DeliveredFile(batch.frame, len(batch.frame), batch.landed_at)
+    return Delivery(now=clean.now, files=files)
 
 
 def register_batches(instance: dg.DagsterInstance, task: Task, manifest: Manifest) -> tuple[str, ...]:
@@ -54,9 +54,11 @@ def range_tags(batches: tuple[str, ...]) -> Mapping[str, str]:
     return {"dagster/asset_partition_range_start": batches[0], "dagster/asset_partition_range_end": batches[-1]}
 
 
-def deliver_clean_day(world: World, instance: dg.DagsterInstance, task: Task, seed: int = DEV_SEED) -> tuple[str, ...]:
+def deliver_clean_day(
+    workspace: Workspace, instance: dg.DagsterInstance, task: Task, seed: int = DEV_SEED
+) -> tuple[str, ...]:
     """Land a clean day of a task's feeds, name its partitions, and give the pool its usual slots."""
-    manifest = world.landing.deliver(clean_drop(task, clean_world(task.slug, seed)))
+    manifest = workspace.landing.deliver(clean_drop(task, clean_data_of(task.slug, seed)))
     if task.pool:
         instance.event_log_storage.set_concurrency_slots(task.pool, HEALTHY_WORKERS)
     return register_batches(instance, task, manifest)
@@ -73,15 +75,17 @@ def landing_sensor(task: Task) -> dg.SensorDefinition:
         description="Names a partition for each batch that lands and has it loaded. Stands still in a sandbox.",
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        world = world_of(context.instance, task.slug)
-        if (world.root / SANDBOX_FILE).exists():
+        workspace = workspace_of(context.instance, task.slug)
+        if (workspace.root / SANDBOX_FILE).exists():
             return dg.SkipReason("an episode is played here: whoever plays it decides what is loaded")
-        manifest = world.landing.manifest()
+        manifest = workspace.landing.manifest()
         if any(table.feed and not manifest.feed(table.feed) for table in task.tables):
-            batches = deliver_clean_day(world, context.instance, task)
+            batches = deliver_clean_day(workspace, context.instance, task)
         else:
             batches = register_batches(context.instance, task, manifest)
-        here = [each for each in world.landing.manifest().deliveries if world.landing.arrived(each.feed, each.batch)]
+        here = [
+            each for each in workspace.landing.manifest().deliveries if workspace.landing.arrived(each.feed, each.batch)
+        ]
         cursor = ",".join(sorted(f"{each.feed}/{each.batch}/{each.sha256[:8]}" for each in here))
         if context.cursor == cursor:
             return dg.SkipReason("nothing new has landed")

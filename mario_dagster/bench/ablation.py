@@ -33,7 +33,7 @@ from mario_dagster.env.options import reset_options
 from mario_dagster.runtime import instance as instances
 from mario_dagster.runtime.storage import SandboxEventLogStorage, SandboxRunStorage
 from mario_dagster.sandbox.home import Home
-from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.content_cache import CONTENT_CACHE
 
 WORTH = 3.0
 TASKS = ("ingestion", "referential", "temporal")
@@ -156,18 +156,18 @@ class Player:
             return (time.thread_time() - begun) * 1000
 
     def plan(self) -> list[Action]:
-        """The gold plan's mutating moves: an audit, a third of a second of Great Expectations, would drown the rest."""
-        moves = [Action.from_dict(fields) for fields in self.episode.sandbox.vault.gold]
+        """The solution's mutating moves: an audit, a third of a second of Great Expectations, would drown the rest."""
+        moves = [Action.from_dict(fields) for fields in self.episode.sandbox.truth_store.solution]
         return [move for move in moves if move.id not in (VALIDATE, ActionId.COMMIT_CHANGES)]
 
     @contextmanager
     def _as_itself(self) -> Iterator[None]:
-        shared, MEMO._values = MEMO._values, self._memo
+        shared, CONTENT_CACHE._values = CONTENT_CACHE._values, self._memo
         try:
             with self._variant.applied():
                 yield
         finally:
-            MEMO._values = shared
+            CONTENT_CACHE._values = shared
 
 
 def play(variants: tuple[Variant, ...], task: str, seed: int, home: Home, turn: int = 0) -> list[dict[str, float]]:

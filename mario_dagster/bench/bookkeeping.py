@@ -1,4 +1,4 @@
-"""Whether a ledger tells the whole truth: what landed is held against what was sent, and the difference against it.
+"""Whether a damage manifest tells the whole truth: what landed against what was sent, and the difference against it.
 
 In: a compiled incident and its task. Out: what does not agree, in words; nothing when the books are in order. The
 difference is worked out here in plain Python, by key, and shares no code with the bookkeeper whose books it checks.
@@ -20,7 +20,7 @@ Cell = tuple[str | None, str, str | None, str | None]
 
 
 def disagreements(incident: Incident, task: Task) -> Iterator[str]:
-    """Where the ledger and the difference of landed and clean data do not agree, table by table."""
+    """Where the damage manifest and the difference of landed and clean data do not agree, table by table."""
     for table in task.tables:
         if table.feed is not None:
             yield from _columns(incident, table)
@@ -49,9 +49,9 @@ def clean_rows(incident: Incident, table: Table) -> pd.DataFrame:
 
 
 def landed_rows(incident: Incident, table: Table) -> tuple[pd.DataFrame, list[str]]:
-    """All rows that land for a table, under contract names where the ledger knows them, and each row's batch."""
+    """All rows that land for a table, under contract names where the damage manifest knows them, with their batches."""
     parts = {key: frame for key, frame in incident.landing.items() if key.startswith(f"{table.feed}/")}
-    noted = incident.ledger.columns
+    noted = incident.damage_manifest.columns
     noted = noted[(noted["table"] == table.name) & noted["column"].notna()]
     names = dict(zip(noted["landed_as"], noted["column"], strict=True))
     batches = [key.split("/", 1)[1] for key, part in parts.items() for _ in range(len(part))]
@@ -59,8 +59,8 @@ def landed_rows(incident: Incident, table: Table) -> tuple[pd.DataFrame, list[st
 
 
 def _columns(incident: Incident, table: Table) -> Iterator[str]:
-    """Columns that land under another name, type or place, against those that the ledger names."""
-    noted = incident.ledger.columns
+    """Columns that land under another name, type or place, against those that the damage manifest names."""
+    noted = incident.damage_manifest.columns
     noted = noted[noted["table"] == table.name]
     extra = set(noted[noted["column"].isna()]["landed_as"])
     renamed = dict(zip(noted["landed_as"], noted["column"], strict=True))
@@ -75,11 +75,11 @@ def _columns(incident: Incident, table: Table) -> Iterator[str]:
         for place, (name, column) in enumerate(zip(known, lands, strict=True)):
             odd = name != column or column_type(frame[name]) != table.column(column).type
             if name not in renamed and (odd or table.column_names[place] != column):
-                yield f"{key}: {name} does not land as its contract says, and the ledger is silent"
+                yield f"{key}: {name} does not land as its contract says, and the damage manifest is silent"
 
 
 def _rows_and_cells(incident: Incident, table: Table) -> Iterator[str]:
-    """Rows that nobody meant to send, and values of the others that differ, against those that the ledger names."""
+    """Rows that nobody meant to send, and values of others that differ, against those that the damage manifest names."""
     clean = clean_rows(incident, table)
     frame, batches = landed_rows(incident, table)
     if set(table.column_names) - set(frame.columns):
@@ -95,13 +95,13 @@ def _rows_and_cells(incident: Incident, table: Table) -> Iterator[str]:
             added[batches[row], key] += 1
     if genuine.keys() != sent.keys():
         yield f"{table.name}: {len(sent.keys() - genuine.keys())} rows that were sent did not land under their key"
-    noted = incident.ledger.rows_added
+    noted = incident.damage_manifest.rows_added
     noted = noted[noted["table"] == table.name]
     books = Counter(zip(noted["batch"], (_number(key, kind) for key in noted["key"]), strict=True))
     if added != books:
         yield f"{table.name}: rows added {_sample((added - books) + (books - added))} differ from the ledger's"
     cells = _cells(table, clean, frame, {key: (sent[key], row) for key, row in genuine.items()})
-    held = incident.ledger.cells
+    held = incident.damage_manifest.cells
     held = held[held["table"] == table.name]
     written = Counter(held[["key", "column", "clean", "damaged"]].itertuples(index=False, name=None))
     if cells != written:

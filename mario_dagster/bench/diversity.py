@@ -3,7 +3,8 @@
 In: how many to compile (`--count`) and how many of them to play (`--sample`). Out: a table, or `--json`. Counted are
 distinct hashes of what a player meets, and of the kind of incident alone (no row and no value enters that one). How
 many there are in all is bounded from how few of the draws were alike. Played are real sandboxes: the damage is what
-the ledger says, a check fails, the gold repairs undo it, and none of those that are tried can be left out.
+the damage manifest says, a check fails, the solution's repairs undo it, and none of those that are tried can be left
+out.
 """
 
 from __future__ import annotations
@@ -98,10 +99,10 @@ def draws(count: int, first: int = 0, only: Sequence[str] = ()) -> Iterator[Draw
 def hashes(wanted: Sequence[Draw]) -> list[tuple[str, str]]:
     """Of each draw, its fingerprint and its outline."""
     from mario_dagster.incidents.compile import compile_incident
-    from mario_dagster.incidents.hashes import fingerprint, outline
+    from mario_dagster.incidents.hashes import fingerprint, kind_hash
 
     compiled = (compile_incident(each.task, each.profile, seed=each.seed) for each in wanted)
-    return [(fingerprint(incident), outline(incident)) for incident in compiled]
+    return [(fingerprint(incident), kind_hash(incident)) for incident in compiled]
 
 
 def census(found: Iterable[tuple[str, str]]) -> Census:
@@ -116,7 +117,7 @@ def census(found: Iterable[tuple[str, str]]) -> Census:
     return Census(count, distinct, bound, len(kinds), len(kinds) + int(unseen))
 
 
-def play(draw: Draw, root: Path, gold_only: bool = False) -> Played:
+def play(draw: Draw, root: Path, solution_only: bool = False) -> Played:
     """Prove one on a real sandbox. What breaks on the way is what is wrong.
 
     Args:
@@ -126,14 +127,14 @@ def play(draw: Draw, root: Path, gold_only: bool = False) -> Played:
 
     home = Home(root / str(os.getpid()))
     try:
-        return _played(draw, home, gold_only)
+        return _played(draw, home, solution_only)
     except Exception as error:
         return Played(draw, {type(error).__name__: str(error)[:400]})
     finally:
         home.prune(keep=0, templates=True)
 
 
-def _played(draw: Draw, home: Home, gold_only: bool) -> Played:
+def _played(draw: Draw, home: Home, solution_only: bool) -> Played:
     from mario_dagster.core.registry import task
     from mario_dagster.incidents.compile import compile_incident
     from mario_dagster.incidents.compose import profile_of
@@ -142,16 +143,16 @@ def _played(draw: Draw, home: Home, gold_only: bool) -> Played:
     from . import properties
 
     held = [properties.the_damage_is_what_the_ledger_says, _a_blocking_check_fails]
-    if gold_only:
-        held += [properties.gold_alone_recovers_it]
+    if solution_only:
+        held += [properties.the_solution_alone_recovers_it]
     else:
-        held += [properties.the_gold_repairs_recover_it, properties.every_gold_repair_is_needed]
+        held += [properties.the_solution_recovers_it, properties.every_gold_repair_is_needed]
     incident = compile_incident(draw.task, draw.profile, seed=draw.seed)
     with Sandbox.create(draw.task, profile=draw.profile, seed=draw.seed, home=home) as sandbox:
         scene = properties.Scene(sandbox, incident, home)
         wrong = {each.__name__: said for each in held if (said := each(scene))}
     composed = profile_of(task(draw.task), draw.profile, draw.seed).faults
-    return Played(draw, wrong, tuple(each.name for each in composed), len(incident.gold))
+    return Played(draw, wrong, tuple(each.name for each in composed), len(incident.solution))
 
 
 def _a_blocking_check_fails(scene: Scene) -> str:
@@ -173,7 +174,7 @@ def main() -> None:
     with scratch_home() as root, workers() as pool:
         found = [pair for chunk in pool.map(hashes, chunks) for pair in chunk]
         sample = draws(arguments.sample, arguments.first_seed, arguments.tasks)
-        prove = partial(play, root=root, gold_only=arguments.gold_only)
+        prove = partial(play, root=root, solution_only=arguments.solution_only)
         plays = list(_done(pool.submit(prove, each) for each in sample))
     _tell(census(found), plays, arguments.json)
     sys.exit(any(each.wrong for each in plays))

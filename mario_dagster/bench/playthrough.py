@@ -25,7 +25,7 @@ class GameOver(Exception):
     """The episode is done, or the rest of its budget is kept for the end."""
 
 
-class Game:
+class Playthrough:
     """One episode, as a cheat plays it.
 
     Args:
@@ -102,17 +102,17 @@ class Game:
         return self.episode.sandbox.profile
 
     def memory(self, profile: str | None = None) -> tuple[Action, ...]:
-        """The gold plan of another incident of this task: of another seed, and of a profile if one is named."""
+        """The solution of another incident of this task: of another seed, and of a profile if one is named."""
         info = self.episode.sandbox.info
         known = {each.name: each.splits for each in profiles(self.task)}
         split = cast(Split, info.split)
         if profile is not None and split not in known[profile]:
             split = known[profile][0]
         incident = compile_incident(self.task, profile, split=split, seed=info.seed + ELSEWHERE)
-        return tuple(Action.from_dict(step.to_dict()) for step in incident.gold)
+        return tuple(Action.from_dict(step.to_dict()) for step in incident.solution)
 
 
-Cheat = Callable[[Game], None]
+Cheat = Callable[[Playthrough], None]
 
 
 @dataclass(frozen=True)

@@ -104,14 +104,14 @@ def cases(task: str | None, profile: str | None, seeds: int, first_seed: int = 0
     ]
 
 
-def prove_all(wanted: Sequence[Case], gold_only: bool = False) -> Iterator[Proof]:
-    """Prove cases, as they are done; of each only that its gold repairs recover it, if that is all that is asked."""
+def prove_all(wanted: Sequence[Case], solution_only: bool = False) -> Iterator[Proof]:
+    """Prove cases, as they are done; of each only that its solution recovers it, if that is all that is asked."""
     with scratch_home() as root:
         if len(wanted) < WORTH_A_PROCESS:
-            yield from (prove(case, root, gold_only) for case in wanted)
+            yield from (prove(case, root, solution_only) for case in wanted)
             return
         with workers() as pool:
-            futures = [pool.submit(prove, case, root, gold_only) for case in wanted]
+            futures = [pool.submit(prove, case, root, solution_only) for case in wanted]
             yield from (future.result() for future in as_completed(futures))
 
 
@@ -154,7 +154,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
 
 
-def prove(case: Case, root: Path, gold_only: bool = False) -> Proof:
+def prove(case: Case, root: Path, solution_only: bool = False) -> Proof:
     """One case: every property of it, or only its gold. What breaks on the way counts as a property that fails."""
     from mario_dagster.sandbox.home import Home
 
@@ -162,27 +162,27 @@ def prove(case: Case, root: Path, gold_only: bool = False) -> Proof:
 
     home, begun = Home(root / f"{os.getpid()}"), time.perf_counter()
     try:
-        findings = _findings(case, home, gold_only)
+        findings = _findings(case, home, solution_only)
     except Exception as error:
         findings = {HISTORY: Finding("fails", _said(error))}
     home.prune(keep=0, templates=True)
     return Proof(case, findings, round(time.perf_counter() - begun, 2))
 
 
-def _findings(case: Case, home: Any, gold_only: bool) -> dict[str, Finding]:
+def _findings(case: Case, home: Any, solution_only: bool) -> dict[str, Finding]:
     from mario_dagster.incidents.compile import compile_incident
     from mario_dagster.sandbox.sandbox import Sandbox
     from mario_dagster.sandbox.template_cache import Recipe
 
-    from .properties import HISTORY, ONCE, PROPERTIES, Scene, gold_alone_recovers_it, the_gold_repairs_recover_it
+    from .properties import HISTORY, ONCE, PROPERTIES, Scene, the_solution_alone_recovers_it, the_solution_recovers_it
 
     recipe = Recipe.of(case.task, profile=case.profile, split=case.split, seed=case.seed, scale=1)
     with Sandbox.create(case.task, profile=case.profile, split=case.split, seed=case.seed, home=home) as sandbox:
         incident = compile_incident(case.task, case.profile, split=case.split, seed=case.seed, salt=recipe.salt)
         scene = Scene(sandbox, incident, home)
         found = {HISTORY: Finding("holds")}
-        if gold_only:
-            return {**found, the_gold_repairs_recover_it.__name__: _finding(gold_alone_recovers_it, scene)}
+        if solution_only:
+            return {**found, the_solution_recovers_it.__name__: _finding(the_solution_alone_recovers_it, scene)}
         for name, holds in PROPERTIES.items():
             if case.first or name not in ONCE:
                 found[name] = _finding(holds, scene)

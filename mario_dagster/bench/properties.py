@@ -82,8 +82,8 @@ class Scene:
         self._numbers = count(1)
 
     @cached_property
-    def gold(self) -> tuple[Action, ...]:
-        return tuple(Action.from_dict(step) for step in self.sandbox.vault.gold)
+    def solution(self) -> tuple[Action, ...]:
+        return tuple(Action.from_dict(step) for step in self.sandbox.truth_store.solution)
 
     def copy(self, of: Sandbox | None = None) -> Take:
         """The scene once more, as it was when the incident struck, or as `of` stands."""
@@ -97,18 +97,18 @@ class Scene:
 
     @cached_property
     def acts(self) -> tuple[int, ...]:
-        """Places in the gold plan of what undoes damage: all but the looks and the commit. None in a false alarm."""
+        """Places in the solution of what undoes damage: all but the looks and the commit. None in a false alarm."""
         idle = (INSPECT, VALIDATE, COMMIT)
-        return tuple(place for place, move in enumerate(self.gold) if move.id not in idle)
+        return tuple(place for place, move in enumerate(self.solution) if move.id not in idle)
 
     def must_be_broken(self) -> None:
         """Raise `NotApplicable` where nothing is wrong, as in a false alarm."""
         if not self.acts:
-            raise NotApplicable("a false alarm: the gold plan repairs nothing")
+            raise NotApplicable("a false alarm: the solution repairs nothing")
 
     @cached_property
     def walk(self) -> tuple[Ending, Mapping[int, Ending]]:
-        """The gold plan played, and played without each of a few of its moves, on branches of the same play."""
+        """The solution played, and played without each of a few of its moves, on branches of the same play."""
         info = self.sandbox.info
         dice = random.Random(f"{info.task}/{self.sandbox.profile}/{info.split}/{info.seed}")
         chosen = sorted(dice.sample(self.acts, min(LEFT_OUT, len(self.acts))))
@@ -116,12 +116,12 @@ class Scene:
         with self.copy() as trunk:
             played = 0
             for place in chosen:
-                trunk.play(self.gold[played:place])
+                trunk.play(self.solution[played:place])
                 played = place
                 with self.copy(trunk.sandbox) as branch:
                     branch.active = trunk.active
-                    without[place] = branch.rescue(self.gold[place + 1 :])
-            trunk.play(self.gold[played:])
+                    without[place] = branch.rescue(self.solution[place + 1 :])
+            trunk.play(self.solution[played:])
             return trunk.ending(), without
 
 
@@ -165,7 +165,7 @@ Property = Callable[[Scene], str]
 
 
 def the_damage_is_what_the_ledger_says(scene: Scene) -> str:
-    """What landed, and what the tables were loaded with, is the compiler's damage; its ledger is the exact diff."""
+    """What landed, and what the tables were loaded with, is the compiler's damage; the manifest is the exact diff."""
     wrong = [*_misplaced(scene), *disagreements(scene.incident, scene.sandbox.task)]
     return "; ".join(wrong[:3])
 
@@ -180,7 +180,7 @@ def _misplaced(scene: Scene) -> list[str]:
             continue
         held = {batch: batch for batch in incident.healthy_batches} if table.batched else {SNAPSHOT: UNBATCHED}
         for stored, batch in held.items():
-            landed = sandbox.world.lake.read(landed_name(sandbox.task, table, stored)).frame
+            landed = sandbox.workspace.lake.read(landed_name(sandbox.task, table, stored)).frame
             if content_hash(landed) != content_hash(incident.landing[f"{table.feed}/{batch}"]):
                 wrong.append(f"{table.feed}/{batch} is not what was delivered")
         loaded = stack([incident.landing[f"{table.feed}/{batch}"] for batch in held.values()])
@@ -213,19 +213,19 @@ def doing_nothing_publishes_nothing(scene: Scene) -> str:
         return "" if after == tables else "a failed commit changed a table"
 
 
-def the_gold_repairs_recover_it(scene: Scene) -> str:
+def the_solution_recovers_it(scene: Scene) -> str:
     """Played through the public actions within the budget, they reach the truth, and publish it where that is right."""
     budget = scene.sandbox.task.max_steps
-    if len(scene.gold) > budget:
-        return f"{len(scene.gold)} moves for a budget of {budget}"
+    if len(scene.solution) > budget:
+        return f"{len(scene.solution)} moves for a budget of {budget}"
     ending, _ = scene.walk
     return ending.shortfall
 
 
-def gold_alone_recovers_it(scene: Scene) -> str:
+def the_solution_alone_recovers_it(scene: Scene) -> str:
     """The same, played in the scene's own sandbox: for when nothing else is to be tried there afterwards."""
     take = Take(scene.sandbox, scene.home, scene.hold)
-    take.play(scene.gold)
+    take.play(scene.solution)
     return take.ending().shortfall
 
 
@@ -233,14 +233,14 @@ def every_gold_repair_is_needed(scene: Scene) -> str:
     """Without any one of them the truth is not reached, or not published; the seed draws which is left out."""
     scene.must_be_broken()
     _, without = scene.walk
-    idle = [_words(scene.gold[place]) for place, ending in without.items() if ending.recovered]
+    idle = [_words(scene.solution[place]) for place, ending in without.items() if ending.recovered]
     return f"not needed: {', '.join(idle)}" if idle else ""
 
 
 def another_order_recovers_it(scene: Scene) -> str:
     """Independent repairs the other way round, tables in another order and a look beforehand do as well."""
-    moves = other_order(scene.sandbox.task, scene.gold)
-    if moves == scene.gold:
+    moves = other_order(scene.sandbox.task, scene.solution)
+    if moves == scene.solution:
         raise NotApplicable("no two moves may swap, and the budget leaves no look")
     with scene.copy() as take:
         take.play(moves)
@@ -253,12 +253,12 @@ def the_right_decision_alone_succeeds(scene: Scene) -> str:
     if not scene.hold:
         raise NotApplicable("what is right is to publish")
     with scene.copy() as take:
-        told, score = _told(take, to_the_end(take.sandbox.task, scene.gold)), take.sandbox.grade().score
+        told, score = _told(take, to_the_end(take.sandbox.task, scene.solution)), take.sandbox.grade().score
         if not told["success"] or told["collateral_cells"] or score < RECOVERED:
             return f"holding back ends in {told['done_reason']}, score {score:.4f}"
     with scene.copy() as take:
         before = take.sandbox.release()
-        told = _told(take, (*scene.gold, Action(COMMIT)))
+        told = _told(take, (*scene.solution, Action(COMMIT)))
         if told["success"] or take.sandbox.release() != before:
             return f"a commit ends in {told['done_reason']}"
     return ""
@@ -273,7 +273,7 @@ def _told(take: Take, moves: Sequence[Action]) -> Mapping[str, Any]:
 
 
 def the_truth_commits_at_one(scene: Scene) -> str:
-    """The twin's tables put in place by hand score 1.0 and are published, or refused where something is missing."""
+    """The reference tables put in place by hand score 1.0 and are published, or refused where one is missing."""
     with scene.copy() as take:
         sandbox = take.sandbox
         wrong = _drain(sandbox) or _put_truth(sandbox)
@@ -299,25 +299,27 @@ def _drain(sandbox: Sandbox) -> str:
 
 
 def _absent(sandbox: Sandbox) -> tuple[str, ...]:
-    return absent_batches(sandbox.world, sandbox.task, sandbox.vault, sandbox.backlog())
+    return absent_batches(sandbox.workspace, sandbox.task, sandbox.truth_store, sandbox.backlog())
 
 
 def _put_truth(sandbox: Sandbox) -> str:
-    """Write the twin's tables; what is derived is computed from them, by the right release."""
-    lake, absent = sandbox.world.lake, _absent(sandbox)
-    sandbox.world.set_deploys({})
+    """Write the reference's tables; what is derived is computed from them, by the right release."""
+    lake, absent = sandbox.workspace.lake, _absent(sandbox)
+    sandbox.workspace.set_deploys({})
     for table in sandbox.task.tables:
-        name, twin = table_name(sandbox.task, table.name), sandbox.vault.twin(table.name, absent)
-        note = lake.note(name)
+        name, reference = table_name(sandbox.task, table.name), sandbox.truth_store.reference(table.name, absent)
+        provenance = lake.provenance(name)
         if not table.derived:
-            kept = type(note)(run_id=note.run_id, loaded=note.loaded, data_version=content_hash(twin))
-            lake.write(name, twin, kept)
+            kept = type(provenance)(
+                run_id=provenance.run_id, loaded=provenance.loaded, data_version=content_hash(reference)
+            )
+            lake.write(name, reference, kept)
             continue
-        lake.write(name, twin, type(note)())
+        lake.write(name, reference, type(provenance)())
         if not sandbox.refresh(TAGS).ok:
             return f"{table.name} cannot be computed from the truth"
         try:
-            pd.testing.assert_frame_equal(sandbox.table(table.name), twin)
+            pd.testing.assert_frame_equal(sandbox.table(table.name), reference)
         except AssertionError:
             return f"{table.name} computed from the truth is not the twin's"
     return ""
@@ -336,7 +338,7 @@ PROPERTIES: Mapping[str, Property] = {
         the_damage_is_what_the_ledger_says,
         a_blocking_check_fails,
         doing_nothing_publishes_nothing,
-        the_gold_repairs_recover_it,
+        the_solution_recovers_it,
         every_gold_repair_is_needed,
         another_order_recovers_it,
         the_right_decision_alone_succeeds,

@@ -165,7 +165,7 @@ def _commits(start: Callable[[int], Any]) -> list[float]:
     taken = []
     for seed in (100, 101, 102):
         episode = start(seed)
-        *repairs, commit = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+        *repairs, commit = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
         for move in repairs:
             episode.step(move)
         taken.append(milliseconds(lambda e=episode, c=commit: e.step(c)))  # type: ignore[misc]
@@ -196,7 +196,7 @@ def _large(home: Any, scale: int) -> Row:
 
     options = reset_options({"task": "temporal", "seed": 100, "scale": scale})
     episode = Episode.start(options, home=home)
-    moves = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+    moves = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
     repairs = [move for move in moves if move.id in REPAIRS]
     for move in moves[: next(i for i, move in enumerate(moves) if move.id is ActionId.REFRESH_DOWNSTREAM_ASSETS)]:
         if move.id in (ActionId.SCALE_RECOVERY_WORKERS_UP, ActionId.REPLAY_PRIORITY_BATCH):
@@ -211,7 +211,7 @@ def _largest(home: Any, scale: int) -> list[Row]:
     """The task with the largest tables, 600 orders times scale: its repairs, its commit, what sessions of it hold."""
     from mario_dagster.env.episode import Episode
     from mario_dagster.env.options import reset_options
-    from mario_dagster.tables.content_cache import MEMO, budget
+    from mario_dagster.tables.content_cache import CONTENT_CACHE, budget
 
     def start() -> Episode:
         episode = Episode.start(reset_options({"task": "referential", "seed": 1, "scale": scale}), home=home)
@@ -219,7 +219,7 @@ def _largest(home: Any, scale: int) -> list[Row]:
         return episode
 
     episode = start()
-    moves = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+    moves = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
     size = f"referential at scale {scale} ({len(episode.sandbox.table('orders')):,} orders)"
     taken = [(move.id, milliseconds(lambda move=move: episode.step(move))) for move in moves]  # type: ignore[misc]
     episode.close()
@@ -228,7 +228,7 @@ def _largest(home: Any, scale: int) -> list[Row]:
         Row(f"slowest repair of {size}", max(ms for action, ms in taken if action in REPAIRS), "ms", 1000),
         Row("  its commit with the audit", taken[-1][1], "ms", 3000),
         held,
-        Row("  kept of tables, by all sessions", MEMO.held / 2**20, "MiB", budget() / 2**20),
+        Row("  kept of tables, by all sessions", CONTENT_CACHE.held / 2**20, "MiB", budget() / 2**20),
     ]
 
 

@@ -47,9 +47,9 @@ class Variety:
 
 
 def acts(incident: Incident) -> frozenset[Deed]:
-    """What an incident's gold plan does, looks and the commit left out."""
+    """What an incident's solution does, looks and the commit left out."""
     idle = ("inspect_schema", "commit_changes")
-    return frozenset(_act(step) for step in incident.gold if step.name not in idle)
+    return frozenset(_act(step) for step in incident.solution if step.name not in idle)
 
 
 def _act(step: Action) -> Deed:
@@ -66,7 +66,7 @@ def covered(plans: Sequence[frozenset[Deed]]) -> float:
 def variety(name: str, of: Task, split: Split, seeds: int = SEEDS) -> Variety:
     """How a profile varies over the first so many seeds of a split."""
     incidents = [compile_incident(of, name, split=split, seed=seed) for seed in range(seeds)]
-    plans, longest = [acts(each) for each in incidents], max(len(each.gold) for each in incidents)
+    plans, longest = [acts(each) for each in incidents], max(len(each.solution) for each in incidents)
     return Variety(name, split, seeds, covered(plans), len(set(plans)), longest, of.max_steps - longest)
 
 

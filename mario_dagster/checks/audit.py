@@ -1,8 +1,8 @@
 """The suite that stands before publishing: Great Expectations over whole tables and over how they add up.
 
-In: `Evidence`. Out: an `Outcome` a table. The contract judges cells; the audit judges sums, counts and edges of tables
-against one another and against what the producers declared, in a second tool's words. Great Expectations costs seconds
-to import, so it is imported where an audit runs and nowhere else; `preload()` pays that ahead of time.
+In: a `CheckContext`. Out: an `Outcome` a table. The contract judges cells; the audit judges sums, counts and edges of
+tables against one another and against what the producers declared, in a second tool's words. Great Expectations costs
+seconds to import, so it is imported where an audit runs and nowhere else; `preload()` pays that ahead of time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pyarrow
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Column, Table
-from mario_dagster.tables.spec import Product, Rollup, Totals, blueprint
+from mario_dagster.tables.spec import Product, Rollup, Totals, pipeline_spec
 
-from .contract import Breach, Values, cells
-from .facts import BATCH, Evidence, Outcome, lacking
+from .contract import Values, Violation, cells
+from .facts import BATCH, CheckContext, Outcome, lacking
 
 # One context, one audit at a time: a context hands one thread's batch to another, and the GIL binds audits anyway.
 _LOCK = threading.Lock()
@@ -41,17 +41,17 @@ def preload() -> None:
         _batch_definition()
 
 
-def audit(evidence: Evidence, table: Table) -> Outcome:
+def audit(check_context: CheckContext, table: Table) -> Outcome:
     """Run a table's suite. About 25 ms once Great Expectations is imported, and a tenth of a second for 600,000 rows.
 
     A table that lacks a column, or has it in the wrong type, fails before the suite: there is nothing to add up.
     """
-    read = [table, *(evidence.task.table(name) for name in _others(table))]
-    unfit = [breach for each in read for breach in lacking(evidence, each, each.column_names, typed=True)]
+    read = [table, *(check_context.task.table(name) for name in _others(table))]
+    unfit = [violation for each in read for violation in lacking(check_context, each, each.column_names, typed=True)]
     if unfit:
         return Outcome.of(unfit)
     with _LOCK:
-        frame, suite = _suite(evidence, table)
+        frame, suite = _suite(check_context, table)
         batch = _batch_definition().get_batch({"dataframe": frame})
         try:
             result = batch.validate(suite, result_format="BASIC")
@@ -85,37 +85,37 @@ def _let_go(batch: Any) -> None:
     held.batch_data_cache.clear()
 
 
-def _suite(evidence: Evidence, table: Table) -> tuple[pd.DataFrame, Any]:
+def _suite(check_context: CheckContext, table: Table) -> tuple[pd.DataFrame, Any]:
     """A suite, and the frame that it is held against: the columns that it names, those made for it among them."""
     import great_expectations as gx
     import great_expectations.expectations as gxe
 
     made: dict[str, pd.Series] = {}
-    expected = [*_declared(gxe, evidence, table), *_sets(gxe, evidence, table, made)]
-    adds_up = blueprint(evidence.task).sums.get(table.name)
+    expected = [*_declared(gxe, check_context, table), *_sets(gxe, check_context, table, made)]
+    adds_up = pipeline_spec(check_context.task).sums.get(table.name)
     if isinstance(adds_up, Rollup):
-        expected += _rollup(gxe, evidence, table, adds_up)
+        expected += _rollup(gxe, check_context, table, adds_up)
     elif isinstance(adds_up, Totals):
-        expected += _totals(gxe, evidence, table, adds_up.product)
+        expected += _totals(gxe, check_context, table, adds_up.product)
     elif isinstance(adds_up, Product):
-        made[GAP] = _gaps(evidence, table, adds_up)
+        made[GAP] = _gaps(check_context, table, adds_up)
         ranges = {"quantiles": [MOSTLY], "value_ranges": [[None, CENT]]}
         expected.append(gxe.ExpectColumnQuantileValuesToBeBetween(column=GAP, quantile_ranges=ranges))
     named = {getattr(each, "column", table.key) for each in expected} - made.keys()
-    frame = _plain(evidence, table, *(name for name in table.column_names if name in named)).assign(**made)
+    frame = _plain(check_context, table, *(name for name in table.column_names if name in named)).assign(**made)
     return frame, gx.ExpectationSuite(name=table.name, expectations=expected)
 
 
-def _declared(gxe: Any, evidence: Evidence, table: Table) -> Iterable[Any]:
+def _declared(gxe: Any, check_context: CheckContext, table: Table) -> Iterable[Any]:
     """As many rows as the producers declared, and as many keys."""
     if table.derived:
         return
-    rows = sum(evidence.landed.values()) if table.batched else evidence.declared.get(str(table.feed), 0)
+    rows = sum(check_context.landed.values()) if table.batched else check_context.declared.get(str(table.feed), 0)
     yield gxe.ExpectTableRowCountToEqual(value=rows)
     yield gxe.ExpectColumnUniqueValueCountToBeBetween(column=table.key, min_value=rows, max_value=rows)
 
 
-def _sets(gxe: Any, evidence: Evidence, table: Table, made: dict[str, pd.Series]) -> Iterable[Any]:
+def _sets(gxe: Any, check_context: CheckContext, table: Table, made: dict[str, pd.Series]) -> Iterable[Any]:
     """Distinct values: categories of the contract, keys of the table referred to, batches that landed.
 
     A set of keys is as large as its table, and Great Expectations copies and checks a set member by member: it is given
@@ -126,28 +126,35 @@ def _sets(gxe: Any, evidence: Evidence, table: Table, made: dict[str, pd.Series]
             yield gxe.ExpectColumnDistinctValuesToBeInSet(column=column.name, value_set=list(column.categories))
         if column.references:
             name = f"{REFERENCES}{column.name}"
-            made[name], allowed = _references(evidence, table, column)
+            made[name], allowed = _references(check_context, table, column)
             yield gxe.ExpectColumnDistinctValuesToBeInSet(column=name, value_set=allowed)
     if table.batched:
-        yield gxe.ExpectColumnDistinctValuesToEqualSet(column=BATCH, value_set=sorted(evidence.landed) or NOTHING)
+        yield gxe.ExpectColumnDistinctValuesToEqualSet(column=BATCH, value_set=sorted(check_context.landed) or NOTHING)
 
 
-def _references(evidence: Evidence, table: Table, column: Column) -> tuple[pd.Series, list[Any]]:
+def _references(check_context: CheckContext, table: Table, column: Column) -> tuple[pd.Series, list[Any]]:
     """A column of references, all known ones made the same; and that one."""
-    values = cells(evidence.tables[table.name], column.name)
-    known = _known(evidence, table, column.name)
+    values = cells(check_context.tables[table.name], column.name)
+    known = _known(check_context, table, column.name)
     one = values.filter(known).slice(0, 1).to_pylist()
     return (pc.if_else(known, one[0], values) if one else values).to_pandas(), one or NOTHING
 
 
-def _rollup(gxe: Any, evidence: Evidence, table: Table, rollup: Rollup) -> Iterable[Any]:
+def _rollup(gxe: Any, check_context: CheckContext, table: Table, rollup: Rollup) -> Iterable[Any]:
     """Sums and edges of a derived table are those of the rows it is made of."""
-    source = evidence.task.table(table.upstream[0])
-    rows = _plain(evidence, source, rollup.moment, rollup.amount)[_known(evidence, source, rollup.via).to_numpy()]
-    moments = pd.Series(rows[rollup.moment].dt.floor(rollup.every).unique())
+    source = check_context.task.table(table.upstream[0])
+    rows = _plain(check_context, source, rollup.moment, rollup.amount)[
+        _known(check_context, source, rollup.via).to_numpy()
+    ]
+    timestamps = pd.Series(rows[rollup.moment].dt.floor(rollup.every).unique())
     if table.column(table.key).type == "date":
-        moments = moments.dt.date
-    revenue, first, last, keys = float(rows[rollup.amount].sum()), moments.min(), moments.max(), moments.nunique()
+        timestamps = timestamps.dt.date
+    revenue, first, last, keys = (
+        float(rows[rollup.amount].sum()),
+        timestamps.min(),
+        timestamps.max(),
+        timestamps.nunique(),
+    )
     yield gxe.ExpectColumnUniqueValueCountToBeBetween(column=table.key, min_value=keys, max_value=keys)
     yield gxe.ExpectColumnSumToBeBetween(column=rollup.count, min_value=len(rows), max_value=len(rows))
     yield gxe.ExpectColumnSumToBeBetween(column=rollup.total, min_value=revenue - CENT, max_value=revenue + CENT)
@@ -155,46 +162,46 @@ def _rollup(gxe: Any, evidence: Evidence, table: Table, rollup: Rollup) -> Itera
     yield gxe.ExpectColumnMaxToBeBetween(column=table.key, min_value=last, max_value=last)
 
 
-def _totals(gxe: Any, evidence: Evidence, table: Table, product: Product) -> Iterable[Any]:
+def _totals(gxe: Any, check_context: CheckContext, table: Table, product: Product) -> Iterable[Any]:
     """A total for every row that has a price, and together what price times quantity comes to."""
-    due = _due(evidence, evidence.task.table(table.upstream[0]), product).dropna()
+    due = _due(check_context, check_context.task.table(table.upstream[0]), product).dropna()
     rows, least, most = len(due), float(due.sum()) - CENT, float(due.sum()) + CENT
     yield gxe.ExpectTableRowCountToEqual(value=rows)
     yield gxe.ExpectColumnUniqueValueCountToBeBetween(column=table.key, min_value=rows, max_value=rows)
     yield gxe.ExpectColumnSumToBeBetween(column=product.total, min_value=least, max_value=most)
 
 
-def _known(evidence: Evidence, table: Table, name: str) -> Values:
+def _known(check_context: CheckContext, table: Table, name: str) -> Values:
     """Which references of a column stand in the table that they refer to."""
     other, _, key = str(table.column(name).references).partition(".")
-    values, keys = cells(evidence.tables[table.name], name), cells(evidence.tables[other], key)
+    values, keys = cells(check_context.tables[table.name], name), cells(check_context.tables[other], key)
     if not values.type.equals(keys.type):
         return pyarrow.chunked_array([pyarrow.nulls(len(values), pyarrow.bool_()).fill_null(False)])
     return pc.and_(values.is_valid(), pc.is_in(values, value_set=pc.unique(keys)))
 
 
-def _gaps(evidence: Evidence, table: Table, product: Product) -> pd.Series:
+def _gaps(check_context: CheckContext, table: Table, product: Product) -> pd.Series:
     """How far each row's total is from its price times quantity; nothing where the price is not known."""
-    totals = _plain(evidence, table, product.total)[product.total]
-    return (totals - _due(evidence, table, product)).abs().round(4)
+    totals = _plain(check_context, table, product.total)[product.total]
+    return (totals - _due(check_context, table, product)).abs().round(4)
 
 
-def _due(evidence: Evidence, table: Table, product: Product) -> pd.Series:
+def _due(check_context: CheckContext, table: Table, product: Product) -> pd.Series:
     """Each row's price times quantity; nothing where the price is not known."""
     other, _, key = str(table.column(product.via).references).partition(".")
-    listed = _plain(evidence, evidence.task.table(other), key, product.price)
+    listed = _plain(check_context, check_context.task.table(other), key, product.price)
     prices = listed.drop_duplicates(key).set_index(key)
-    rows = _plain(evidence, table, product.count, product.via)
+    rows = _plain(check_context, table, product.count, product.via)
     return rows[product.count] * rows[product.via].map(prices[product.price])
 
 
-def _plain(evidence: Evidence, table: Table, *columns: str) -> pd.DataFrame:
+def _plain(check_context: CheckContext, table: Table, *columns: str) -> pd.DataFrame:
     """Columns of a table in numpy types; Great Expectations knows no others."""
-    frame = evidence.tables[table.name]
+    frame = check_context.tables[table.name]
     return pd.DataFrame({name: cells(frame, name).to_pandas() for name in columns}, index=range(len(frame)))
 
 
-def _breach(table: Table, result: Any) -> Breach:
+def _breach(table: Table, result: Any) -> Violation:
     config = result.expectation_config
     found = result.result or {}
     observed = found.get("partial_unexpected_list") or found.get("observed_value")
@@ -203,7 +210,7 @@ def _breach(table: Table, result: Any) -> Breach:
     if isinstance(observed, list):
         observed = ", ".join(map(str, observed[:5]))
     column = config.kwargs.get("column", table.name).removeprefix(REFERENCES)
-    return Breach.whole(column, config.type, observed)
+    return Violation.whole(column, config.type, observed)
 
 
 def _exceptions(info: Any) -> list[Mapping[str, Any]]:

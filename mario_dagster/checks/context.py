@@ -1,6 +1,6 @@
 """What checks may look at, gathered from one world and its Dagster instance. Never the vault.
 
-In: a world and an instance. Out: `Evidence`, and the backlog: what has landed and is not materialized.
+In: a workspace and an instance. Out: a `CheckContext`, and the backlog: what has landed and is not materialized.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import dagster as dg
 import pandas as pd
 
 from mario_dagster.core.task import Task, required_workers
-from mario_dagster.tables.content_cache import MEMO
-from mario_dagster.tables.landing import Delivery, Manifest
+from mario_dagster.tables.content_cache import CONTENT_CACHE
+from mario_dagster.tables.landing import Manifest, ManifestEntry
 from mario_dagster.tables.load import SNAPSHOT, table_name
-from mario_dagster.tables.workspace import World
+from mario_dagster.tables.workspace import Workspace
 
 from .contract import ContractReport, contract_report, report_bytes
-from .facts import Evidence
+from .facts import CheckContext
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,23 @@ class Backlog:
         workers: slots of the recovery pool; 0 for a task without one.
     """
 
-    loaded: tuple[Delivery, ...]
-    pending: tuple[Delivery, ...]
+    loaded: tuple[ManifestEntry, ...]
+    pending: tuple[ManifestEntry, ...]
     manifest: Manifest
     workers: int = 0
 
     @property
     def rows(self) -> int:
-        return sum(delivery.rows for delivery in self.pending)
+        return sum(entry.rows for entry in self.pending)
 
     @property
     def required_workers(self) -> int:
         return required_workers(len(self.pending), self.rows, self.manifest.workers_floor)
 
 
-def backlog(world: World, instance: dg.DagsterInstance, task: Task) -> Backlog:
+def backlog(workspace: Workspace, instance: dg.DagsterInstance, task: Task) -> Backlog:
     """The state of a task's batches; empty for a task without batches."""
-    manifest = world.landing.manifest()
+    manifest = workspace.landing.manifest()
     table = task.batched_table
     if table is None or table.feed is None:
         return Backlog((), (), manifest)
@@ -59,29 +59,29 @@ def backlog(world: World, instance: dg.DagsterInstance, task: Task) -> Backlog:
     )
 
 
-def gather(world: World, task: Task, state: Backlog, stale: frozenset[str]) -> Evidence:
+def gather(workspace: Workspace, task: Task, state: Backlog, stale: frozenset[str]) -> CheckContext:
     """Everything the checks of a task may look at, as it stands now.
 
     Args:
         stale: derived tables that are older than their inputs.
     """
-    names = [name for name in task.table_names if world.lake.exists(table_name(task, name))]
+    names = [name for name in task.table_names if workspace.lake.exists(table_name(task, name))]
     declared = {
-        table.feed: delivery.rows
+        table.feed: entry.rows
         for table in task.tables
-        if table.feed and not table.batched and (delivery := state.manifest.feed(table.feed).get(SNAPSHOT))
+        if table.feed and not table.batched and (entry := state.manifest.feed(table.feed).get(SNAPSHOT))
     }
-    stored = {name: world.lake.read(table_name(task, name)) for name in names}
-    return Evidence(
+    stored = {name: workspace.lake.read(table_name(task, name)) for name in names}
+    return CheckContext(
         task=task,
         tables={name: each.frame for name, each in stored.items()},
-        landed={delivery.batch: delivery.rows for delivery in state.loaded},
-        pending=tuple(delivery.batch for delivery in state.pending),
+        landed={entry.batch: entry.rows for entry in state.loaded},
+        pending=tuple(entry.batch for entry in state.pending),
         stale=stale,
         declared=declared,
-        versions={name: each.note.data_version for name, each in stored.items()},
+        versions={name: each.provenance.data_version for name, each in stored.items()},
         reports={
-            name: (each.frame, report_of(task, name, each.frame, each.note.data_version))
+            name: (each.frame, report_of(task, name, each.frame, each.provenance.data_version))
             for name, each in stored.items()
         },
     )
@@ -92,7 +92,7 @@ def report_of(task: Task, table: str, frame: pd.DataFrame, data_version: str) ->
     if not data_version:
         return contract_report(frame, task.table(table))
     key = ("report", task.slug, table, data_version)
-    return MEMO.get(key, lambda: contract_report(frame, task.table(table)), report_bytes)
+    return CONTENT_CACHE.get(key, lambda: contract_report(frame, task.table(table)), report_bytes)
 
 
 def pool_slots(instance: dg.DagsterInstance, pool: str) -> int:
@@ -100,12 +100,12 @@ def pool_slots(instance: dg.DagsterInstance, pool: str) -> int:
     return instance.event_log_storage.get_concurrency_info(pool).slot_count
 
 
-def require_workers(instance: dg.DagsterInstance, world: World, task: Task, batches: Sequence[str]) -> None:
+def require_workers(instance: dg.DagsterInstance, workspace: Workspace, task: Task, batches: Sequence[str]) -> None:
     """Fail a load of pending batches that the pool is too small for.
 
     Reloading a batch that Dagster already holds is routine and needs no recovery worker.
     """
-    state = backlog(world, instance, task)
+    state = backlog(workspace, instance, task)
     if task.pool is None or not {each.batch for each in state.pending}.intersection(batches):
         return
     slots, needed = state.workers, state.required_workers

@@ -43,7 +43,7 @@ Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
-class Breach:
+class Violation:
     """One fact that a frame denies: how often, and the first cases.
 
     Args:
@@ -60,13 +60,13 @@ class Breach:
     cases: tuple[Case, ...]
 
     @classmethod
-    def whole(cls, column: str, reason: str, value: object = None, count: int = 1) -> Breach:
-        """A breach that no single row is to blame for."""
+    def whole(cls, column: str, reason: str, value: object = None, count: int = 1) -> Violation:
+        """A violation that no single row is to blame for."""
         return cls(column, reason, count, (case(column, reason, None, value),))
 
     @classmethod
-    def rows(cls, column: str, reason: str, mask: Mask, values: Values) -> Breach:
-        """A breach by the rows that `mask` marks."""
+    def rows(cls, column: str, reason: str, mask: Mask, values: Values) -> Violation:
+        """A violation by the rows that `mask` marks."""
         at = np.flatnonzero(mask)
         cases = tuple(case(column, reason, int(index), values[int(index)].as_py()) for index in at[:SHOWN_CASES])
         return cls(column, reason, len(at), cases)
@@ -77,8 +77,8 @@ class ContractReport:
     """What one frame looks like against its contract; everything in it is JSON-able.
 
     Args:
-        breaches: the contract's rules that fail, structure first.
-        outliers: implausible amounts, one breach a column; a matter of quality, no part of the contract.
+        violations: the contract's rules that fail, structure first.
+        outliers: implausible amounts, one violation a column; a matter of quality, no part of the contract.
         rows: rows in the frame.
         missing_rate: null cells over all cells of the contract's columns, 0 to 1; while a contract column is missing,
             over all cells, since it may be there under another name.
@@ -90,8 +90,8 @@ class ContractReport:
     """
 
     table: str
-    breaches: tuple[Breach, ...]
-    outliers: tuple[Breach, ...]
+    violations: tuple[Violation, ...]
+    outliers: tuple[Violation, ...]
     rows: int
     missing_rate: float
     duplicate_rate: float
@@ -105,33 +105,33 @@ class ContractReport:
 
     @property
     def passed(self) -> bool:
-        return not self.breaches
+        return not self.violations
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
         """Failures by reason."""
-        return tally(self.breaches)
+        return tally(self.violations)
 
     @cached_property
     def column_counts(self) -> Mapping[str, Mapping[str, int]]:
         """Failures by column, then by reason."""
-        names = sorted({breach.column for breach in self.breaches})
-        return {name: tally(each for each in self.breaches if each.column == name) for name in names}
+        names = sorted({violation.column for violation in self.violations})
+        return {name: tally(each for each in self.violations if each.column == name) for name in names}
 
     @cached_property
     def failures(self) -> tuple[Case, ...]:
         """The first failure cases, every kind of failure before more of the same."""
-        return first_cases(self.breaches)
+        return first_cases(self.violations)
 
 
 def report_bytes(report: ContractReport) -> int:
     """Roughly what a report takes in memory."""
-    return sum(CASE_BYTES * (1 + len(each.cases)) for each in (*report.breaches, *report.outliers))
+    return sum(CASE_BYTES * (1 + len(each.cases)) for each in (*report.violations, *report.outliers))
 
 
 def contract_report(frame: pd.DataFrame, table: Table) -> ContractReport:
     """Hold a frame against its table's contract: 2 to 4 ms for 150 rows, 50 ms for 150,000. The caller caches."""
-    breaches = contract_breaches(frame, table)
+    violations = contract_breaches(frame, table)
     values = {name: cells(frame, name) for name in dict.fromkeys(frame.columns)}
     observed = tuple(str(name) for name in frame.columns)
     missing = tuple(name for name in table.column_names if name not in values)
@@ -140,14 +140,14 @@ def contract_report(frame: pd.DataFrame, table: Table) -> ContractReport:
     counted = values if missing else {name: values[name] for name in table.column_names}
     return ContractReport(
         table=table.name,
-        breaches=breaches,
+        violations=violations,
         outliers=outliers,
         rows=len(frame),
         missing_rate=_missing_rate(counted.values()),
-        duplicate_rate=_duplicate_rate(values, table, breaches, len(frame)),
-        type_violations=sum(breach.reason == "wrong_type" for breach in breaches),
+        duplicate_rate=_duplicate_rate(values, table, violations, len(frame)),
+        type_violations=sum(violation.reason == "wrong_type" for violation in violations),
         outlier_count=outlier_count,
-        format_issues=_format_issues(values, table, breaches, actual),
+        format_issues=_format_issues(values, table, violations, actual),
         schema_report={
             each.name: {"expected": each.type, "actual": actual[each.name]}
             for each in table.columns
@@ -227,13 +227,13 @@ def _column_rules(column: Column, is_key: bool) -> Iterable[Rule]:
         )
 
 
-def contract_breaches(frame: pd.DataFrame, table: Table) -> tuple[Breach, ...]:
+def contract_breaches(frame: pd.DataFrame, table: Table) -> tuple[Violation, ...]:
     """What pandera finds wrong with the frame, rows looked up; structure first."""
     try:
         # In place, on a shallow copy: pandera hangs its accessor on the frame that it is given.
         contract_schema(table).validate(frame.copy(deep=False), lazy=True, inplace=True)
     except SchemaErrors as errors:
-        return tuple(breach for error in errors.schema_errors for breach in _explained(error, frame, table))
+        return tuple(violation for error in errors.schema_errors for violation in _explained(error, frame, table))
     return ()
 
 
@@ -244,20 +244,20 @@ _STRUCTURE: Mapping[SchemaErrorReason, str] = {
 }
 
 
-def _explained(error: SchemaError, frame: pd.DataFrame, table: Table) -> Iterable[Breach]:
+def _explained(error: SchemaError, frame: pd.DataFrame, table: Table) -> Iterable[Violation]:
     if error.reason_code in _STRUCTURE:
-        yield Breach.whole(str(error.failure_cases), _STRUCTURE[error.reason_code])
+        yield Violation.whole(str(error.failure_cases), _STRUCTURE[error.reason_code])
         return
     reason = str(error.check.name)
     if reason == "no_rows":
-        yield Breach.whole(WHOLE, reason)
+        yield Violation.whole(WHOLE, reason)
     elif reason == "wrong_type":
         for column in _wrong_types(frame, table):
-            yield Breach.whole(column.name, reason, f"{type_of(frame, column.name)}, not {column.type}")
+            yield Violation.whole(column.name, reason, f"{type_of(frame, column.name)}, not {column.type}")
     for rule in rules(table).get(reason, ()):
         if rule.denied_by(frame):
             values = cells(frame, rule.column.name)
-            yield Breach.rows(rule.column.name, reason, rule.mask(values), values)
+            yield Violation.rows(rule.column.name, reason, rule.mask(values), values)
 
 
 def _has_rows(frame: pd.DataFrame) -> bool:
@@ -376,13 +376,13 @@ def amounts(table: Table) -> tuple[Column, ...]:
     return () if table.derived else tuple(column for column in numbers if column.name != table.key)
 
 
-def _outliers(frame: pd.DataFrame, table: Table, values: Mapping[str, Values]) -> tuple[tuple[Breach, ...], int]:
+def _outliers(frame: pd.DataFrame, table: Table, values: Mapping[str, Values]) -> tuple[tuple[Violation, ...], int]:
     found, rows = [], np.zeros(len(frame), dtype=bool)
     for column in amounts(table):
         if len(frame) and column.name in values and type_of(frame, column.name) in ("int64", "float64"):
             mask = outlier_mask(cells_of(frame, column.name), column)
             if mask.any():
-                found.append(Breach.rows(column.name, "outlier", mask, values[column.name]))
+                found.append(Violation.rows(column.name, "outlier", mask, values[column.name]))
                 rows |= mask
     return tuple(found), int(rows.sum())
 
@@ -394,20 +394,20 @@ def _missing_rate(columns: Iterable[Values]) -> float:
     return round(holes / size, 6) if size else 0.0
 
 
-def _duplicate_rate(values: Mapping[str, Values], table: Table, breaches: Iterable[Breach], rows: int) -> float:
+def _duplicate_rate(values: Mapping[str, Values], table: Table, violations: Iterable[Violation], rows: int) -> float:
     if not rows or not values:
         return 0.0
     if table.key in values:
-        return round(sum(each.count for each in breaches if each.reason == "duplicate_key") / rows, 6)
+        return round(sum(each.count for each in violations if each.reason == "duplicate_key") / rows, 6)
     whole = pyarrow.table(list(values.values()), [str(index) for index in range(len(values))])
     distinct = whole.group_by(whole.column_names, use_threads=False).aggregate([]).num_rows
     return round(1 - int(distinct) / rows, 6)
 
 
 def _format_issues(
-    values: Mapping[str, Values], table: Table, breaches: Iterable[Breach], actual: Mapping[str, str]
+    values: Mapping[str, Values], table: Table, violations: Iterable[Violation], actual: Mapping[str, str]
 ) -> int:
-    misfits = sum(breach.count for breach in breaches if breach.reason in ("bad_pattern", "bad_category"))
+    misfits = sum(violation.count for violation in violations if violation.reason in ("bad_pattern", "bad_category"))
     texts = (each.name for each in table.columns if each.type != "string" and actual[each.name] in ("string", "other"))
     return misfits + sum(int(pc.count(values[name]).as_py()) for name in texts)
 
@@ -430,15 +430,15 @@ def _plain(value: object) -> object:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
-def tally(breaches: Iterable[Breach]) -> dict[str, int]:
+def tally(violations: Iterable[Violation]) -> dict[str, int]:
     """Failures by reason, reasons in alphabetical order."""
     counts: dict[str, int] = {}
-    for breach in breaches:
-        counts[breach.reason] = counts.get(breach.reason, 0) + breach.count
+    for violation in violations:
+        counts[violation.reason] = counts.get(violation.reason, 0) + violation.count
     return dict(sorted(counts.items()))
 
 
-def first_cases(breaches: Iterable[Breach]) -> tuple[Case, ...]:
+def first_cases(violations: Iterable[Violation]) -> tuple[Case, ...]:
     """The first cases: one of every kind before a second of any."""
-    ranked = [(rank, each) for breach in breaches for rank, each in enumerate(breach.cases)]
+    ranked = [(rank, each) for violation in violations for rank, each in enumerate(violation.cases)]
     return tuple(each for _, each in sorted(ranked, key=lambda pair: pair[0])[:SHOWN_CASES])

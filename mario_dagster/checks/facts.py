@@ -1,9 +1,9 @@
 """What must be true of a task's tables, as named facts; each says if it holds and, if not, which rows deny it.
 
-In: `Evidence`: stored tables, the landing manifest's numbers, what Dagster calls pending or stale. Never the vault.
-Out: `checks_for(task)`: contract, quality and audit checks, built from the catalogue, which the assets wrap as Dagster
-asset checks and the signals evaluate directly. An `evaluate` is pure and never raises: a table or column that is gone,
-empty or of the wrong type fails every fact about it, so nothing is passed by taking the evidence away.
+In: a `CheckContext`: stored tables, the landing manifest's numbers, what Dagster calls pending or stale. Never the
+vault. Out: `checks_for(task)`: contract, quality and audit checks, built from the catalogue, which the assets wrap as
+Dagster asset checks and the signals evaluate directly. An `evaluate` is pure and never raises: a table or column that
+is gone, empty or of the wrong type fails every fact about it, so nothing is passed by taking the check context away.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import pyarrow
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Column, Table, Task
-from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.content_cache import CONTENT_CACHE
 from mario_dagster.tables.frames import distinct
-from mario_dagster.tables.spec import blueprint
+from mario_dagster.tables.spec import pipeline_spec
 
 from .contract import (
     CASE_BYTES,
     SHOWN_CASES,
-    Breach,
     Case,
     ContractReport,
     Mask,
     Values,
+    Violation,
     amounts,
     case,
     cells,
@@ -66,9 +66,9 @@ class Outcome:
     detail: str = ""
 
     @classmethod
-    def of(cls, breaches: Iterable[Breach]) -> Outcome:
+    def of(cls, violations: Iterable[Violation]) -> Outcome:
         """Passed when nothing is breached."""
-        found = tuple(breaches)
+        found = tuple(violations)
         return cls(not found, tally(found), first_cases(found), _in_words(found))
 
 
@@ -78,7 +78,7 @@ def outcome_bytes(outcome: Outcome) -> int:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CheckContext:
     """Everything that checks may look at: never the vault.
 
     Args:
@@ -117,7 +117,7 @@ class Evidence:
         return (tuple(names.items()), () if scope == "table" else feeds)
 
 
-Find = Callable[[Evidence, Table], "Iterable[Breach] | Outcome"]
+Find = Callable[[CheckContext, Table], "Iterable[Violation] | Outcome"]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Check:
     kind: Kind
     scope: Scope
     description: str
-    evaluate: Callable[[Evidence], Outcome]
+    evaluate: Callable[[CheckContext], Outcome]
 
 
 def checks_for(task: Task) -> tuple[Check, ...]:
@@ -156,7 +156,7 @@ def _table_checks(task: Task, table: Table) -> Iterable[Check]:
         return
     yield _check(f"{names['rows']}_have_no_missing_values", table, "quality", _complete, "No cell is null.")
     yield _check(f"{table.key}s_are_unique", table, "quality", _unique, f"No {table.key} stands in the table twice.")
-    if any(column.is_moment for column in table.columns):
+    if any(column.is_time for column in table.columns):
         stored = "Dates and times are stored as such, in UTC, not as text."
         yield _check(f"{names['times']}_are_canonical", table, "quality", _canonical, stored)
     if amounts(table):
@@ -197,130 +197,148 @@ def _check(name: str, table: Table, kind: Kind, find: Find, description: str, sc
     return Check(name, table.name, "error", True, kind, scope, description, evaluate)
 
 
-def _evaluate(name: str, table: Table, scope: Scope, find: Find, evidence: Evidence) -> Outcome:
+def _evaluate(name: str, table: Table, scope: Scope, find: Find, check_context: CheckContext) -> Outcome:
     """What a check finds; looked for once in each content of what it looks at."""
 
     def look() -> Outcome:
-        found = find(evidence, table)
+        found = find(check_context, table)
         return found if isinstance(found, Outcome) else Outcome.of(found)
 
-    named = evidence.named(table.name, scope)
+    named = check_context.named(table.name, scope)
     try:
-        return look() if named is None else MEMO.get(("outcome", evidence.task.slug, name, named), look, outcome_bytes)
+        return (
+            look()
+            if named is None
+            else CONTENT_CACHE.get(("outcome", check_context.task.slug, name, named), look, outcome_bytes)
+        )
     except Exception as error:  # a check that cannot be made has not been passed
-        return Outcome.of([Breach.whole(table.name, "check_error", f"{type(error).__name__}: {error}")])
+        return Outcome.of([Violation.whole(table.name, "check_error", f"{type(error).__name__}: {error}")])
 
 
 # --- facts about one table --------------------------------------------------------------------------------------------
 
 
-def lacking(evidence: Evidence, table: Table, columns: Iterable[str] = (), typed: bool = False) -> list[Breach]:
+def lacking(
+    check_context: CheckContext, table: Table, columns: Iterable[str] = (), typed: bool = False
+) -> list[Violation]:
     """Why no fact about these columns can hold: the table or a column is gone, empty or (`typed`) of another type."""
-    frame = evidence.tables.get(table.name)
+    frame = check_context.tables.get(table.name)
     if frame is None:
-        return [Breach.whole(table.name, "missing_table")]
-    found = [] if len(frame) else [Breach.whole(table.name, "no_rows")]
-    found += [Breach.whole(str(name), "duplicate_column") for name in frame.columns[frame.columns.duplicated()]]
+        return [Violation.whole(table.name, "missing_table")]
+    found = [] if len(frame) else [Violation.whole(table.name, "no_rows")]
+    found += [Violation.whole(str(name), "duplicate_column") for name in frame.columns[frame.columns.duplicated()]]
     for name in columns:
         if name not in frame.columns:
-            found.append(Breach.whole(name, "missing_column"))
+            found.append(Violation.whole(name, "missing_column"))
         elif typed and (actual := type_of(frame, name)) != table.column(name).type:
-            found.append(Breach.whole(name, "wrong_type", f"{actual}, not {table.column(name).type}"))
+            found.append(Violation.whole(name, "wrong_type", f"{actual}, not {table.column(name).type}"))
     return found
 
 
-def _contract(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    return evidence.report(table.name).breaches if table.name in evidence.tables else lacking(evidence, table)
+def _contract(check_context: CheckContext, table: Table) -> Iterable[Violation]:
+    return (
+        check_context.report(table.name).violations
+        if table.name in check_context.tables
+        else lacking(check_context, table)
+    )
 
 
-def _complete(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    return lacking(evidence, table, table.column_names) + _reported(evidence, table, "missing_value")
+def _complete(check_context: CheckContext, table: Table) -> Iterable[Violation]:
+    return lacking(check_context, table, table.column_names) + _reported(check_context, table, "missing_value")
 
 
-def _unique(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    return lacking(evidence, table, [table.key]) + _reported(evidence, table, "duplicate_key")
+def _unique(check_context: CheckContext, table: Table) -> Iterable[Violation]:
+    return lacking(check_context, table, [table.key]) + _reported(check_context, table, "duplicate_key")
 
 
-def _canonical(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    return _stored_as(evidence, table, [column for column in table.columns if column.is_moment], "not_canonical")
+def _canonical(check_context: CheckContext, table: Table) -> Iterable[Violation]:
+    return _stored_as(check_context, table, [column for column in table.columns if column.is_time], "not_canonical")
 
 
-def _plausible(evidence: Evidence, table: Table) -> Iterable[Breach]:
+def _plausible(check_context: CheckContext, table: Table) -> Iterable[Violation]:
     """An outlier is mostly one by range; what is out of range and no outlier (an infinity) counts as well."""
-    found = _stored_as(evidence, table, amounts(table), "not_a_number")
-    if table.name in evidence.tables:
-        outliers = evidence.report(table.name).outliers
-        told = {breach.column for breach in outliers}
+    found = _stored_as(check_context, table, amounts(table), "not_a_number")
+    if table.name in check_context.tables:
+        outliers = check_context.report(table.name).outliers
+        told = {violation.column for violation in outliers}
         candidates = {column.name for column in amounts(table)} - told
-        ranged = _reported(evidence, table, "out_of_range")
-        found += [*outliers, *(breach for breach in ranged if breach.column in candidates)]
+        ranged = _reported(check_context, table, "out_of_range")
+        found += [*outliers, *(violation for violation in ranged if violation.column in candidates)]
     return found
 
 
-def _reported(evidence: Evidence, table: Table, reason: str) -> list[Breach]:
-    if table.name not in evidence.tables:
+def _reported(check_context: CheckContext, table: Table, reason: str) -> list[Violation]:
+    if table.name not in check_context.tables:
         return []
-    return [breach for breach in evidence.report(table.name).breaches if breach.reason == reason]
+    return [violation for violation in check_context.report(table.name).violations if violation.reason == reason]
 
 
-def _stored_as(evidence: Evidence, table: Table, columns: Iterable[Column], reason: str) -> list[Breach]:
+def _stored_as(check_context: CheckContext, table: Table, columns: Iterable[Column], reason: str) -> list[Violation]:
     """Columns that lack, or hold cells in another type than their contract's."""
     columns = list(columns)
-    found, frame = lacking(evidence, table, [column.name for column in columns]), evidence.tables.get(table.name)
+    found, frame = (
+        lacking(check_context, table, [column.name for column in columns]),
+        check_context.tables.get(table.name),
+    )
     for column in columns:
         if frame is None or column.name not in frame.columns or type_of(frame, column.name) == column.type:
             continue
         values = cells(frame, column.name)
-        texts = Breach.rows(column.name, reason, pc.is_valid(values).to_numpy(), values)
-        found.append(texts if texts.count else Breach.whole(column.name, "wrong_type", type_of(frame, column.name)))
+        texts = Violation.rows(column.name, reason, pc.is_valid(values).to_numpy(), values)
+        found.append(texts if texts.count else Violation.whole(column.name, "wrong_type", type_of(frame, column.name)))
     return found
 
 
 # --- facts about the pipeline -----------------------------------------------------------------------------------------
 
 
-def _exists(evidence: Evidence, table: Table, column: Column) -> Iterable[Breach]:
+def _exists(check_context: CheckContext, table: Table, column: Column) -> Iterable[Violation]:
     other, _, key = str(column.references).partition(".")
-    found = lacking(evidence, table, [column.name], typed=True)
-    found += lacking(evidence, evidence.task.table(other), [key], typed=True)
+    found = lacking(check_context, table, [column.name], typed=True)
+    found += lacking(check_context, check_context.task.table(other), [key], typed=True)
     if found:
         return found
-    values, known = cells(evidence.tables[table.name], column.name), pc.unique(cells(evidence.tables[other], key))
+    values, known = (
+        cells(check_context.tables[table.name], column.name),
+        pc.unique(cells(check_context.tables[other], key)),
+    )
     orphans = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, value_set=known))).to_numpy()
-    return [Breach.rows(column.name, "unknown_reference", orphans, values)] if orphans.any() else []
+    return [Violation.rows(column.name, "unknown_reference", orphans, values)] if orphans.any() else []
 
 
-def _kept(evidence: Evidence, _: Table) -> Iterable[Breach]:
+def _kept(check_context: CheckContext, _: Table) -> Iterable[Violation]:
     """Deleting rows is no repair, nor is making them up: distinct keys against the rows declared, feed by feed."""
-    for table in evidence.task.tables:
+    for table in check_context.task.tables:
         if table.derived:
             continue
-        found = lacking(evidence, table, [table.key, BATCH] if table.batched else [table.key])
+        found = lacking(check_context, table, [table.key, BATCH] if table.batched else [table.key])
         if found:
             yield from found
         elif table.batched:
-            yield from _batches_kept(evidence, table)
-        elif table.feed is None or table.feed not in evidence.declared:
-            yield Breach.whole(table.name, "undeclared_feed", table.feed)
+            yield from _batches_kept(check_context, table)
+        elif table.feed is None or table.feed not in check_context.declared:
+            yield Violation.whole(table.name, "undeclared_feed", table.feed)
         else:
-            held = distinct(cells(evidence.tables[table.name], table.key))
-            yield from _compared(table.key, {table.name: (held, evidence.declared[table.feed])})
+            held = distinct(cells(check_context.tables[table.name], table.key))
+            yield from _compared(table.key, {table.name: (held, check_context.declared[table.feed])})
 
 
-def _batches_kept(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    frame = evidence.tables[table.name]
+def _batches_kept(check_context: CheckContext, table: Table) -> Iterable[Violation]:
+    frame = check_context.tables[table.name]
     rows = pyarrow.table({"key": cells(frame, table.key), "batch": cells(frame, BATCH)})
     groups = rows.group_by("batch", use_threads=False).aggregate([("key", "count_distinct"), ([], "count_all")])
     found = {each["batch"]: each for each in groups.to_pylist()}
-    strays = {batch: group["count_all"] for batch, group in found.items() if batch not in evidence.landed}
+    strays = {batch: group["count_all"] for batch, group in found.items() if batch not in check_context.landed}
     for batch, size in sorted(strays.items(), key=lambda pair: str(pair[0])):
         reason = "row_of_no_batch" if batch is None else "row_of_unlanded_batch"
-        yield Breach.whole(BATCH, reason, f"{batch}: {size} rows", size)
-    held = {batch: found[batch]["key_count_distinct"] if batch in found else 0 for batch in sorted(evidence.landed)}
-    yield from _compared(table.key, {batch: (number, evidence.landed[batch]) for batch, number in held.items()})
+        yield Violation.whole(BATCH, reason, f"{batch}: {size} rows", size)
+    held = {
+        batch: found[batch]["key_count_distinct"] if batch in found else 0 for batch in sorted(check_context.landed)
+    }
+    yield from _compared(table.key, {batch: (number, check_context.landed[batch]) for batch, number in held.items()})
 
 
-def _compared(key: str, numbers: Mapping[str, tuple[int, int]]) -> Iterable[Breach]:
+def _compared(key: str, numbers: Mapping[str, tuple[int, int]]) -> Iterable[Violation]:
     """Held against declared rows, by batch or table."""
     for reason, sign in (("lost_row", 1), ("invented_row", -1)):
         off = {name: pair for name, pair in numbers.items() if sign * (pair[1] - pair[0]) > 0}
@@ -328,52 +346,54 @@ def _compared(key: str, numbers: Mapping[str, tuple[int, int]]) -> Iterable[Brea
             case(key, reason, None, f"{name}: {held} of {told} declared rows") for name, (held, told) in off.items()
         ]
         if off:
-            yield Breach(key, reason, sum(abs(told - held) for held, told in off.values()), tuple(cases[:SHOWN_CASES]))
+            yield Violation(
+                key, reason, sum(abs(told - held) for held, told in off.values()), tuple(cases[:SHOWN_CASES])
+            )
 
 
-def _loaded(evidence: Evidence, table: Table) -> Iterable[Breach]:
-    waiting = [case(BATCH, "pending_batch", None, batch) for batch in evidence.pending]
+def _loaded(check_context: CheckContext, table: Table) -> Iterable[Violation]:
+    waiting = [case(BATCH, "pending_batch", None, batch) for batch in check_context.pending]
     if waiting:
-        yield Breach(BATCH, "pending_batch", len(waiting), tuple(waiting[:SHOWN_CASES]))
-    elif not evidence.landed:
-        yield Breach.whole(table.name, "no_batch")
+        yield Violation(BATCH, "pending_batch", len(waiting), tuple(waiting[:SHOWN_CASES]))
+    elif not check_context.landed:
+        yield Violation.whole(table.name, "no_batch")
 
 
-def _fresh(evidence: Evidence, _: Table) -> Iterable[Breach]:
-    for table in evidence.task.derived_tables:
-        if table.name not in evidence.tables:
-            yield Breach.whole(table.name, "missing_table")
-        elif table.name in evidence.stale:
-            yield Breach.whole(table.name, "stale")
+def _fresh(check_context: CheckContext, _: Table) -> Iterable[Violation]:
+    for table in check_context.task.derived_tables:
+        if table.name not in check_context.tables:
+            yield Violation.whole(table.name, "missing_table")
+        elif table.name in check_context.stale:
+            yield Violation.whole(table.name, "stale")
 
 
-def _reconciles(evidence: Evidence, table: Table) -> Iterable[Breach]:
+def _reconciles(check_context: CheckContext, table: Table) -> Iterable[Violation]:
     """The stored rows against what the upstream tables add up to now, key by key."""
-    found = lacking(evidence, table, table.column_names, typed=True)
-    found += [each for name in table.upstream for each in lacking(evidence, evidence.task.table(name))]
+    found = lacking(check_context, table, table.column_names, typed=True)
+    found += [each for name in table.upstream for each in lacking(check_context, check_context.task.table(name))]
     if found:
         return found
     try:
-        right = blueprint(evidence.task).transforms[table.name](
-            **{name: evidence.tables[name] for name in table.upstream}
+        right = pipeline_spec(check_context.task).transforms[table.name](
+            **{name: check_context.tables[name] for name in table.upstream}
         )
     except Exception as error:  # whoever wrote the transform may raise what they like: the fact is denied
-        return [Breach.whole(table.name, "cannot_recompute", str(error))]
-    return _differences(evidence.tables[table.name], right, table)
+        return [Violation.whole(table.name, "cannot_recompute", str(error))]
+    return _differences(check_context.tables[table.name], right, table)
 
 
-def _differences(stored: pd.DataFrame, right: pd.DataFrame, table: Table) -> Iterable[Breach]:
+def _differences(stored: pd.DataFrame, right: pd.DataFrame, table: Table) -> Iterable[Violation]:
     """Where stored rows are not the right ones: of a key that is stored twice the first row counts, of one that is
     computed twice the last."""
     key = cells(stored, table.key)
     rows, places, lone, missing = _matched(key, cells(right, table.key))
-    breaches = [
-        Breach.rows(table.key, "repeated_row", lone == _REPEATED, key),
-        Breach.rows(table.key, "unfounded_row", lone == _UNFOUNDED, key),
-        Breach(table.key, "missing_row", len(missing), _without_row(table.key, "missing_row", missing)),
+    violations = [
+        Violation.rows(table.key, "repeated_row", lone == _REPEATED, key),
+        Violation.rows(table.key, "unfounded_row", lone == _UNFOUNDED, key),
+        Violation(table.key, "missing_row", len(missing), _without_row(table.key, "missing_row", missing)),
         *(_wrong_values(name, cells(stored, name), cells(right, name), rows, places) for name in table.column_names),
     ]
-    return sorted((each for each in breaches if each.count), key=lambda each: (each.column, each.reason))
+    return sorted((each for each in violations if each.count), key=lambda each: (each.column, each.reason))
 
 
 _REPEATED, _UNFOUNDED = 1, 2
@@ -404,14 +424,14 @@ def _matched(stored: Values, right: Values) -> tuple[Rows, Rows, Rows, Values]:
     return rows, newest[place[rows]], lone, known.dictionary.filter(pyarrow.array(first < 0))
 
 
-def _wrong_values(name: str, stored: Values, right: Values, rows: Rows, places: Rows) -> Breach:
+def _wrong_values(name: str, stored: Values, right: Values, rows: Rows, places: Rows) -> Violation:
     here, there = (_picked(values, at) for values, at in ((stored, rows), (right, places)))
     wrong = np.flatnonzero(~_agree(here, there))
     shown = [
         case(name, "wrong_value", int(rows[at]), f"{_shown(here[at].as_py())}, not {_shown(there[at].as_py())}")
         for at in wrong[:SHOWN_CASES].tolist()
     ]
-    return Breach(name, "wrong_value", len(wrong), tuple(shown))
+    return Violation(name, "wrong_value", len(wrong), tuple(shown))
 
 
 def _agree(here: Values, there: Values) -> Mask:
@@ -449,13 +469,13 @@ def _shown(value: object) -> str:
 # --- audit, words -----------------------------------------------------------------------------------------------------
 
 
-def _audit(evidence: Evidence, table: Table) -> Outcome:
+def _audit(check_context: CheckContext, table: Table) -> Outcome:
     from .audit import audit
 
-    return audit(evidence, table)
+    return audit(check_context, table)
 
 
-def _in_words(breaches: Iterable[Breach]) -> str:
+def _in_words(violations: Iterable[Violation]) -> str:
     """`quantity: 4 missing_value; event_ts: wrong_type`, the first few."""
-    parts = [f"{each.column}: {f'{each.count} ' if each.count > 1 else ''}{each.reason}" for each in breaches]
+    parts = [f"{each.column}: {f'{each.count} ' if each.count > 1 else ''}{each.reason}" for each in violations]
     return "; ".join(parts[:5]) + (f"; and {len(parts) - 5} more" if len(parts) > 5 else "")

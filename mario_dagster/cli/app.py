@@ -183,14 +183,18 @@ def check(
     profile: Annotated[str | None, typer.Option(help="Only this family of incidents.")] = None,
     seeds: Annotated[int, typer.Option(help="Seeds a profile and split.", min=1)] = 3,
     first_seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
-    gold_only: Annotated[bool, typer.Option("--gold-only", help="Only that the gold repairs recover it.")] = False,
+    solution_only: Annotated[
+        bool, typer.Option("--gold-only", help="Only that the solution's repairs recover it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove every incident on real sandboxes: it strikes, shows, and can be undone. Status 1 if one does not."""
     from .proofs import run_check
 
     raise typer.Exit(
-        run_check(task=task, profile=profile, seeds=seeds, first_seed=first_seed, gold_only=gold_only, as_json=as_json)
+        run_check(
+            task=task, profile=profile, seeds=seeds, first_seed=first_seed, solution_only=solution_only, as_json=as_json
+        )
     )
 
 

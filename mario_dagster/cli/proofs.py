@@ -32,7 +32,7 @@ HEADS = {
 
 
 def run_check(
-    *, task: str | None, profile: str | None, seeds: int, first_seed: int, gold_only: bool, as_json: bool
+    *, task: str | None, profile: str | None, seeds: int, first_seed: int, solution_only: bool, as_json: bool
 ) -> int:
     """Prove them; status 0 when every property holds of every case."""
     begun = perf_counter()
@@ -47,7 +47,7 @@ def run_check(
     if not wanted:
         raise CommandError("there is no incident to prove; --seeds takes 1 or more")
     quiet()
-    done = tracked("Proving incidents", prove_all(wanted, gold_only), len(wanted))
+    done = tracked("Proving incidents", prove_all(wanted, solution_only), len(wanted))
     proofs = sorted(done, key=lambda each: str(each.case))
     broken = [proof for proof in proofs if not proof.holds]
     if as_json:

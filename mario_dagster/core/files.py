@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 from .errors import Damaged, Unavailable
 
 DIGEST = "sha256"
+# What a file is called until it is whole.
+TEMPORARY = re.compile(r"\..+\.\d+\.part")
 # The file by which a folder is known to be a sandbox.
 SANDBOX_FILE = "sandbox.json"
 # What the machine will not let us do now, and may let us do later; anything else means that a file is not right.
@@ -79,7 +82,7 @@ def for_now(error: BaseException) -> str | None:
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file so that readers never see it half done."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_bytes(data)
         temporary.replace(path)

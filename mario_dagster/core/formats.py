@@ -34,7 +34,7 @@ NUMERIC_SENTINELS = (999999, -1, 9999)
 # Spellings of a moment. Each is unambiguous by its marks: slashes and dots are day first, dashes with the year last are
 # month first, a year first is ISO; without an offset a time is UTC. `strftime` patterns; the first is the canonical
 # one.
-TIME_SPELLINGS: Mapping[str, str] = {
+TIMESTAMP_FORMATS: Mapping[str, str] = {
     "iso_utc": "%Y-%m-%dT%H:%M:%SZ",
     "iso_space": "%Y-%m-%d %H:%M:%S",
     "iso_offset": "%Y-%m-%dT%H:%M:%S%z",
@@ -45,7 +45,7 @@ TIME_SPELLINGS: Mapping[str, str] = {
     "month_name": "%d %b %Y %H:%M:%S",
     "epoch_seconds": "@%s",
 }
-DATE_SPELLINGS: Mapping[str, str] = {
+DATE_FORMATS: Mapping[str, str] = {
     "iso": "%Y-%m-%d",
     "slash_day_first": "%d/%m/%Y",
     "dash_month_first": "%m-%d-%Y",

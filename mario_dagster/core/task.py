@@ -73,7 +73,7 @@ class Column:
         return self.type in ("int64", "float64")
 
     @property
-    def is_moment(self) -> bool:
+    def is_time(self) -> bool:
         return self.type in ("date", "timestamp")
 
 
@@ -147,7 +147,7 @@ class Task:
         max_steps: actions an episode may take.
         pool: name of the Dagster concurrency pool that batch loads run in, None where the task has no batches.
         objective_weights: parts of the score and their weights, adding up to 1.
-        blueprint: where its `assets.blueprint.Blueprint` is, as `module:object`: clean data, transforms, sums.
+        pipeline spec: where its `assets.blueprint.PipelineSpec` is, as `module:object`: clean data, transforms, sums.
         objectives: where what computes the parts of its score is, as `module:object`; the function of
             `sandbox.objectives` that takes each part for the score of the table of that name, unless given.
         subgoals: subgoal -> the fact that reaches it, in the order in which a careful engineer would go; reported,
@@ -167,7 +167,7 @@ class Task:
     tables: tuple[Table, ...]
     card: Card
     objective_weights: Mapping[str, float]
-    blueprint: str
+    pipeline_spec: str
     objectives: str = "mario_dagster.scoring.objectives:each_table"
     subgoals: Mapping[str, str] = field(default_factory=dict)
     pool: str | None = None

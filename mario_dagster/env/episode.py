@@ -21,7 +21,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.env.perform import Outcome, perform
 
 from . import reward
-from .episode_state import SUCCESSES, DoneReason, Standing, after, standing
+from .episode_state import SUCCESSES, DoneReason, EpisodeState, after, episode_state
 from .errors import BadRequest, EpisodeDamaged, EpisodeExists, NoEpisode, PlayError, StorageUnavailable
 from .keys import FIELD, played
 from .observation import View, observe, state_fields
@@ -138,19 +138,19 @@ class Episode:
         """Whether the sandbox is still on disk: another process may have pruned it."""
         return self._home.exists(self.id)
 
-    def standing(self) -> Standing:
+    def episode_state(self) -> EpisodeState:
         """How the episode stands by its recorded lines."""
-        return standing(self.sandbox.steps)
+        return episode_state(self.sandbox.steps)
 
     def reply(self) -> Reply:
         """The newest observation, made again from what is recorded and how the world looks now."""
         with self._looking():
-            return Reply(observe(self._view(self.standing())))
+            return Reply(observe(self._view(self.episode_state())))
 
     def state(self) -> dict[str, Any]:
         """The fields of the episode's state."""
         with self._looking():
-            return state_fields(self._view(self.standing()))
+            return state_fields(self._view(self.episode_state()))
 
     def newest(self) -> Reply:
         """What the newest reset or step was answered with: the same again, whatever was done to the world since."""
@@ -182,10 +182,10 @@ class Episode:
             except _Played as instead:
                 return instead.reply
 
-    def _turn(self, move: Action, key: str | None) -> Standing:
+    def _turn(self, move: Action, key: str | None) -> EpisodeState:
         """How the episode stands for one more move; raised is the reply to a move that is not to be played."""
         lines = self.sandbox.steps
-        now = standing(lines)
+        now = episode_state(lines)
         if key is not None and played(lines, key, move.to_dict()):
             raise _Played(self.newest())
         if now.done:
@@ -208,12 +208,12 @@ class Episode:
         except (ValueError, zlib.error):
             # Not what was kept; made again it is the same, unless others had their hands in the world.
             seen = {}
-        return Reply(seen) if seen.get("steps_taken") == self.standing().steps else None
+        return Reply(seen) if seen.get("steps_taken") == self.episode_state().steps else None
 
     def summary(self) -> dict[str, Any]:
         """What a grader may say: the true score once done, before that what the player sees."""
         with self._looking():
-            return self._summary(self.standing())
+            return self._summary(self.episode_state())
 
     def close(self) -> None:
         """Let go of the sandbox, which stays on disk."""
@@ -236,7 +236,7 @@ class Episode:
             self.close()
             raise told(error, self.id) from error
 
-    def _summary(self, now: Standing) -> dict[str, Any]:
+    def _summary(self, now: EpisodeState) -> dict[str, Any]:
         return {
             "episode_id": now.episode_id,
             "task_id": self.task.id,
@@ -264,7 +264,7 @@ class Episode:
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
-    def _play(self, move: Action, now: Standing) -> dict[str, Any]:
+    def _play(self, move: Action, now: EpisodeState) -> dict[str, Any]:
         """Do a move and write down what came of it."""
         number, score = now.steps + 1, self._score()
         exposed = rows_at_fault(self.sandbox.signals())
@@ -308,12 +308,12 @@ class Episode:
         from mario_dagster.scoring.missing_batches import unpublished
 
         sandbox = self.sandbox
-        if not self._absent() or not unpublished(sandbox.world, sandbox.instance, self.task):
+        if not self._absent() or not unpublished(sandbox.workspace, sandbox.instance, self.task):
             return False
         return self._truth().score >= self.task.threshold and self._collateral() == 0
 
     def _paid(
-        self, move: Action, outcome: Outcome, now: Standing, before: float, scored: float, reason: DoneReason
+        self, move: Action, outcome: Outcome, now: EpisodeState, before: float, scored: float, reason: DoneReason
     ) -> dict[str, Any]:
         """The reward and the score of a step, and with the last one the truth."""
         ended, success = bool(reason), reason in SUCCESSES
@@ -354,26 +354,26 @@ class Episode:
         from mario_dagster.scoring.collateral import collateral_since
 
         sandbox, since = self.sandbox, self.sandbox.steps[0].get("versions", {})
-        return collateral_since(sandbox.world, self.task, sandbox.vault, since, self._absent())
+        return collateral_since(sandbox.workspace, self.task, sandbox.truth_store, since, self._absent())
 
     def _absent(self) -> tuple[str, ...]:
         """Batches that nobody could have loaded: they are announced, and not there."""
         from mario_dagster.scoring.missing_batches import absent_batches
 
         sandbox = self.sandbox
-        return absent_batches(sandbox.world, self.task, sandbox.vault, sandbox.backlog())
+        return absent_batches(sandbox.workspace, self.task, sandbox.truth_store, sandbox.backlog())
 
     def _score(self) -> float:
         """The score that shapes the reward: the truth, or where that must stay unknown, health by the checks."""
         return self._truth().score if self.sandbox.feedback == "truth" else self.sandbox.health()
 
-    def _objectives(self, now: Standing) -> Mapping[str, float]:
+    def _objectives(self, now: EpisodeState) -> Mapping[str, float]:
         """Parts of the score that may be seen now."""
         if now.done:
             return now.grade
         return self._truth().parts if now.feedback == "truth" else {"health": self.sandbox.health()}
 
-    def _view(self, now: Standing) -> View:
+    def _view(self, now: EpisodeState) -> View:
         from mario_dagster.incidents.profiles import profile
 
         sandbox = self.sandbox
@@ -405,7 +405,10 @@ def rows_at_fault(signals: Signals) -> int:
     """
     found = signals.backlog_rows
     for report in signals.reports.values():
-        worst = max((report.rows if breach.reason in _WHOLE else breach.count for breach in report.breaches), default=0)
+        worst = max(
+            (report.rows if violation.reason in _WHOLE else violation.count for violation in report.violations),
+            default=0,
+        )
         found += min(report.rows, worst)
     return int(found)
 

@@ -19,7 +19,7 @@ Line = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Standing:
+class EpisodeState:
     """How an episode stands: everything that its recorded lines add up to.
 
     Args:
@@ -75,7 +75,7 @@ class Standing:
         return self.streak + 1 if self.last_action == move.to_dict() else 1
 
 
-def standing(lines: Sequence[Line]) -> Standing:
+def episode_state(lines: Sequence[Line]) -> EpisodeState:
     """Fold an episode's recorded lines, the reset's first."""
     first, *steps = lines
     now = _begun(first)
@@ -84,9 +84,9 @@ def standing(lines: Sequence[Line]) -> Standing:
     return now
 
 
-def _begun(line: Line) -> Standing:
+def _begun(line: Line) -> EpisodeState:
     score = float(line["score"])
-    return Standing(
+    return EpisodeState(
         episode_id=line["episode_id"],
         seed=line["seed"],
         split=line["split"],
@@ -102,11 +102,11 @@ def _begun(line: Line) -> Standing:
     )
 
 
-def after(before: Standing, line: Line) -> Standing:
+def after(before: EpisodeState, line: Line) -> EpisodeState:
     """How it stands one recorded step later."""
     same = before.last_action == line["action"]
     idle = line["status"] == "failed" or line["action"]["action_id"] in READS
-    return Standing(
+    return EpisodeState(
         **{name: getattr(before, name) for name in _FIXED},
         active_table=line["active_table"],
         score=line["score"],

@@ -23,11 +23,11 @@ from .subgoals import Progress, progress
 if TYPE_CHECKING:
     from mario_dagster.signals.signals import Signals
 
-    from .episode_state import Standing
+    from .episode_state import EpisodeState
 
 UNDISCLOSED = "undisclosed"
 Severity = Literal["none", "elevated", "high", "critical"]
-# Minutes of (freshness lag, age of the oldest batch not loaded) from which a breach is called that.
+# Minutes of (freshness lag, age of the oldest batch not loaded) from which a violation is called that.
 SEVERITIES: tuple[tuple[Severity, float, float], ...] = (("critical", 180, 300), ("high", 90, 180))
 # Rows that one worker clears before the next batch is due.
 ROWS_A_WORKER = 30
@@ -50,14 +50,14 @@ class View:
 
     task: Task
     signals: Signals
-    standing: Standing
+    episode_state: EpisodeState
     profile: Profile
     objectives: Mapping[str, float] = field(default_factory=dict)
 
 
 def observe(view: View) -> dict[str, Any]:
     """The fields of an observation, `done`, `reward` and `metadata` included."""
-    standing, reached = view.standing, progress(view.task, view.signals)
+    episode_state, reached = view.episode_state, progress(view.task, view.signals)
     return {
         **_framework(view),
         **_card(view.task),
@@ -65,31 +65,31 @@ def observe(view: View) -> dict[str, Any]:
         **_tables(view),
         **_orchestration(view),
         **_scenario(view),
-        **_episode(view.task, standing),
+        **_episode(view.task, episode_state),
         **_structure(view, reached),
     }
 
 
 def state_fields(view: View) -> dict[str, Any]:
     """The fields of a state: where the episode stands, and never what is behind it."""
-    standing, signals, task = view.standing, view.signals, view.task
+    episode_state, signals, task = view.episode_state, view.signals, view.task
     reached = progress(task, signals)
     return {
-        "episode_id": standing.episode_id,
-        "step_count": standing.steps,
+        "episode_id": episode_state.episode_id,
+        "step_count": episode_state.steps,
         "task_id": task.id,
         "task": task.slug,
-        "seed": standing.seed,
-        "scale": standing.scale,
-        "feedback": standing.feedback,
+        "seed": episode_state.seed,
+        "scale": episode_state.scale,
+        "feedback": episode_state.feedback,
         "max_steps": task.max_steps,
-        "current_score": reward.shown(standing.score),
-        "initial_score": reward.shown(standing.initial_score),
-        "best_score": reward.shown(standing.best_score),
-        "done": standing.done,
-        "success": standing.success,
-        "active_table": standing.active_table,
-        "scenario_split": standing.split,
+        "current_score": reward.shown(episode_state.score),
+        "initial_score": reward.shown(episode_state.initial_score),
+        "best_score": reward.shown(episode_state.best_score),
+        "done": episode_state.done,
+        "success": episode_state.success,
+        "active_table": episode_state.active_table,
+        "scenario_split": episode_state.split,
         "backlog_rows": int(signals.backlog_rows),
         "queue_backlog_age_minutes": number(signals.queue_backlog_age_minutes),
         "freshness_lag_minutes": number(signals.freshness_lag_minutes),
@@ -97,14 +97,14 @@ def state_fields(view: View) -> dict[str, Any]:
         "resource_level": int(signals.resource_level),
         "required_resource_level": int(signals.required_resource_level),
         "pending_batches": len(signals.pending_batches),
-        "time_budget_remaining": task.max_steps - standing.steps,
-        "truncated": standing.truncated,
-        "done_reason": standing.done_reason,
-        "last_action_id": standing.last_action_id,
-        "repeated_action_streak": standing.streak,
-        "repeated_action_tripwire": standing.streak > REPEAT_TRIPWIRE,
+        "time_budget_remaining": task.max_steps - episode_state.steps,
+        "truncated": episode_state.truncated,
+        "done_reason": episode_state.done_reason,
+        "last_action_id": episode_state.last_action_id,
+        "repeated_action_streak": episode_state.streak,
+        "repeated_action_tripwire": episode_state.streak > REPEAT_TRIPWIRE,
         "scenario_profile": _disclosed(view, view.profile.name),
-        "started_at": standing.started_at,
+        "started_at": episode_state.started_at,
         "active_subgoal": reached.active,
         "reward_machine_state": reached.machine_state,
         "heldout_profile_family": _disclosed(view, view.profile.name if view.profile.held_out else ""),
@@ -112,16 +112,16 @@ def state_fields(view: View) -> dict[str, Any]:
 
 
 def _framework(view: View) -> dict[str, Any]:
-    standing = view.standing
-    last = standing.last_action_id
+    episode_state = view.episode_state
+    last = episode_state.last_action_id
     return {
-        "done": standing.done,
-        "reward": standing.reward,
+        "done": episode_state.done,
+        "reward": episode_state.reward,
         "metadata": {
             "action_id": last,
             "action_name": "" if last is None else ACTIONS[last].name,
-            "truncated": standing.truncated,
-            "done_reason": standing.done_reason,
+            "truncated": episode_state.truncated,
+            "done_reason": episode_state.done_reason,
         },
     }
 
@@ -139,7 +139,7 @@ def _card(task: Task) -> dict[str, Any]:
 
 
 def _quality(view: View) -> dict[str, Any]:
-    table, signals = view.standing.active_table, view.signals
+    table, signals = view.episode_state.active_table, view.signals
     report = signals.reports.get(table)
     if report is None:
         expected = list(view.task.table(table).column_names)
@@ -175,7 +175,7 @@ _EMPTY_QUALITY: Mapping[str, Any] = {
 def _tables(view: View) -> dict[str, Any]:
     signals = view.signals
     return {
-        "stage": view.standing.active_table,
+        "stage": view.episode_state.active_table,
         "table_health": {name: rate(health) for name, health in signals.table_health.items()},
         "dependency_alerts": _dependency_alerts(view.task, signals),
         "dependency_health_summary": {text(name): text(health) for name, health in signals.dependency_health.items()},
@@ -205,9 +205,9 @@ def _orchestration(view: View) -> dict[str, Any]:
 
 def _scenario(view: View) -> dict[str, Any]:
     profile, axes = view.profile, view.task.card.latent_variation_axes
-    shown = view.standing.discloses
+    shown = view.episode_state.discloses
     return {
-        "scenario_split": view.standing.split,
+        "scenario_split": view.episode_state.split,
         "scenario_profile": _disclosed(view, profile.name),
         "open_world_patterns": list(profile.patterns) if shown else [UNDISCLOSED],
         "heldout_profile_family": _disclosed(view, profile.name if profile.held_out else ""),
@@ -216,19 +216,19 @@ def _scenario(view: View) -> dict[str, Any]:
     }
 
 
-def _episode(task: Task, standing: Standing) -> dict[str, Any]:
-    left = task.max_steps - standing.steps
+def _episode(task: Task, episode_state: EpisodeState) -> dict[str, Any]:
+    left = task.max_steps - episode_state.steps
     return {
-        "current_score": reward.shown(standing.score),
-        "steps_taken": standing.steps,
-        "repeated_action_streak": standing.streak,
-        "repeated_action_tripwire": standing.streak > REPEAT_TRIPWIRE,
+        "current_score": reward.shown(episode_state.score),
+        "steps_taken": episode_state.steps,
+        "repeated_action_streak": episode_state.streak,
+        "repeated_action_tripwire": episode_state.streak > REPEAT_TRIPWIRE,
         "available_actions": available(task),
-        "action_result": text(standing.result),
+        "action_result": text(episode_state.result),
         "time_budget_remaining": left,
         "time_budget_ratio": round(left / task.max_steps, 4),
-        "truncated": standing.truncated,
-        "done_reason": standing.done_reason,
+        "truncated": episode_state.truncated,
+        "done_reason": episode_state.done_reason,
     }
 
 
@@ -236,7 +236,7 @@ def _structure(view: View, reached: Progress) -> dict[str, Any]:
     structured = bool(view.task.subgoals)
     return {
         # Sorted: a recorded line's keys come back in another order than they went in.
-        "reward_breakdown": dict(sorted(view.standing.parts.items())),
+        "reward_breakdown": dict(sorted(view.episode_state.parts.items())),
         "objective_breakdown": {name: rate(value) for name, value in sorted(view.objectives.items())},
         "tradeoff_weights": dict(view.task.objective_weights) if structured else {},
         "subgoal_progress": dict(reached.reached),
@@ -248,7 +248,7 @@ def _structure(view: View, reached: Progress) -> dict[str, Any]:
 
 def _disclosed(view: View, value: str) -> str:
     """A label of the incident: shown in train, and elsewhere once the episode is done."""
-    return value if view.standing.discloses else UNDISCLOSED
+    return value if view.episode_state.discloses else UNDISCLOSED
 
 
 # --- derived words and numbers ----------------------------------------------------------------------------------------

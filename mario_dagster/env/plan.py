@@ -19,7 +19,7 @@ from mario_dagster.core.registry import task
 from mario_dagster.core.task import Task
 
 from .episode import Episode
-from .episode_state import standing
+from .episode_state import episode_state
 from .options import ResetOptions, reset_options
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _incident_of(episode: Episode) -> dict[str, Any]:
     }
     drawn = Recipe.of(sandbox.task, profile=None, split=sandbox.split, seed=sandbox.seed, scale=sandbox.scale).profile
     if drawn != sandbox.profile:
-        incident["profile"] = sandbox.profile if standing(sandbox.steps).discloses else UNDISCLOSED
+        incident["profile"] = sandbox.profile if episode_state(sandbox.steps).discloses else UNDISCLOSED
     return incident
 
 
@@ -156,7 +156,7 @@ def apply(plan: Plan, options: ResetOptions, home: Home | None = None) -> Episod
 def _play(episode: Episode, act: Action, number: int) -> None:
     """One act, on its table."""
     for move in _moves(episode, act):
-        now = episode.standing()
+        now = episode.episode_state()
         if now.done:
             raise BadPlan(f"step {number} ({move.name}): episode {episode.id} was over ({now.done_reason})")
         episode.step(move)
@@ -166,7 +166,7 @@ def _play(episode: Episode, act: Action, number: int) -> None:
 
 
 def _moves(episode: Episode, act: Action) -> Iterable[Action]:
-    if act.table is not None and act.table != episode.standing().active_table:
+    if act.table is not None and act.table != episode.episode_state().active_table:
         yield Action(ActionId.INSPECT_SCHEMA, target_column=act.table)
     yield act
 

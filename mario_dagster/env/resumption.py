@@ -59,7 +59,7 @@ class Resumption:
             OtherIncident: it is not, or it is none of the client's business yet whether it is.
         """
         facts = {"task": episode.task.slug, **{name: getattr(episode.sandbox, name) for name in _FACTS}}
-        if "profile" in self.expected and not episode.standing().discloses:
+        if "profile" in self.expected and not episode.episode_state().discloses:
             # Yes or no would tell a player what it must not know.
             raise OtherIncident(f"the profile of '{self.episode_id}' is undisclosed until the end; leave profile out")
         wrong = [name for name, value in self.expected.items() if facts[name] != value]

@@ -1,4 +1,4 @@
-"""Putting an incident together: a profile at hand becomes concrete damage, a ledger of it, the plan that undoes it.
+"""Putting an incident together: a profile becomes concrete damage, a manifest of it, the solution that undoes it.
 
 In: a task, a profile, a seed, a split, a scale. Out: an `Incident`. The producer redelivers every
 batch under its new schema, so that a drift is in all of them alike; the pipeline had loaded the first few batches when
@@ -17,14 +17,14 @@ import pandas as pd
 from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.task import Profile, Split, Table, Task, required_workers
-from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.random_streams import stream
-from mario_dagster.tables.spec import clean_world
+from mario_dagster.tables.spec import clean_data_of
 
-from .build_manifest import ledger_of
+from .build_manifest import damage_manifest_of
 from .damage import Damage, Feed
 from .faults.base import Fault
-from .manifest import Ledger
+from .manifest import DamageManifest
 from .solution import Waiting, plan
 
 Streams = Callable[[str], np.random.Generator]
@@ -47,7 +47,7 @@ class Incident:
         deploys: derived table -> the bad deploy of its transform.
         workers: pool slots after the strike.
         required_floor: workers required even when nothing is pending.
-        ledger: what was changed, and what undoes it.
+        damage manifest: what was changed, and what undoes it.
         gold: the public actions that undo it, from a fresh incident to the commit; to where nothing is left to do but
             wait, if it is right to hold back.
         alerts: what monitors cry, rightly or wrongly, when the incident is open.
@@ -59,7 +59,7 @@ class Incident:
     seed: int
     scale: int
     held_out: bool
-    clean: CleanWorld
+    clean: CleanData
     landing: Mapping[str, pd.DataFrame]
     healthy_batches: tuple[str, ...]
     pending: tuple[str, ...]
@@ -67,8 +67,8 @@ class Incident:
     deploys: Mapping[str, Deploy]
     workers: int
     required_floor: int
-    ledger: Ledger
-    gold: tuple[Action, ...]
+    damage_manifest: DamageManifest
+    solution: tuple[Action, ...]
     alerts: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
 
@@ -92,12 +92,12 @@ def compile_profile(
         return stream(seed, task.slug, split, profile.name, name, salt=salt)
 
     drawn = _drawn(profile, streams)
-    clean = clean_world(task.slug, seed, scale, salt, split)
+    clean = clean_data_of(task.slug, seed, scale, salt, split)
     for name, fault in drawn:
         clean = fault.prelude(clean, task, streams(f"prelude/{name}"))
     damage = Damage.of(task, clean)
     for name, fault in sorted(drawn, key=lambda pair: pair[1].stage):
-        fault.strike(damage, streams(name))
+        fault.inject(damage, streams(name))
     floor = damage.floor or (HELD_OUT_FLOOR if profile.held_out else FLOOR)
     batches = tuple(batch.name for batch in clean.batches)
     damage.healthy = min(damage.healthy, len(batches) - damage.unavailable)
@@ -119,8 +119,8 @@ def compile_profile(
         deploys=damage.deploys,
         workers=damage.workers,
         required_floor=floor,
-        ledger=ledger_of(damage),
-        gold=plan(
+        damage_manifest=damage_manifest_of(damage),
+        solution=plan(
             task,
             damage.repairs,
             _backlog(task, damage, floor),

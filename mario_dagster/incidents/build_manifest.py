@@ -1,7 +1,7 @@
 """Keeping the books: a damaged bench becomes a `Ledger`.
 
 In: a `Damage` after the faults have struck. Out: its ledger. Cells are compared as text in canonical form, damaged
-against clean, so that the ledger holds what differs and nothing else, whatever the faults believed they did.
+against clean, so that the damage manifest holds what differs and nothing else, whatever the faults believed they did.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from mario_dagster.tables.frames import ARROW
 
 from .damage import Damage, Feed
 from .formatting import plain
-from .manifest import CELLS, COLUMNS, REPAIRS, ROWS, Ledger
+from .manifest import CELLS, COLUMNS, REPAIRS, ROWS, DamageManifest
 
 _TYPES = {dtype.pyarrow_dtype: name for name, dtype in ARROW.items()}
 
 
-def ledger_of(damage: Damage) -> Ledger:
+def damage_manifest_of(damage: Damage) -> DamageManifest:
     """What differs between the clean feeds and the damaged ones, and the repairs noted."""
     feeds = [(table, feed, feed.keys()) for table, feed in damage.feeds.items()]
-    return Ledger(
+    return DamageManifest(
         cells=_stack([part for table, feed, keys in feeds for part in _cells(table, feed, keys)], CELLS),
         rows_added=_stack([_rows(table, feed, keys) for table, feed, keys in feeds], ROWS),
         columns=_table([row for table, feed, _ in feeds for row in _columns(table, feed)], COLUMNS),

@@ -1,4 +1,4 @@
-"""The compiler: profile and seed become an incident: concrete damage, a ledger of it, the plan that undoes it.
+"""The compiler: profile and seed become an incident: concrete damage, a damage manifest of it, the plan that undoes it.
 
 In: a task, a profile's name (or a seed that draws one), a split, a scale. Out: an `Incident`. The same arguments give
 the same incident on any machine.

@@ -25,7 +25,7 @@ from .damage import FaultError
 from .faults import fault, faults
 from .faults.bad_deploy import BadDeploy
 from .faults.base import Fault
-from .faults.conflicts import Claim, Material
+from .faults.conflicts import Conflict, Material
 from .faults.late_batches import LateBatches
 from .faults.lost_values import LostValues
 from .faults.renamed_columns import RenamedColumns
@@ -130,9 +130,9 @@ def described(name: str) -> Profile:
 
 def together(task: Task, picked: Sequence[Fault]) -> None:
     """Raises `FaultError` where a fault does not fit the task, or two of them lay hold of the same thing."""
-    held: dict[Claim, Fault] = {}
+    held: dict[Conflict, Fault] = {}
     for each in picked:
-        for claim in dict.fromkeys(each.claims(task)):
+        for claim in dict.fromkeys(each.conflicts(task)):
             if claim in held:
                 raise FaultError(f"{held[claim].name} and {each.name} do not go together: both change {claim}")
             held[claim] = each
@@ -155,7 +155,7 @@ def _profile_of(slug: str, name: str, seed: int) -> Profile:
     while True:
         profile = _profile(task, name, [*picked, *noise])
         # What is in excess of the step budget is left out again, the last drawn first.
-        if len(compile_profile(task, profile, seed=seed).gold) <= task.max_steps - SPARE_STEPS:
+        if len(compile_profile(task, profile, seed=seed).solution) <= task.max_steps - SPARE_STEPS:
             return profile
         picked.pop()
 
@@ -163,7 +163,7 @@ def _profile_of(slug: str, name: str, seed: int) -> Profile:
 def _checked(task: Task, profile: Profile, seed: int) -> Profile:
     """The profile, where its faults go together and leave steps enough to undo them; `FaultError` where they do not."""
     together(task, profile.faults)
-    steps = len(compile_profile(task, profile, seed=seed).gold)
+    steps = len(compile_profile(task, profile, seed=seed).solution)
     if steps > task.max_steps:
         undone = ", ".join(each.name for each in profile.faults)
         raise FaultError(f"undoing {undone} takes {steps} steps, and '{task.slug}' allows {task.max_steps}")
@@ -221,14 +221,14 @@ def _named(task: Task, kinds: Sequence[str], rng: np.random.Generator) -> list[F
 
 
 def _fits(task: Task, picked: Sequence[Fault], one: Fault) -> bool:
-    claimed = {claim for each in picked for claim in each.claims(task)}
-    return claimed.isdisjoint(one.claims(task))
+    claimed = {claim for each in picked for claim in each.conflicts(task)}
+    return claimed.isdisjoint(one.conflicts(task))
 
 
 def _places(task: Task, picked: Iterable[Fault]) -> Iterator[tuple[str, str]]:
     """Where faults strike: columns, or which rows a table has."""
     for each in picked:
-        yield from {(claim.table, claim.column or "") for claim in each.claims(task)}
+        yield from {(claim.table, claim.column or "") for claim in each.conflicts(task)}
 
 
 def _crowded(task: Task, picked: Sequence[Fault]) -> Iterator[bool]:

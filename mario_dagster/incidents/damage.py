@@ -20,7 +20,7 @@ from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.task import Column, Table, Task
-from mario_dagster.tables.clean_data import CleanWorld, split_rows
+from mario_dagster.tables.clean_data import CleanData, split_rows
 from mario_dagster.tables.frames import from_arrow, to_arrow
 
 from .formatting import plain
@@ -178,17 +178,17 @@ class Damage:
     repairs: dict[Action, str] = field(default_factory=dict)  # in order, with the fault that first asked for it
 
     @classmethod
-    def of(cls, task: Task, world: CleanWorld) -> Damage:
+    def of(cls, task: Task, workspace: CleanData) -> Damage:
         feeds = {}
         for table in task.tables:
             if table.feed is None:
                 continue
             if table.batched:
-                names = [batch.name for batch in world.batches]
-                feeds[table.name] = Feed(table, names, [batch.frame for batch in world.batches])
+                names = [batch.name for batch in workspace.batches]
+                feeds[table.name] = Feed(table, names, [batch.frame for batch in workspace.batches])
             else:
-                feeds[table.name] = Feed(table, [UNBATCHED], [world.feeds[table.feed]])
-        return cls(task, feeds, healthy=len(world.batches))
+                feeds[table.name] = Feed(table, [UNBATCHED], [workspace.feeds[table.feed]])
+        return cls(task, feeds, healthy=len(workspace.batches))
 
     def feed(self, table: str) -> Feed:
         """The feed that a table is loaded from. Raises `UnknownName` for a derived table or none of the task's."""

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.core.formats import DATE_SPELLINGS, TIME_SPELLINGS
+from mario_dagster.core.formats import DATE_FORMATS, TIMESTAMP_FORMATS
 from mario_dagster.core.task import Column
 
-OFFSET_SPELLING = "iso_offset"
+OFFSET_FORMAT = "iso_offset"
 CANONICAL = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -26,7 +26,7 @@ def plain(values: pa.Array, column: Column) -> pa.Array:
     """Values as text in canonical form, which a damaged one is compared with: `3`, `12.50`, `2026-03-29T12:00:00Z`."""
     if pa.types.is_string(values.type):
         return values
-    if column.is_moment:
+    if column.is_time:
         return _canonical_moments(values)
     if column.type == "int64":
         return values.cast(pa.int64()).cast(pa.string())
@@ -35,25 +35,25 @@ def plain(values: pa.Array, column: Column) -> pa.Array:
     return values.cast(pa.string())
 
 
-def spell(values: pa.Array, column: Column, spelling: str) -> pa.Array:
+def write_in_format(values: pa.Array, column: Column, format_name: str) -> pa.Array:
     """Values in contract type as text, in one spelling; null stays null."""
-    return _moments(values, spelling) if column.is_moment else _numbers(values, spelling)
+    return _moments(values, format_name) if column.is_time else _numbers(values, format_name)
 
 
-def spell_rows(values: pa.Array, column: Column, spellings: Sequence[str], choice: np.ndarray) -> pa.Array:
+def write_rows_in_formats(values: pa.Array, column: Column, formats: Sequence[str], choice: np.ndarray) -> pa.Array:
     """Each row in the spelling that `choice` (indices into `spellings`) picks for it."""
     texts: pa.Array = pa.nulls(len(values), pa.string())
-    for index, spelling in enumerate(spellings):
+    for index, format_name in enumerate(formats):
         mask = choice == index
         if mask.any():
             picked = pa.array(mask)
-            texts = pc.replace_with_mask(texts, picked, spell(values.filter(picked), column, spelling))
+            texts = pc.replace_with_mask(texts, picked, write_in_format(values.filter(picked), column, format_name))
     return texts
 
 
-def strftime(spelling: str, column: Column) -> str:
+def strftime(format_name: str, column: Column) -> str:
     """The `strftime` pattern of a moment's spelling, for a deploy: the same in every process."""
-    return (DATE_SPELLINGS if column.type == "date" else TIME_SPELLINGS)[spelling]
+    return (DATE_FORMATS if column.type == "date" else TIMESTAMP_FORMATS)[format_name]
 
 
 def _numbers(values: pa.Array, template: str) -> pa.Array:
@@ -83,22 +83,22 @@ def _seconds(values: pa.Array) -> pa.Array:
     return values.cast(pa.timestamp("s", tz="UTC")).cast(pa.timestamp("s"))
 
 
-def _moments(values: pa.Array, spelling: str) -> pa.Array:
-    name, _, offset = spelling.partition(" ")
+def _moments(values: pa.Array, format_name: str) -> pa.Array:
+    name, _, offset = format_name.partition(" ")
     if pa.types.is_date(values.type):
-        written = pc.strftime(values.cast(pa.timestamp("s")), DATE_SPELLINGS[name].removesuffix("%z"))
-        return pc.binary_join_element_wise(written, offset, "") if name == OFFSET_SPELLING else written
-    if name == OFFSET_SPELLING:
+        written = pc.strftime(values.cast(pa.timestamp("s")), DATE_FORMATS[name].removesuffix("%z"))
+        return pc.binary_join_element_wise(written, offset, "") if name == OFFSET_FORMAT else written
+    if name == OFFSET_FORMAT:
         shifted = pc.add(_seconds(values), pa.scalar(_offset_seconds(offset), pa.duration("s")))
         return pc.binary_join_element_wise(pc.strftime(shifted, "%Y-%m-%dT%H:%M:%S"), offset, "")
     if name == "epoch_seconds":
         return pc.binary_join_element_wise("@", _seconds(values).cast(pa.int64()).cast(pa.string()), "")
-    return pc.strftime(_seconds(values), TIME_SPELLINGS[name])
+    return pc.strftime(_seconds(values), TIMESTAMP_FORMATS[name])
 
 
 def _offset_seconds(offset: str) -> int:
     found = re.fullmatch(r"([+-])(\d{2}):(\d{2})", offset)
     if found is None:
-        raise ValueError(f"the spelling '{OFFSET_SPELLING}' needs an offset like +05:30 after it, not '{offset}'")
+        raise ValueError(f"the spelling '{OFFSET_FORMAT}' needs an offset like +05:30 after it, not '{offset}'")
     sign, hours, minutes = found.groups()
     return (-1 if sign == "-" else 1) * (int(hours) * 60 + int(minutes)) * 60

@@ -29,23 +29,23 @@ def fingerprint(incident: Incident) -> str:
     )
 
 
-def outline(incident: Incident) -> str:
+def kind_hash(incident: Incident) -> str:
     """A hash of what kind of incident it is: which faults struck which columns under which names, and what undoes it.
 
     No row, value or amount enters it: two seeds that differ in their data alone have one outline.
     """
-    ledger = incident.ledger
+    damage_manifest = incident.damage_manifest
     return _hash(
         {
-            "cells": _distinct(ledger.cells, "table", "column", "fault"),
-            "rows": _distinct(ledger.rows_added, "table", "fault"),
-            "columns": _distinct(ledger.columns, *ledger.columns.columns),
+            "cells": _distinct(damage_manifest.cells, "table", "column", "fault"),
+            "rows": _distinct(damage_manifest.rows_added, "table", "fault"),
+            "columns": _distinct(damage_manifest.columns, *damage_manifest.columns.columns),
             "deploys": {
                 table: [dict(deploy.rename), dict(deploy.texts), sorted(deploy.scale)]
                 for table, deploy in sorted(incident.deploys.items())
             },
             "pending": len(incident.pending),
-            "gold": [step.to_dict() for step in incident.gold],
+            "gold": [step.to_dict() for step in incident.solution],
         }
     )
 

@@ -1,6 +1,6 @@
-"""The ledger: what an incident changed, cell by cell, row by row, column by column, and which repairs undo it.
+"""The damage manifest: what an incident changed, cell by cell, row by row, column by column, and which repairs undo it.
 
-In: the compiler's records. Out: frozen frames that the vault keeps and graders read. Never shown to a player.
+In: the compiler's records. Out: frozen frames that the truth store keeps and graders read. Never shown to a player.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REPAIRS = ("table", "action", "target_column", "new_name", "fault")
 
 
 @dataclass(frozen=True)
-class Ledger:
+class DamageManifest:
     """What an incident changed. Tables and columns go by their contract names, keys and values are text.
 
     Args:
@@ -57,7 +57,7 @@ class Ledger:
         return json.dumps(body, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Ledger:
+    def from_json(cls, text: str) -> DamageManifest:
         body = json.loads(text)
         return cls(**{field.name: pd.DataFrame(body[field.name], dtype=object) for field in fields(cls)})
 

@@ -69,7 +69,7 @@ def _unusable(each: object, owners: Mapping[str, str]) -> str:
     try:
         found = registry.task(each.task)
         for one in each.faults:
-            for _ in one.claims(found):
+            for _ in one.conflicts(found):
                 pass
     except (UnknownName, FaultError) as error:
         return f"profile '{each.name}': {error}"

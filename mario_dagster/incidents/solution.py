@@ -1,4 +1,4 @@
-"""The gold plan: the public actions that undo an incident, one after another.
+"""The solution: the public actions that undo an incident, one after another.
 
 In: the repairs that the faults call for, and the backlog. Out: `Action`s, a commit at the end unless it is right to
 hold back. Row-wise repairs come before the replays, since they are remembered and applied to each batch as it loads;
@@ -51,7 +51,7 @@ class Waiting:
 def plan(
     task: Task, repairs: Iterable[Action], backlog: Waiting, refresh: bool, publish: bool = True
 ) -> tuple[Action, ...]:
-    """The whole gold plan, from a fresh incident with the main table active to the end.
+    """The whole solution, from a fresh incident with the main table active to the end.
 
     Args:
         refresh: derived tables are wrong, or will be stale once all else is repaired.

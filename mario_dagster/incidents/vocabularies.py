@@ -18,7 +18,7 @@ def names(*parts: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Vocabulary:
     """Spellings by what they do.
 
     Args:
@@ -33,28 +33,28 @@ class Pool:
     currency: tuple[str, ...]
     cents: tuple[str, ...]
     units: tuple[str, ...]
-    moments: tuple[str, ...]
+    timestamps: tuple[str, ...]
     offsets: tuple[str, ...]
     dates: tuple[str, ...]
     sentinels: tuple[str, ...]
     numbers: tuple[int, ...]
 
 
-TRAIN = Pool(
+TRAIN = Vocabulary(
     currency=("${amount}", "{value} USD", "USD {amount}", "₹{amount}", "INR {value}"),
     cents=("{cents} cents", "{cents} cent"),
     units=("{value} units", "{value} pcs", "{value} items"),
-    moments=("iso_space", "slash_day_first"),
+    timestamps=("iso_space", "slash_day_first"),
     offsets=("iso_offset +05:30", "iso_offset +01:00", "iso_offset -04:00", "iso_offset +09:00"),
     dates=("slash_day_first", "dash_month_first"),
     sentinels=("missing", "unknown", "n/a", "", "null"),
     numbers=(999999,),
 )
-HELD_OUT = Pool(
+HELD_OUT = Vocabulary(
     currency=("€{amount}", "{value} EUR", "US${amount}", "£{value}", "GBP {amount}"),
     cents=("{cents} minor units", "{cents}¢", "{cents} minor"),
     units=("{value} ea", "{value} pieces", "x{value}"),
-    moments=("dot_day_first", "compact_utc", "month_name", "epoch_seconds"),
+    timestamps=("dot_day_first", "compact_utc", "month_name", "epoch_seconds"),
     offsets=("iso_offset -09:30", "iso_offset +12:45", "iso_offset -02:30"),
     dates=("dot_day_first", "compact", "month_name"),
     sentinels=("tbd", "--", "#n/a", "not available", "nil"),

@@ -13,10 +13,10 @@ from mario_dagster.assets.sensors import DEV_SEED, register_batches
 from mario_dagster.core.files import SANDBOX_FILE
 from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.scoring.truth import Vault, vault_folder
-from mario_dagster.tables.workspace import world_of
+from mario_dagster.scoring.truth import TruthStore, truth_folder
+from mario_dagster.tables.workspace import workspace_of
 
-from .redelivery import redelivery, twins
+from .redelivery import redelivery, reference_tables
 
 
 def injection_jobs(pipeline: Pipeline) -> list[dg.JobDefinition]:
@@ -37,17 +37,17 @@ def injection_jobs(pipeline: Pipeline) -> list[dg.JobDefinition]:
         description="Redeliver the feeds damaged, install the bad deploy, starve the pool. Then run the hourly job.",
     )
     def inject(context: dg.OpExecutionContext) -> None:
-        world = world_of(context.instance, task.slug)
-        if (world.root / SANDBOX_FILE).exists():
+        workspace = workspace_of(context.instance, task.slug)
+        if (workspace.root / SANDBOX_FILE).exists():
             raise dg.Failure("an episode is played here, and has its incident: inject one into `dagster dev`")
-        if not world.landing.manifest().deliveries:
+        if not workspace.landing.manifest().deliveries:
             raise dg.Failure(f"nothing has landed yet: switch the sensor {task.slug}_landing on, or wait for its tick")
         chosen = next(each for each in profiles(task) if each.name == _known(context.op_config["profile"], names))
         incident = compile_incident(task, chosen.name, split=chosen.splits[0], seed=DEV_SEED)
-        vault = Vault(vault_folder(world.root.parent) / world.root.name)
-        vault.seal(incident, twins(incident, task, pipeline.transforms))
-        world.set_deploys(incident.deploys)
-        manifest = world.landing.deliver(redelivery(incident, task))
+        truth_store = TruthStore(truth_folder(workspace.root.parent) / workspace.root.name)
+        truth_store.seal(incident, reference_tables(incident, task, pipeline.transforms))
+        workspace.set_deploys(incident.deploys)
+        manifest = workspace.landing.deliver(redelivery(incident, task))
         register_batches(context.instance, task, manifest)
         if task.pool:
             context.instance.event_log_storage.set_concurrency_slots(task.pool, incident.workers)

@@ -144,6 +144,11 @@ class Database:
         if found != "ok":
             raise Damaged(f"{self._name} is not what was written")
 
+    def glance(self) -> None:
+        """Read its first page. Raises `Damaged` where that is none."""
+        with self.driver() as driver:
+            driver.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+
     def dispose(self) -> None:
         self.engine.dispose()
 

@@ -30,11 +30,11 @@ from mario_dagster.runtime.instance import (
 )
 from mario_dagster.scoring.collateral import versions
 from mario_dagster.scoring.grading import grade_world
-from mario_dagster.scoring.truth import Vault
+from mario_dagster.scoring.truth import TruthStore
 from mario_dagster.signals.failures import FailureLog
 from mario_dagster.signals.signals import read_signals
 from mario_dagster.tables.load import SNAPSHOT, table_name
-from mario_dagster.tables.workspace import World, world_at
+from mario_dagster.tables.workspace import Workspace, workspace_at
 
 DAGSTER_HOME = "dagster"
 
@@ -44,52 +44,52 @@ class CreationError(RuntimeError):
 
 
 @contextmanager
-def lived(incident: Incident, task: Task, root: Path) -> Iterator[tuple[World, SandboxInstance]]:
+def lived(incident: Incident, task: Task, root: Path) -> Iterator[tuple[Workspace, SandboxInstance]]:
     """Live an incident through in an empty sandbox folder, up to the failed scheduled run; open inside the block."""
     create_home(root / DAGSTER_HOME)
     instance = open_instance(root / DAGSTER_HOME)
-    world = world_at(root)
+    workspace = workspace_at(root)
     try:
         with instance.database.transaction():
-            _healthy_history(incident, task, world, instance)
+            _healthy_history(incident, task, workspace, instance)
         with instance.database.transaction():
-            _strike(incident, task, world, instance)
-        yield world, instance
+            _inject(incident, task, workspace, instance)
+        yield workspace, instance
     finally:
-        world.close()
+        workspace.close()
         close_instance(instance)
 
 
-def opening(world: World, instance: SandboxInstance, task: Task, vault: Vault) -> dict[str, Any]:
+def opening(workspace: Workspace, instance: SandboxInstance, task: Task, truth_store: TruthStore) -> dict[str, Any]:
     """What the first line of an episode's journal tells of the incident, by either feedback."""
-    state = backlog(world, instance, task)
-    signals = read_signals(world, instance, task, state, definitions.asset_graph(), FailureLog(instance))
+    state = backlog(workspace, instance, task)
+    signals = read_signals(workspace, instance, task, state, definitions.asset_graph(), FailureLog(instance))
     return {
         "started_at": state.manifest.now.isoformat(),
         "active_table": task.main_table.name,
         "result": f"incident open: {task.card.incident_summary}",
         "failing_checks": list(signals.blocking_failures),
-        "versions": dict(versions(world, task)),
-        "stored": dict(stored(world, task)),
-        "scores": {"truth": grade_world(world, task, vault, state).score, "checks": signals.health},
+        "versions": dict(versions(workspace, task)),
+        "stored": dict(stored(workspace, task)),
+        "scores": {"truth": grade_world(workspace, task, truth_store, state).score, "checks": signals.health},
     }
 
 
-def stored(world: World, task: Task) -> Iterator[tuple[str, int]]:
+def stored(workspace: Workspace, task: Task) -> Iterator[tuple[str, int]]:
     """Newest versions of all that an episode stands on, each named as in the sandbox's folder."""
-    for lake, names in ((world.lake, task.table_names), (world.published, (RELEASES,))):
+    for lake, names in ((workspace.lake, task.table_names), (workspace.published, (RELEASES,))):
         for name in names:
             version = lake.version(table_name(task, name))
             if version is not None:
                 yield f"{lake.root.name}/{table_name(task, name)}", version
 
 
-def _healthy_history(incident: Incident, task: Task, world: World, instance: SandboxInstance) -> None:
+def _healthy_history(incident: Incident, task: Task, workspace: Workspace, instance: SandboxInstance) -> None:
     """The clean day so far: landed, loaded, derived, judged and published, all green."""
-    world.set_deploys({})
+    workspace.set_deploys({})
     drop = clean_drop(task, incident.clean)
-    landed = {key: parcel for key, parcel in drop.parcels.items() if key[1] in (*incident.healthy_batches, SNAPSHOT)}
-    manifest = world.landing.deliver(replace(drop, parcels=landed))
+    landed = {key: file for key, file in drop.files.items() if key[1] in (*incident.healthy_batches, SNAPSHOT)}
+    manifest = workspace.landing.deliver(replace(drop, files=landed))
     if task.pool:
         instance.event_log_storage.set_concurrency_slots(task.pool, HEALTHY_WORKERS)
     batches = register_batches(instance, task, manifest)
@@ -100,15 +100,15 @@ def _healthy_history(incident: Incident, task: Task, world: World, instance: San
             raise CreationError(f"{task.slug}_{name} failed on clean data: {dict(result.errors)}; checks {failed}")
 
 
-def _strike(incident: Incident, task: Task, world: World, instance: SandboxInstance) -> None:
+def _inject(incident: Incident, task: Task, workspace: Workspace, instance: SandboxInstance) -> None:
     """Bad deploy, redelivered feed, starved pool; then the schedule runs, and what fails, fails."""
     tags = {"mario/phase": "incident"}
     if incident.deploys:
-        world.set_deploys(incident.deploys)
+        workspace.set_deploys(incident.deploys)
         _run(instance, task, "refresh", tags)
         # The wrong arithmetic was rolled back at once; what the release did to names and spellings is still live.
-        world.set_deploys({name: replace(deploy, scale={}) for name, deploy in incident.deploys.items()})
-    manifest = world.landing.deliver(redelivery(incident, task))
+        workspace.set_deploys({name: replace(deploy, scale={}) for name, deploy in incident.deploys.items()})
+    manifest = workspace.landing.deliver(redelivery(incident, task))
     register_batches(instance, task, manifest)
     if task.pool:
         instance.event_log_storage.set_concurrency_slots(task.pool, incident.workers)

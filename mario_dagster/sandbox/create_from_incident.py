@@ -10,7 +10,7 @@ import shutil
 
 from mario_dagster.core.registry import task
 from mario_dagster.incidents.compile import Incident
-from mario_dagster.scoring.truth import Vault
+from mario_dagster.scoring.truth import TruthStore
 
 from .home import Home, check_id, partial_name
 from .sandbox import Sandbox
@@ -35,4 +35,4 @@ def stage(
             from_template(with_checksums(folder), home, info)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    return Sandbox(home.sandbox(info.id), Vault(home.vault(info.id)))
+    return Sandbox(home.sandbox(info.id), TruthStore(home.truth_store(info.id)))

@@ -1,4 +1,4 @@
-"""Where sandboxes live: `$MARIO_HOME/<id>/`, their vaults beside them, and templates of incidents already lived.
+"""Where sandboxes live: `$MARIO_HOME/<id>/`, their truth stores beside them, and templates of incidents already lived.
 
 In: an environment variable or a path. Out: folders, listed, pruned and swept; ids, checked. One sandbox whose files are
 damaged says so in the list, and is in nobody's way.
@@ -22,7 +22,7 @@ from typing import Any
 from mario_dagster.core.errors import Damaged, StorageError, UnknownName
 from mario_dagster.core.files import SANDBOX_FILE, file_trouble, read_json, write_json
 from mario_dagster.runtime.database import DATABASE, Database
-from mario_dagster.scoring.truth import Vault, vault_folder
+from mario_dagster.scoring.truth import TruthStore, truth_folder
 
 from .journal import Journal
 
@@ -103,8 +103,8 @@ class Home:
         """Folder of a sandbox, there or not. Raises `InvalidId` for what could not be one's name."""
         return self.root / check_id(id)
 
-    def vault(self, id: str) -> Path:
-        return vault_folder(self.root) / check_id(id)
+    def truth_store(self, id: str) -> Path:
+        return truth_folder(self.root) / check_id(id)
 
     def template(self, key: str) -> Path:
         return self.root / TEMPLATES / key
@@ -135,7 +135,7 @@ class Home:
     def prune(
         self, *, keep: int | None = None, older_than: timedelta | None = None, templates: bool = False
     ) -> list[str]:
-        """Delete sandboxes with their vaults: all but the newest `keep`, and of those only what is older than a span.
+        """Delete sandboxes with their truth: all but the newest `keep`, and of those only what is older than a span.
 
         Returns:
             The ids deleted. With neither bound given nothing is deleted but, when asked for, the templates.
@@ -154,7 +154,7 @@ class Home:
         return doomed
 
     def remove(self, id: str) -> None:
-        """Delete a sandbox and its vault; one that is half deleted is no sandbox any more."""
+        """Delete a sandbox and its truth store; one that is half deleted is no sandbox any more."""
         folder = self.sandbox(id)
         doomed = folder.with_name(partial_name(id))
         try:
@@ -162,7 +162,7 @@ class Home:
         except OSError:
             doomed = folder
         shutil.rmtree(doomed, ignore_errors=True)
-        shutil.rmtree(self.vault(id), ignore_errors=True)
+        shutil.rmtree(self.truth_store(id), ignore_errors=True)
 
     @contextmanager
     def making(self) -> Iterator[None]:
@@ -185,11 +185,13 @@ class Home:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return []
-            vaults = vault_folder(self.root)
-            left = [each for place in (self.root, self.root / TEMPLATES, vaults) for each in _partial(place)]
-            if vaults.parent == self.root and vaults.is_dir():
-                # A vault comes before its sandbox and goes after it.
-                left += [each for each in vaults.iterdir() if not (self.root / each.name).exists() and each not in left]
+            truth_stores = truth_folder(self.root)
+            left = [each for place in (self.root, self.root / TEMPLATES, truth_stores) for each in _partial(place)]
+            if truth_stores.parent == self.root and truth_stores.is_dir():
+                # A truth store comes before its sandbox and goes after it.
+                left += [
+                    each for each in truth_stores.iterdir() if not (self.root / each.name).exists() and each not in left
+                ]
             for folder in left:
                 shutil.rmtree(folder, ignore_errors=True)
         return sorted(folder.name for folder in left)
@@ -203,7 +205,7 @@ class Home:
         try:
             SandboxInfo.load(root)
             _check_database(root / "dagster" / DATABASE)
-            Vault(self.vault(id)).check()
+            TruthStore(self.truth_store(id)).check()
         except StorageError as error:
             return str(error)
         return None
@@ -211,7 +213,7 @@ class Home:
     def trouble(self) -> Mapping[str, str]:
         """What is wrong with the home itself: place -> in words. Empty when sandboxes can be made and played."""
         found: dict[str, str] = {}
-        for name, folder in (("home", self.root), ("truth", vault_folder(self.root))):
+        for name, folder in (("home", self.root), ("truth", truth_folder(self.root))):
             try:
                 with file_trouble(name, writing=True):
                     folder.mkdir(parents=True, exist_ok=True)
@@ -292,6 +294,11 @@ def _check_database(path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     if not (log.exists() and log.stat().st_size) and size < page * int.from_bytes(header[28:32], "big"):
         raise Damaged(f"{name} is not what was written: it has been cut off")
+    database = Database(str(path))
+    try:
+        database.glance()
+    finally:
+        database.dispose()
 
 
 def check_id(id: Any) -> str:

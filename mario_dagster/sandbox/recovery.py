@@ -7,12 +7,14 @@ version is gone that a step had recorded.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mario_dagster.core.errors import Damaged
+from mario_dagster.core.files import TEMPORARY
 from mario_dagster.runtime.instance import SandboxInstance
 from mario_dagster.tables.store import Lake
-from mario_dagster.tables.workspace import World
+from mario_dagster.tables.workspace import Workspace
 
 
 def take_back(lake: Lake, instance: SandboxInstance, *, tidy: bool) -> list[str]:
@@ -26,7 +28,7 @@ def take_back(lake: Lake, instance: SandboxInstance, *, tidy: bool) -> list[str]
     taken: list[str] = []
     for name in lake.tables():
         while lake.exists(name):
-            run_id = lake.note(name).run_id
+            run_id = lake.provenance(name).run_id
             if not run_id or instance.has_run(run_id):
                 break
             lake.rollback(name)
@@ -36,14 +38,34 @@ def take_back(lake: Lake, instance: SandboxInstance, *, tidy: bool) -> list[str]
     return taken
 
 
-def require_stored(world: World, line: Mapping[str, Any]) -> None:
+def drop_temporaries(folder: Path) -> None:
+    """Delete what was being written when its process died: files that never got their names."""
+    for file in folder.rglob(".*"):
+        if TEMPORARY.fullmatch(file.name) and file.is_file():
+            file.unlink(missing_ok=True)
+
+
+def require_stored(workspace: Workspace, line: Mapping[str, Any]) -> None:
     """See that every table version is there that a line of the journal stands on.
 
     Raises:
         Damaged: one is not.
     """
-    lakes = {lake.root.name: lake for lake in (world.lake, world.published)}
+    lakes = {lake.root.name: lake for lake in (workspace.lake, workspace.published)}
     for name, version in line.get("stored", {}).items():
         folder, _, table = name.partition("/")
         if max(lakes[folder].versions(table), default=-1) < version:
             raise Damaged(f"{name} lacks version {version}")
+
+
+def require_steps(lines: int, played: int) -> None:
+    """See that the journal has every step that was answered: line 0, and one for each.
+
+    Raises:
+        Damaged: it has fewer.
+    """
+    if lines <= played:
+        raise Damaged(
+            f"the episode's database lacks steps: {played} were played, {max(0, lines - 1)} are in it; its write-ahead "
+            "log (dagster/event_log.db-wal) may be missing"
+        )

@@ -22,7 +22,7 @@ from mario_dagster import definitions
 from mario_dagster.assets.publish import Release, newest_release
 from mario_dagster.checks.context import Backlog, backlog, pool_slots
 from mario_dagster.core.action import Action
-from mario_dagster.core.errors import Damaged, StorageError
+from mario_dagster.core.errors import StorageError
 from mario_dagster.core.files import file_trouble
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS, Task
@@ -30,17 +30,17 @@ from mario_dagster.runtime.instance import RunResult, close_instance, open_insta
 from mario_dagster.runtime.queries import fingerprint
 from mario_dagster.scoring.grading import grade_world
 from mario_dagster.scoring.score import Grade
-from mario_dagster.scoring.truth import Vault
+from mario_dagster.scoring.truth import TruthStore
 from mario_dagster.signals.failures import FailureLog
 from mario_dagster.signals.signals import Signals, read_signals
 from mario_dagster.tables.load import table_name, tried
-from mario_dagster.tables.workspace import World, world_at
+from mario_dagster.tables.workspace import Workspace, workspace_at
 
 from .create import DAGSTER_HOME, stored
 from .home import Home, SandboxInfo, mended_info
 from .journal import Journal, Line
 from .lease import Lease, Leases
-from .recovery import require_stored, take_back
+from .recovery import drop_temporaries, require_steps, require_stored, take_back
 from .template_cache import Recipe, clone_folder, instantiate
 
 Tags = Mapping[str, str]
@@ -85,13 +85,13 @@ class StepTransaction:
 class Sandbox:
     """One pipeline's world, open in this process. Not to be shared by threads without its own lock, which acts take."""
 
-    def __init__(self, root: Path, vault: Vault):
+    def __init__(self, root: Path, truth_store: TruthStore):
         self.root = root
         self.info = SandboxInfo.load(root)
         self.task: Task = task(self.info.task)
         self.instance = open_instance(root / DAGSTER_HOME)
-        self.world: World = world_at(root)
-        self.vault = vault
+        self.workspace: Workspace = workspace_at(root)
+        self.truth_store = truth_store
         self._journal = Journal(root, self.instance.database)
         self._leases = Leases(root, self._journal)
         self._failures = FailureLog(self.instance)
@@ -133,7 +133,7 @@ class Sandbox:
         recipe = Recipe.of(task_reference, profile=profile, split=split, seed=seed, scale=scale)
         with file_trouble(id or "the new sandbox", writing=True):
             info = instantiate(home, recipe, id=id, feedback=feedback, via=via)
-        return cls(home.sandbox(info.id), Vault(home.vault(info.id)))
+        return cls(home.sandbox(info.id), TruthStore(home.truth_store(info.id)))
 
     @classmethod
     def open(cls, id: str, home: Home | None = None) -> Sandbox:
@@ -145,7 +145,7 @@ class Sandbox:
             Unavailable: its files are out of reach for now.
         """
         home = home or Home.default()
-        sandbox = cls(home.require(id), Vault(home.vault(id)))
+        sandbox = cls(home.require(id), TruthStore(home.truth_store(id)))
         try:
             sandbox.instance.database.check()
             with sandbox._lock, sandbox.instance.database.transaction():
@@ -160,13 +160,13 @@ class Sandbox:
         """A copy of this sandbox as it stands, journal and all, under another id."""
         home = home or Home(self.root.parent)
         with self.look():
-            clone_folder(self.root, self.vault.root, home, replace(self.info, id=new_id))
-        return Sandbox(home.sandbox(new_id), Vault(home.vault(new_id)))
+            clone_folder(self.root, self.truth_store.root, home, replace(self.info, id=new_id))
+        return Sandbox(home.sandbox(new_id), TruthStore(home.truth_store(new_id)))
 
     def close(self) -> None:
         """Let go of files, connections and caches. The sandbox stays on disk."""
         with self._lock:
-            self.world.close()
+            self.workspace.close()
             close_instance(self.instance)
 
     def __enter__(self) -> Sandbox:
@@ -202,32 +202,32 @@ class Sandbox:
 
     @property
     def profile(self) -> str:
-        """The family of the incident, from the vault: not for a player before the episode is done."""
-        return self.vault.profile
+        """The family of the incident, from the truth store: not for a player before the episode is done."""
+        return self.truth_store.profile
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def table(self, name: str) -> pd.DataFrame:
         """A table as stored. The frame is shared: never change it in place."""
         with self.look():
-            return self.world.lake.read(table_name(self.task, self.task.table(name).name)).frame
+            return self.workspace.lake.read(table_name(self.task, self.task.table(name).name)).frame
 
     def signals(self) -> Signals:
         """What a player may know; computed anew only when the instance, a table or the landing zone has changed."""
 
         def read() -> Signals:
             graph = definitions.asset_graph()
-            return read_signals(self.world, self.instance, self.task, self.backlog(), graph, self._failures)
+            return read_signals(self.workspace, self.instance, self.task, self.backlog(), graph, self._failures)
 
         return self._current("signals", read)
 
     def grade(self) -> Grade:
         """The true score now. Not for a player where feedback is `checks`."""
-        return self._current("grade", lambda: grade_world(self.world, self.task, self.vault, self.backlog()))
+        return self._current("grade", lambda: grade_world(self.workspace, self.task, self.truth_store, self.backlog()))
 
     def backlog(self) -> Backlog:
         """Batches that are loaded, batches that wait, and the workers there are."""
-        return self._current("backlog", lambda: backlog(self.world, self.instance, self.task))
+        return self._current("backlog", lambda: backlog(self.workspace, self.instance, self.task))
 
     def health(self) -> float:
         """0 to 1, from checks alone."""
@@ -241,7 +241,7 @@ class Sandbox:
 
     def release(self) -> Release | None:
         """What consumers of the published tables see."""
-        return newest_release(self.world, self.task)
+        return newest_release(self.workspace, self.task)
 
     # --- acting -------------------------------------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ class Sandbox:
         """
         contract = self.task.table(table)
         before = self.table(table)
-        tried(self.world, self.task, contract, repair)
+        tried(self.workspace, self.task, contract, repair)
         op = f"{self.task.slug}__{table}"
         result = self._run(f"repair_{table}", tags, {"ops": {op: {"config": repair.to_config()}}})
         if not result.success:
@@ -276,7 +276,7 @@ class Sandbox:
             batch = state.pending[0].batch
             result = self._run("replay", {**tags, "dagster/partition": batch})
         else:
-            held = self.world.lake.note(table_name(self.task, table.name)).loaded
+            held = self.workspace.lake.provenance(table_name(self.task, table.name)).loaded
             waiting = [each.batch for each in state.loaded if each.batch not in held]
             if not waiting:
                 raise InvalidAction("no batch is pending: all that landed is loaded")
@@ -349,9 +349,7 @@ class Sandbox:
         with self._lock:
             if self._journal.count() != len(self._lines):
                 self._lines = self._journal.lines()
-            if len(self._lines) <= self.info.steps:
-                held = max(0, len(self._lines) - 1)
-                raise Damaged(f"the episode's database lacks steps: {self.info.steps} were played, {held} are in it")
+            require_steps(len(self._lines), self.info.steps)
             return tuple(self._lines)
 
     @property
@@ -390,16 +388,15 @@ class Sandbox:
                     yield step
                     if step.line is None:
                         raise RuntimeError("a step must record its line")
-                    line = {**step.line, "stored": dict(stored(self.world, self.task))}
+                    line = {**step.line, "stored": dict(stored(self.workspace, self.task))}
                     self._journal.record(line)
-                    info = replace(self.info, steps=step.number, status=step.status)
-                    info.save(self.root)
                     self._leases.settle()
             except BaseException:
                 if step is not None:
                     self._undo()
                 raise
-            self._lines, self.info = [*before, line], info
+            self._lines = [*before, line]
+            self.info = mended_info(self.root, self._lines, self.info)
 
     def _undo(self) -> None:
         """Take back a step that failed; where the disk does not let us, whoever acts next does it."""
@@ -411,12 +408,19 @@ class Sandbox:
         if self._leases.unsettled():
             self._restore(tidy=True)
             self._leases.drop()
-        require_stored(self.world, self.steps[-1])
+        require_stored(self.workspace, self.steps[-1])
 
     def _restore(self, *, tidy: bool) -> None:
-        """Bring files to what the database says was finished, and forget what was read from them."""
-        for lake in (self.world.lake, self.world.published):
+        """Bring files to what the database says was finished, and forget what was read from them.
+
+        Raises:
+            Damaged: the database has lost steps that were answered, as when its write-ahead log is gone.
+        """
+        require_steps(self._journal.count(), SandboxInfo.load(self.root).steps)
+        for lake in (self.workspace.lake, self.workspace.published):
             take_back(lake, self.instance, tidy=tidy)
+        if tidy:
+            drop_temporaries(self.root)
         self._journal.mend()
         self._read, self._lines = ((), {}), self._journal.lines()
         self._failures = FailureLog(self.instance)
@@ -444,8 +448,8 @@ class Sandbox:
     def _mark(self) -> tuple[Any, ...]:
         """Changes with anything that signals or grades are computed from."""
         names = [table_name(self.task, name) for name in self.task.table_names]
-        versions = tuple(self.world.lake.version(name) for name in names)
-        return (fingerprint(self.instance.database), versions, self.world.landing.stamp())
+        versions = tuple(self.workspace.lake.version(name) for name in names)
+        return (fingerprint(self.instance.database), versions, self.workspace.landing.stamp())
 
     def _done(self, result: RunResult, message: str) -> Result:
         failed = failed_checks(result)

@@ -1,6 +1,6 @@
 """Incidents lived once and cloned from then on.
 
-In: a recipe (task, profile, split, seed, scale). Out: a sandbox folder and its vault, with the first line of its
+In: a recipe (task, profile, split, seed, scale). Out: a sandbox folder and its truth store, with the first line of its
 journal in it, whole or absent. Nothing is shared with the template: what damages one sandbox damages no other. A
 template that is not what was written is lived anew.
 """
@@ -30,9 +30,9 @@ from mario_dagster.core.registry import task
 from mario_dagster.core.task import FEEDBACKS, SPLITS, Split, Task
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.profiles import choose
-from mario_dagster.inject.redelivery import twins
+from mario_dagster.inject.redelivery import reference_tables
 from mario_dagster.runtime.database import DATABASE, Database
-from mario_dagster.scoring.truth import Vault
+from mario_dagster.scoring.truth import TruthStore
 
 from .create import DAGSTER_HOME, lived, opening
 from .home import Home, SandboxExists, SandboxInfo, check_id, partial_name
@@ -149,14 +149,14 @@ def build(home: Home, recipe: Recipe, template: Path) -> None:
 
 
 def live_and_seal(incident: Incident, found: Task, info: SandboxInfo, folder: Path) -> None:
-    """A sandbox in which an incident has struck, its vault, and what its episode's first line will say."""
-    root, vault = folder / SANDBOX, Vault(folder / VAULT)
+    """A sandbox in which an incident has struck, its truth store, and what its episode's first line will say."""
+    root, truth_store = folder / SANDBOX, TruthStore(folder / VAULT)
     root.mkdir(parents=True, mode=0o755)
     # Whoever runs an asset knows a sandbox's world by this file.
     info.save(root)
-    with lived(incident, found, root) as (world, instance):
-        vault.seal(incident, twins(incident, found, definitions.pipeline(found).transforms))
-        write_json(folder / OPENING, opening(world, instance, found, vault))
+    with lived(incident, found, root) as (workspace, instance):
+        truth_store.seal(incident, reference_tables(incident, found, definitions.pipeline(found).transforms))
+        write_json(folder / OPENING, opening(workspace, instance, found, truth_store))
 
 
 def from_template(template: Path, home: Home, info: SandboxInfo) -> None:
@@ -167,25 +167,27 @@ def from_template(template: Path, home: Home, info: SandboxInfo) -> None:
         SandboxExists: the id was taken meanwhile.
     """
     sums = read_json(template / CHECKSUMS, CHECKSUMS)
-    with _arriving(home, info) as (root, vault):
+    with _arriving(home, info) as (root, truth_store):
         made: set[str] = set()
         for name, expected in sums.items():
             kind, _, inside = name.partition("/")
             if kind in (SANDBOX, VAULT):
-                _copy_checked(template / name, os.path.join(root if kind == SANDBOX else vault, inside), expected, made)
+                _copy_checked(
+                    template / name, os.path.join(root if kind == SANDBOX else truth_store, inside), expected, made
+                )
         first = first_line(read_json(template / OPENING, OPENING), info)
         _begin(root, info, first)
 
 
-def clone_folder(sandbox: Path, vault: Path, home: Home, info: SandboxInfo) -> None:
-    """Copy a sandbox folder and its vault as they stand under a new id; both are there whole, or neither.
+def clone_folder(sandbox: Path, truth_store: Path, home: Home, info: SandboxInfo) -> None:
+    """Copy a sandbox folder and its truth store as they stand under a new id; both are there whole, or neither.
 
     Raises:
         SandboxExists: the id was taken meanwhile.
     """
     with _arriving(home, info) as (root, sealed):
         shutil.copytree(sandbox, root, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        shutil.copytree(vault, sealed, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        shutil.copytree(truth_store, sealed, dirs_exist_ok=True, copy_function=shutil.copyfile)
         _begin(root, info, None)
 
 
@@ -207,26 +209,26 @@ def first_line(told: Mapping[str, Any], info: SandboxInfo) -> Line:
 
 @contextmanager
 def _arriving(home: Home, info: SandboxInfo) -> Iterator[tuple[Path, Path]]:
-    """Folders for a sandbox and its vault to be made in; at the end of the block they get their names, both or none."""
-    target, sealed = home.sandbox(info.id), home.vault(info.id)
+    """Folders for a sandbox and its truth to be made in; at the end of the block they get their names, both or none."""
+    target, sealed = home.sandbox(info.id), home.truth_store(info.id)
     mark = partial_name(info.id)
-    root, vault = target.with_name(mark), sealed.with_name(mark)
+    root, truth_store = target.with_name(mark), sealed.with_name(mark)
     with home.making():
         try:
             root.mkdir(parents=True)
-            vault.mkdir(parents=True, mode=0o700)
-            yield root, vault
+            truth_store.mkdir(parents=True, mode=0o700)
+            yield root, truth_store
             # Of several that want one id, in this process or others, one gets it.
             with (home.root / LOCK).open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if target.exists():
                     raise SandboxExists(f"sandbox '{info.id}' exists already")
                 shutil.rmtree(sealed, ignore_errors=True)
-                os.rename(vault, sealed)
+                os.rename(truth_store, sealed)
                 os.rename(root, target)
         finally:
             shutil.rmtree(root, ignore_errors=True)
-            shutil.rmtree(vault, ignore_errors=True)
+            shutil.rmtree(truth_store, ignore_errors=True)
 
 
 def _begin(root: Path, info: SandboxInfo, first: Line | None) -> None:

@@ -6,17 +6,20 @@ In: a home and an id. Out: what is wrong, in words. Nothing that is cached is tr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+
+import yaml
 
 from mario_dagster.core.errors import Damaged, StorageError
 from mario_dagster.runtime.database import DATABASE, Database
-from mario_dagster.scoring.truth import Vault
-from mario_dagster.tables.workspace import World, world_at
+from mario_dagster.scoring.truth import TruthStore
+from mario_dagster.tables.workspace import Workspace, workspace_at
 
 from .create import DAGSTER_HOME
 from .home import Home, SandboxInfo
 from .journal import Journal
-from .recovery import require_stored
+from .recovery import require_steps, require_stored
 
 
 def damage(home: Home, id: str) -> list[str]:
@@ -26,32 +29,53 @@ def damage(home: Home, id: str) -> list[str]:
         UnknownName: there is no sandbox of that id.
     """
     root = home.require(id)
-    world, truth = world_at(root), Vault(home.vault(id))
+    workspace, truth = workspace_at(root), TruthStore(home.truth_store(id))
     try:
         return [
-            *_said(lambda: _check_records(root, world)),
-            *_said(lambda: world.deploy("")),
+            *_said(lambda: _check_records(root, workspace)),
+            *_said(lambda: workspace.deploy("")),
+            *_said(lambda: _check_settings(root)),
             *_said(truth.check),
-            *world.lake.damage(),
-            *world.published.damage(),
-            *world.landing.damage(),
-            *truth.damage(),
+            *workspace.lake.damage(),
+            *workspace.published.damage(),
+            *workspace.landing.damage(),
+            *_each(truth.damage),
+            *_each(lambda: _undelivered(workspace, truth)),
         ]
     finally:
-        world.close()
+        workspace.close()
 
 
-def _check_records(root: Path, world: World) -> None:
+def _check_records(root: Path, workspace: Workspace) -> None:
     database = Database(str(root / DAGSTER_HOME / DATABASE))
     try:
         database.check()
         lines, told = Journal(root, database).lines(), SandboxInfo.load(root)
     finally:
         database.dispose()
-    if len(lines) <= told.steps:
-        raise Damaged(f"the episode's database lacks steps: {told.steps} were played, {len(lines) - 1} are in it")
+    require_steps(len(lines), told.steps)
     if lines:
-        require_stored(world, lines[-1])
+        require_stored(workspace, lines[-1])
+
+
+def _check_settings(root: Path) -> None:
+    name = f"{DAGSTER_HOME}/dagster.yaml"
+    with file_trouble(name):
+        if "storage" not in yaml.safe_load((root / name).read_text()):
+            raise Damaged(f"{name} names no storage")
+
+
+def _undelivered(workspace: Workspace, truth: TruthStore) -> Iterator[str]:
+    """Landed files that are gone: not those that were announced only."""
+    for entry in workspace.landing.manifest().deliveries:
+        if entry.batch not in truth.unavailable and not workspace.landing.arrived(entry.feed, entry.batch):
+            yield f"landing/{entry.feed}/{entry.batch}.parquet is missing"
+
+
+def _each(find: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """What is found, up to where looking itself fails, which somebody else tells."""
+    with suppress(StorageError):
+        yield from find()
 
 
 def _said(check: Callable[[], object]) -> Iterator[str]:

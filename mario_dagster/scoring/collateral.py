@@ -1,8 +1,8 @@
 """Collateral damage: what was right when the incident struck, and is wrong or gone at the end.
 
-In: tables then and now, the twin, the names that columns landed under. Out: a number of cells. A cell counts as right
-when its value, read as any repair would read it, is the truth, under whatever name or type its column landed; so a
-table that is left as it is costs nothing, and a repair costs only what it breaks.
+In: tables then and now, the reference, the names that columns landed under. Out: a number of cells. A cell counts as
+right when its value, read as any repair would read it, is the truth, under whatever name or type its column landed; so
+a table that is left as it is costs nothing, and a repair costs only what it breaks.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import pyarrow.compute as pc
 from mario_dagster.core.task import Column, Table, Task
 from mario_dagster.tables.frames import ARROW, column_type, distinct
 from mario_dagster.tables.load import table_name
-from mario_dagster.tables.parsing import parse_moments, parse_numbers, read_moments
-from mario_dagster.tables.workspace import World
+from mario_dagster.tables.parsing import parse_numbers, parse_timestamps, read_timestamps
+from mario_dagster.tables.workspace import Workspace
 
-from .truth import Vault
+from .truth import TruthStore
 
 CENT = 0.005
 Tables = Mapping[str, pd.DataFrame]
 
 
 def collateral(
-    task: Task, before: Tables, after: Tables, twin: Tables, landed_as: Mapping[str, Mapping[str, str]]
+    task: Task, before: Tables, after: Tables, reference: Tables, landed_as: Mapping[str, Mapping[str, str]]
 ) -> int:
     """Cells that held the truth in `before` and do not in `after`.
 
@@ -41,48 +41,50 @@ def collateral(
         if table.name not in before:
             continue
         aliases = landed_as.get(table.name, {})
-        rows = len(twin[table.name])
-        was = _right(before[table.name], twin[table.name], table, aliases)
-        now = _right(after[table.name], twin[table.name], table, aliases) if table.name in after else {}
+        rows = len(reference[table.name])
+        was = _right(before[table.name], reference[table.name], table, aliases)
+        now = _right(after[table.name], reference[table.name], table, aliases) if table.name in after else {}
         for name, right in was.items():
             found += int((right & ~now.get(name, np.zeros(rows, dtype=bool))).sum())
     return found
 
 
-def versions(world: World, task: Task) -> Mapping[str, int]:
+def versions(workspace: Workspace, task: Task) -> Mapping[str, int]:
     """The newest version of each stored table, to compare with later."""
-    found = {name: world.lake.version(table_name(task, name)) for name in task.table_names}
+    found = {name: workspace.lake.version(table_name(task, name)) for name in task.table_names}
     return {name: version for name, version in found.items() if version is not None}
 
 
 def collateral_since(
-    world: World, task: Task, vault: Vault, since: Mapping[str, int], absent: tuple[str, ...] = ()
+    workspace: Workspace, task: Task, truth_store: TruthStore, since: Mapping[str, int], absent: tuple[str, ...] = ()
 ) -> int:
     """Cells that were right when a world's tables had these versions, and are wrong or gone now.
 
     Args:
         absent: batches that the truth is without.
     """
-    before = {name: world.lake.read_at(table_name(task, name), version) for name, version in since.items()}
-    after = {name: world.lake.read(table_name(task, name)).frame for name in versions(world, task)}
-    twin = {name: vault.twin(name, absent) for name in task.table_names}
-    return collateral(task, before, after, twin, vault.landed_as)
+    before = {name: workspace.lake.read_at(table_name(task, name), version) for name, version in since.items()}
+    after = {name: workspace.lake.read(table_name(task, name)).frame for name in versions(workspace, task)}
+    reference = {name: truth_store.reference(name, absent) for name in task.table_names}
+    return collateral(task, before, after, reference, truth_store.landed_as)
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 
-def _right(frame: pd.DataFrame, twin: pd.DataFrame, table: Table, aliases: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Column -> which of the twin's rows have the right value there. Of a key that occurs twice, the first counts."""
+def _right(
+    frame: pd.DataFrame, reference: pd.DataFrame, table: Table, aliases: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Column -> which of the reference's rows have the right value. Of a key that occurs twice, the first counts."""
     names = {column.name: _name(frame, column.name, aliases) for column in table.columns}
     key = names[table.key]
     if key is None:
         return {}
-    keys, wanted = _read(frame[key], table.column(table.key)), _array(twin[table.key])
+    keys, wanted = _read(frame[key], table.column(table.key)), _array(reference[table.key])
     in_place = keys.equals(wanted) and distinct(keys) == len(keys)
     place = None if in_place else pc.index_in(wanted, value_set=keys, skip_nulls=True)
     return {
-        each.name: _equal(_taken(_read(frame[held], each), place), _array(twin[each.name]), each)
+        each.name: _equal(_taken(_read(frame[held], each), place), _array(reference[each.name]), each)
         for each in table.columns
         if (held := names[each.name]) is not None
     }
@@ -107,9 +109,9 @@ def _read(series: pd.Series, column: Column) -> pa.Array:
         whole = pc.equal(values, pc.round(values)) if column.type == "int64" else None
         return (pc.if_else(whole, values, None) if whole is not None else values).cast(kind)
     if column.type == "date" and column_type(series) == "string":
-        return read_moments(_array(series)).dates()  # the calendar date as written, whatever the offset
-    if column.is_moment:
-        return _array(parse_moments(series)).cast(kind, safe=False)
+        return read_timestamps(_array(series)).dates()  # the calendar date as written, whatever the offset
+    if column.is_time:
+        return _array(parse_timestamps(series)).cast(kind, safe=False)
     return _array(series).cast(kind)
 
 

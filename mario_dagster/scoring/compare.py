@@ -1,7 +1,7 @@
 """Tables compared with the truth, cell by cell: what every part of a score is made of.
 
-In: tables as stored, the twin, the cells that are lost. Out: shares of 0 to 1. Pure: no Dagster, no files. Everything
-is computed again from the tables; no check result is trusted.
+In: tables as stored, the reference, the cells that are lost. Out: shares of 0 to 1. Pure: no Dagster, no files.
+Everything is computed again from the tables; no check result is trusted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PipelineState:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the grader holds against the tables: the twin, and the cells whose value is nowhere.
+    """What the grader holds against the tables: the reference, and the cells whose value is nowhere.
 
     Args:
         named: tells one truth from any other; None for one that is not told apart.
@@ -64,7 +64,7 @@ def weighed(parts: Mapping[str, float]) -> float:
 
 
 def table_parts(
-    table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame, lost: LostCells = frozenset()
+    table: Table, frame: pd.DataFrame | None, reference: pd.DataFrame, lost: LostCells = frozenset()
 ) -> dict[str, float]:
     """The four parts of a table's score, 0 to 1 each.
 
@@ -72,8 +72,8 @@ def table_parts(
     """
     if frame is None or frame.empty or len(frame.columns) == 0:
         return dict.fromkeys(TABLE_WEIGHTS, 0.0)
-    held, true = to_arrow(frame), to_arrow(twin)
-    rows = max(len(frame), len(twin))
+    held, true = to_arrow(frame), to_arrow(reference)
+    rows = max(len(frame), len(reference))
     present = valid = 0
     for column in table.columns:
         if column.name in held.column_names:
@@ -91,7 +91,7 @@ def table_parts(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Rows of a stored table and of the twin that have the same key, side by side.
+    """Rows of a stored table and of the reference that have the same key, side by side.
 
     Args:
         union: keys that are in either table.
@@ -107,7 +107,7 @@ class Pairs:
 
 
 def align(table: Table, held: pa.Table, true: pa.Table) -> Pairs | None:
-    """Stored rows beside the twin's of the same key; of a key that occurs twice, the first counts.
+    """Stored rows beside the reference's of the same key; of a key that occurs twice, the first counts.
 
     None when the key column is missing or in another type: rows that cannot be told apart match nothing.
     """

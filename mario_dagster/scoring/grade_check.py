@@ -1,7 +1,7 @@
-"""The grade as an asset check: it runs in the commit job, with the vault beside the sandbox as its truth.
+"""The grade as an asset check: it runs in the commit job, with the truth store beside the sandbox as its truth.
 
-In: a world with a vault. Out: a check result with score, parts and threshold in its metadata. Where there is no vault
-(`dagster dev` in a fresh checkout) there is nothing to grade, and it says so.
+In: a world with a vault. Out: a check result with score, parts and threshold in its metadata. Where there is no truth
+store (`dagster dev` in a fresh checkout) there is nothing to grade, and it says so.
 """
 
 import dagster as dg
@@ -10,8 +10,8 @@ from mario_dagster.assets.graph import key_of
 from mario_dagster.assets.jobs import GRADE
 from mario_dagster.checks.context import backlog
 from mario_dagster.core.task import Task
-from mario_dagster.scoring.truth import vault_of
-from mario_dagster.tables.workspace import world_of
+from mario_dagster.scoring.truth import truth_store_of
+from mario_dagster.tables.workspace import workspace_of
 
 from .grading import grade_world
 
@@ -25,11 +25,11 @@ def grade_check(task: Task) -> dg.AssetChecksDefinition:
         description=f"How near the pipeline is to one where nothing went wrong; {task.threshold} is success.",
     )
     def grade(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        world = world_of(context.instance, task.slug)
-        vault = vault_of(world.root)
-        if vault is None:
+        workspace = workspace_of(context.instance, task.slug)
+        truth_store = truth_store_of(workspace.root)
+        if truth_store is None:
             return dg.AssetCheckResult(passed=True, description="no incident has struck here: nothing to grade")
-        result = grade_world(world, task, vault, backlog(world, context.instance, task))
+        result = grade_world(workspace, task, truth_store, backlog(workspace, context.instance, task))
         return dg.AssetCheckResult(
             passed=result.score >= task.threshold,
             metadata={

@@ -16,51 +16,51 @@ from mario_dagster.core.task import Task
 from mario_dagster.signals.freshness import freshness_lag_minutes
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import stale_tables, table_name
-from mario_dagster.tables.workspace import World
+from mario_dagster.tables.workspace import Workspace
 
 from .compare import PipelineState, Truth
 from .missing_batches import absent_batches
 from .score import Grade, grade
-from .truth import Vault
+from .truth import TruthStore
 
 
-def grade_world(world: World, task: Task, vault: Vault, state: Backlog) -> Grade:
+def grade_world(workspace: Workspace, task: Task, truth_store: TruthStore, state: Backlog) -> Grade:
     """The score of a world now, from its tables and state; nothing recorded is trusted.
 
     What is the same tables and the same truth as before has the same part in the score, and is not compared again.
     """
-    names = [name for name in task.table_names if world.lake.exists(table_name(task, name))]
-    stored = {name: world.lake.read(table_name(task, name)) for name in names}
-    absent = absent_batches(world, task, vault, state)
+    names = [name for name in task.table_names if workspace.lake.exists(table_name(task, name))]
+    stored = {name: workspace.lake.read(table_name(task, name)) for name in names}
+    absent = absent_batches(workspace, task, truth_store, state)
     due = replace(state, pending=tuple(each for each in state.pending if each.batch not in absent))
     return grade(
         task,
         {name: each.frame for name, each in stored.items()},
-        Truth(Twins(vault, task, absent), vault.lost, (vault.key, absent)),
+        Truth(Twins(truth_store, task, absent), truth_store.lost, (truth_store.key, absent)),
         PipelineState(
             loaded=len(due.loaded),
             pending=len(due.pending),
-            lag_minutes=freshness_lag_minutes(world, task, due),
-            stale=bool(stale_tables(world, task)),
+            lag_minutes=freshness_lag_minutes(workspace, task, due),
+            stale=bool(stale_tables(workspace, task)),
             workers=state.workers,
             # What the pool is said to need counts all that waits, so what is scored does too.
             required_workers=state.required_workers,
-            late=tuple(batch for batch in vault.pending if batch not in absent),
+            late=tuple(batch for batch in truth_store.pending if batch not in absent),
         ),
-        {name: each.note.data_version or content_hash(each.frame) for name, each in stored.items()},
+        {name: each.provenance.data_version or content_hash(each.frame) for name, each in stored.items()},
     )
 
 
 class Twins(Mapping[str, pd.DataFrame]):
-    """The twin's tables, each read when it is looked at: of most, the part in a score is known already."""
+    """The reference's tables, each read when it is looked at: of most, the part in a score is known already."""
 
-    def __init__(self, vault: Vault, task: Task, absent: tuple[str, ...]):
-        self._vault, self._task, self._absent = vault, task, absent
+    def __init__(self, truth_store: TruthStore, task: Task, absent: tuple[str, ...]):
+        self._vault, self._task, self._absent = truth_store, task, absent
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._task.table_names:
             raise KeyError(name)
-        return self._vault.twin(name, self._absent)
+        return self._vault.reference(name, self._absent)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._task.table_names)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from mario_dagster.core.errors import BrokenTask
 from mario_dagster.core.task import Table, Task
-from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.content_cache import CONTENT_CACHE
 from mario_dagster.tables.frames import column_type, to_arrow
 
 from .compare import PipelineState, Truth, align, count, right_cells, table_parts, weighed
@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Found:
+class Scored:
     """All that a score is made of.
 
     Args:
@@ -52,7 +52,7 @@ class Found:
         return self.once("parts", (name,), lambda: table_parts(table, self.tables.get(name), truth.tables[name], lost))
 
     def same_rows(self, name: str) -> float:
-        """Share of a table's rows that are the twin's in every column."""
+        """Share of a table's rows that are the reference's in every column."""
         table, truth = self.task.table(name), self.truth
         return self.once("same rows", (name,), lambda: same_rows(table, self.tables.get(name), truth.tables[name]))
 
@@ -61,10 +61,10 @@ class Found:
         contents = tuple(self.versions.get(name, "") if name in self.tables else None for name in names)
         if self.truth.named is None or "" in contents:
             return compute()
-        return MEMO.get(("graded", what, self.task.slug, self.truth.named, names, contents), compute)
+        return CONTENT_CACHE.get(("graded", what, self.task.slug, self.truth.named, names, contents), compute)
 
 
-Objectives = Callable[[Found], dict[str, float]]
+Objectives = Callable[[Scored], dict[str, float]]
 
 
 def objectives(task: Task) -> Objectives:
@@ -82,12 +82,12 @@ def _resolved(reference: str) -> Objectives:
     return made
 
 
-def each_table(found: Found) -> dict[str, float]:
+def each_table(found: Scored) -> dict[str, float]:
     """For each part, the score of the table of that name: what a task has unless it says otherwise."""
     return {name: found.scores[name] for name in found.task.objective_weights}
 
 
-def only_table(found: Found) -> dict[str, float]:
+def only_table(found: Scored) -> dict[str, float]:
     """Tasks 1 and 2: the parts of their one table's own score."""
     return found.parts(found.task.main_table.name)
 
@@ -109,9 +109,9 @@ def backfill(state: PipelineState) -> float:
     return max(0.0, (state.loaded - 0.5 * state.pending) / total)
 
 
-def same_rows(table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame) -> float:
-    """Share of rows, over the union of keys, that are the twin's in every column."""
-    pairs = None if frame is None else align(table, to_arrow(frame), to_arrow(twin))
+def same_rows(table: Table, frame: pd.DataFrame | None, reference: pd.DataFrame) -> float:
+    """Share of rows, over the union of keys, that are the reference's in every column."""
+    pairs = None if frame is None else align(table, to_arrow(frame), to_arrow(reference))
     if pairs is None or not pairs.union:
         return 0.0
     right = right_cells(pairs, table.columns[0])

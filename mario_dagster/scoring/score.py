@@ -14,7 +14,7 @@ from mario_dagster.core.errors import BrokenTask
 from mario_dagster.core.task import Task
 
 from .compare import PipelineState, Truth
-from .objectives import Found, objectives
+from .objectives import Scored, objectives
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def grade(
     Raises:
         BrokenTask: what computes its objectives does not load, or gives other parts than the task weighs.
     """
-    found = Found(task, tables, truth, state, versions)
+    found = Scored(task, tables, truth, state, versions)
     parts = objectives(task)(found)
     if set(parts) != set(task.objective_weights):
         raise BrokenTask(

@@ -1,8 +1,8 @@
-"""Where the truth of an episode is kept: twin tables, ledger, gold repairs. Never served, never in the UI.
+"""Where the truth of an episode is kept: reference tables, damage manifest, solution. Never served, never in the UI.
 
 In: a compiled incident and the twin. Out: the same, for the grader. A folder of its own beside the sandboxes, mode
-0700. What grows with rows (twins, ledger, lost cells) is read when asked for and kept within the process's budget, if
-at all: a vault that is held open holds none of it.
+0700. What grows with rows (reference tables, damage manifest, lost cells) is read when asked for and kept within the
+process's budget, if at all: a truth store that is held open holds none of it.
 """
 
 from __future__ import annotations
@@ -18,53 +18,53 @@ import pandas as pd
 from mario_dagster.core.errors import Damaged
 from mario_dagster.core.files import digest_of, file_trouble, read_json, replace_file, write_json
 from mario_dagster.incidents.compile import Incident
-from mario_dagster.incidents.manifest import Ledger
-from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.incidents.manifest import DamageManifest
+from mario_dagster.tables.content_cache import CONTENT_CACHE
 from mario_dagster.tables.frames import content_hash
-from mario_dagster.tables.store import Lake, NoTable, Note
+from mario_dagster.tables.store import Lake, NoTable, Provenance
 
 from .compare import LostCells
 
-VAULT_VARIABLE, VAULTS = "MARIO_VAULT", ".vault"
-TRUTH_FILE, LEDGER_FILE, LOST = "incident.json", "ledger.json", "lost"
+TRUTH_VARIABLE, TRUTH_FOLDER = "MARIO_VAULT", ".vault"
+TRUTH_FILE, DAMAGE_FILE, LOST = "incident.json", "ledger.json", "lost"
 # What a lost cell takes in memory, more or less.
 LOST_CELL_BYTES = 256
 
 
-class Vault:
+class TruthStore:
     """One episode's truth."""
 
     def __init__(self, root: Path):
         self.root = root
         self._lake = Lake(root / "twin")
 
-    def seal(self, incident: Incident, twins: Mapping[tuple[str, ...], Mapping[str, pd.DataFrame]]) -> None:
+    def seal(self, incident: Incident, reference_tables: Mapping[tuple[str, ...], Mapping[str, pd.DataFrame]]) -> None:
         """Write the truth of an incident. Readable by this user only.
 
         Args:
-            twins: absent batches -> the twin without them; `()` -> the whole one.
+            reference tables: absent batches -> the reference without them; `()` -> the whole one.
         """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chmod(self.root, 0o700)
         hashes = {}
-        for absent, tables in twins.items():
+        for absent, tables in reference_tables.items():
             for table, frame in tables.items():
-                name = _twin_name(table, absent)
-                self._lake.write(name, frame, Note())
+                name = _reference_name(table, absent)
+                self._lake.write(name, frame, Provenance())
                 hashes[name] = content_hash(frame)
-        ledger = incident.ledger.to_json().encode()
+        damage_manifest = incident.damage_manifest.to_json().encode()
         body = {
             "profile": incident.profile,
             "held_out": incident.held_out,
             "pending": list(incident.pending),
             "unavailable": list(incident.unavailable),
             "twin": hashes,
-            "gold": [step.to_dict() for step in incident.gold],
-            "landed_as": incident.ledger.landed_as,
-            LOST: incident.ledger.lost,
-            "ledger": digest_of(ledger),
+            "gold": [step.to_dict() for step in incident.solution],
+            "landed_as": incident.damage_manifest.landed_as,
+            LOST: incident.damage_manifest.lost,
+            "ledger": digest_of(damage_manifest),
         }
-        replace_file(self.root / LEDGER_FILE, ledger)
+        replace_file(self.root / DAMAGE_FILE, damage_manifest)
         write_json(self.root / TRUTH_FILE, body)
 
     def exists(self) -> bool:
@@ -79,15 +79,16 @@ class Vault:
         _ = self.lost, self._ledger()
 
     def damage(self) -> Iterator[str]:
-        """What is wrong with the twins on disk, in words."""
-        return self._lake.damage()
+        """What is wrong with the reference tables on disk, in words."""
+        yield from self._lake.damage()
+        yield from (f"truth/{name} is missing" for name in self._truth["twin"] if not self._lake.exists(name))
 
-    def twin(self, table: str, absent: tuple[str, ...] = ()) -> pd.DataFrame:
+    def reference(self, table: str, absent: tuple[str, ...] = ()) -> pd.DataFrame:
         """A table as it would be had nothing gone wrong, but for batches that are not there."""
         try:
-            return self._lake.read(_twin_name(table, absent)).frame
+            return self._lake.read(_reference_name(table, absent)).frame
         except NoTable:
-            raise Damaged(f"truth/{_twin_name(table, absent)} is missing") from None
+            raise Damaged(f"truth/{_reference_name(table, absent)} is missing") from None
 
     @cached_property
     def key(self) -> str:
@@ -114,7 +115,7 @@ class Vault:
         return tuple(self._truth.get("unavailable", ()))
 
     @property
-    def gold(self) -> tuple[Mapping[str, Any], ...]:
+    def solution(self) -> tuple[Mapping[str, Any], ...]:
         """The actions that undo the incident, as dictionaries of `MarioAction` fields."""
         return tuple(self._truth["gold"])
 
@@ -127,11 +128,11 @@ class Vault:
     @property
     def lost(self) -> Mapping[str, LostCells]:
         """Table -> (key as text, column) of cells whose value is nowhere any more."""
-        return MEMO.get(("lost", self.key), self._lost, _lost_bytes)
+        return CONTENT_CACHE.get(("lost", self.key), self._lost, _lost_bytes)
 
-    def ledger(self) -> Ledger:
+    def damage_manifest(self) -> DamageManifest:
         """All that the incident changed. A row for each cell is long, so it is read when asked for and not kept."""
-        return Ledger.from_json(self._ledger().decode())
+        return DamageManifest.from_json(self._ledger().decode())
 
     @cached_property
     def _truth(self) -> Mapping[str, Any]:
@@ -139,10 +140,10 @@ class Vault:
 
     def _ledger(self) -> bytes:
         expected = self._truth["ledger"]
-        with file_trouble(f"truth/{LEDGER_FILE}"):
-            data = (self.root / LEDGER_FILE).read_bytes()
+        with file_trouble(f"truth/{DAMAGE_FILE}"):
+            data = (self.root / DAMAGE_FILE).read_bytes()
         if digest_of(data) != expected:
-            raise Damaged(f"truth/{LEDGER_FILE} is not what was written: its digest differs")
+            raise Damaged(f"truth/{DAMAGE_FILE} is not what was written: its digest differs")
         return data
 
     def _lost(self) -> Mapping[str, LostCells]:
@@ -163,16 +164,16 @@ def _lost_bytes(lost: Mapping[str, LostCells]) -> int:
     return LOST_CELL_BYTES * sum(map(len, lost.values()))
 
 
-def _twin_name(table: str, absent: tuple[str, ...]) -> str:
+def _reference_name(table: str, absent: tuple[str, ...]) -> str:
     return "/".join((f"without-{'-'.join(absent)}", table)) if absent else table
 
 
-def vault_folder(root: Path) -> Path:
-    named = os.environ.get(VAULT_VARIABLE)
-    return Path(named).resolve() if named else root / VAULTS
+def truth_folder(root: Path) -> Path:
+    named = os.environ.get(TRUTH_VARIABLE)
+    return Path(named).resolve() if named else root / TRUTH_FOLDER
 
 
-def vault_of(sandbox: Path) -> Vault | None:
-    """The vault of a sandbox folder; None where no incident has struck."""
-    vault = Vault(vault_folder(sandbox.parent) / sandbox.name)
-    return vault if vault.exists() else None
+def truth_store_of(sandbox: Path) -> TruthStore | None:
+    """The truth store of a sandbox folder; None where no incident has struck."""
+    truth_store = TruthStore(truth_folder(sandbox.parent) / sandbox.name)
+    return truth_store if truth_store.exists() else None

@@ -30,7 +30,7 @@ from mario_dagster.env.errors import PlayError
 from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, in_words
 
 from .open_episodes import Episodes
-from .request_guard import Guard
+from .request_guard import RequestGuard
 from .routes import card_routes, grade_routes, page_routes, play_routes
 
 API_PREFIX = "/api"
@@ -66,7 +66,7 @@ def build_app() -> FastAPI:
     app.router.on_startup.append(_preload)
     app.router.on_shutdown.append(episodes.close)
     # The last one added stands first: CORS, then the prefix, then the guard.
-    app.add_middleware(Guard, web=web)
+    app.add_middleware(RequestGuard, web=web)
     app.add_middleware(ApiPrefix)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     return app

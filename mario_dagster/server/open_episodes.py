@@ -25,7 +25,7 @@ class Episodes:
 
     def __init__(self, max_open: int = MAX_OPEN):
         self._max_open = max_open
-        self._open: OrderedDict[str, _Seat] = OrderedDict()
+        self._open: OrderedDict[str, _OpenEpisode] = OrderedDict()
         self._lock = threading.Lock()
 
     def start(self, options: ResetOptions) -> tuple[str, Reply]:
@@ -33,7 +33,7 @@ class Episodes:
         episode = Episode.start(options, via=VIA)
         reply = episode.reply()
         with self._lock:
-            self._open[episode.id] = _Seat(episode)
+            self._open[episode.id] = _OpenEpisode(episode)
         self._close_surplus()
         return episode.id, reply
 
@@ -45,17 +45,17 @@ class Episodes:
             NoEpisode: there is none.
         """
         with self._lock:
-            seat = self._open.setdefault(episode_id(id), _Seat())
+            opened = self._open.setdefault(episode_id(id), _OpenEpisode())
             self._open.move_to_end(id)
-            seat.users += 1
+            opened.users += 1
         try:
-            with seat.lock:
-                if seat.episode is None or not seat.episode.exists:
-                    seat.episode = self._resume(id)
-                yield seat.episode
+            with opened.lock:
+                if opened.episode is None or not opened.episode.exists:
+                    opened.episode = self._resume(id)
+                yield opened.episode
         finally:
             with self._lock:
-                seat.users -= 1
+                opened.users -= 1
             self._close_surplus()
 
     def the_only_one(self) -> str:
@@ -73,10 +73,10 @@ class Episodes:
     def close(self) -> None:
         """Let go of every sandbox."""
         with self._lock:
-            seats, self._open = list(self._open.values()), OrderedDict()
-        for seat in seats:
-            with seat.lock:
-                seat.leave()
+            all_opened, self._open = list(self._open.values()), OrderedDict()
+        for opened in all_opened:
+            with opened.lock:
+                opened.leave()
 
     def _resume(self, id: str) -> Episode:
         try:
@@ -88,14 +88,14 @@ class Episodes:
 
     def _close_surplus(self) -> None:
         with self._lock:
-            idle = [id for id, seat in self._open.items() if not seat.users and not seat.lock.locked()]
+            idle = [id for id, opened in self._open.items() if not opened.users and not opened.lock.locked()]
             surplus = [self._open.pop(id) for id in idle[: max(0, len(self._open) - self._max_open)]]
-        for seat in surplus:
-            with seat.lock:
-                seat.leave()
+        for opened in surplus:
+            with opened.lock:
+                opened.leave()
 
 
-class _Seat:
+class _OpenEpisode:
     """One episode's place: who waits for it, and the lock that lets them in one by one."""
 
     def __init__(self, episode: Episode | None = None) -> None:

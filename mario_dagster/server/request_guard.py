@@ -94,7 +94,7 @@ def _walk(value: Any) -> None:
     raise BadRequest(f"the message is nested deeper than {MAX_DEPTH} levels")
 
 
-class Guard:
+class RequestGuard:
     """ASGI middleware: answers what is not well formed and what fails, passes on everything else untouched.
 
     Args:

@@ -18,8 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 from mario_dagster.core.task import Column, Table
 from mario_dagster.tables.frames import column_type
-from mario_dagster.tables.parsing import read_text, to_array, to_series
-from mario_dagster.tables.repairs import parse_moments, parse_numbers
+from mario_dagster.tables.parsing import parse_numbers, parse_timestamps, read_text, to_array, to_series
 
 NAME_WEIGHT, VALUE_WEIGHT = 0.45, 0.55
 THRESHOLD = 0.45
@@ -79,9 +78,9 @@ def value_likeness(series: pd.Series, column: Column, table: Table) -> float:
     values = series.dropna()
     if values.empty:
         return 0.0
-    if column.is_moment:
+    if column.is_time:
         fit = (
-            float(parse_moments(values).notna().mean())
+            float(parse_timestamps(values).notna().mean())
             if column_type(values) in ("string", "timestamp", "date")
             else 0.0
         )

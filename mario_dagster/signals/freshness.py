@@ -14,7 +14,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.runtime.instance import freshness
 from mario_dagster.tables.load import stale_tables, table_name
 from mario_dagster.tables.store import NoTable
-from mario_dagster.tables.workspace import World
+from mario_dagster.tables.workspace import Workspace
 
 
 def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any, known: frozenset[str]) -> frozenset[str]:
@@ -38,21 +38,21 @@ def dagster_stale(instance: dg.DagsterInstance, task: Task, graph: Any, known: f
     return frozenset(name for name in stale if task.table(name).derived)
 
 
-def stale(world: World, instance: dg.DagsterInstance, task: Task, graph: Any) -> frozenset[str]:
+def stale(workspace: Workspace, instance: dg.DagsterInstance, task: Task, graph: Any) -> frozenset[str]:
     """Derived tables that are stale by what they record of their own inputs, or by Dagster.
 
     Dagster notes the inputs of every materialization, also of a repair that did not compute the table anew; the lake's
     note keeps the inputs of the last computation, so a table that was only touched is still seen to be old.
     """
-    return dagster_stale(instance, task, graph, stale_tables(world, task))
+    return dagster_stale(instance, task, graph, stale_tables(workspace, task))
 
 
-def freshness_lag_minutes(world: World, task: Task, state: Backlog) -> float:
+def freshness_lag_minutes(workspace: Workspace, task: Task, state: Backlog) -> float:
     """Age of the oldest landed batch that some derived table does not show; 0 when they show all."""
     oldest = 0.0
     for table in task.derived_tables:
         try:
-            shown = world.lake.note(table_name(task, table.name)).loaded.keys()
+            shown = workspace.lake.provenance(table_name(task, table.name)).loaded.keys()
         except NoTable:
             shown = set()  # type: ignore[assignment]
         hidden = [each for each in (*state.loaded, *state.pending) if each.batch not in shown]

@@ -19,8 +19,8 @@ from mario_dagster.checks.facts import Outcome, checks_for
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.instance import SandboxInstance
 from mario_dagster.runtime.queries import newest_run_status
-from mario_dagster.tables.content_cache import MEMO
-from mario_dagster.tables.workspace import World
+from mario_dagster.tables.content_cache import CONTENT_CACHE
+from mario_dagster.tables.workspace import Workspace
 
 from .alias_hints import alias_hints
 from .failures import FailureLog
@@ -87,16 +87,19 @@ class Signals:
 
 
 def read_signals(
-    world: World, instance: SandboxInstance, task: Task, state: Backlog, graph: Any, failures: FailureLog
+    workspace: Workspace, instance: SandboxInstance, task: Task, state: Backlog, graph: Any, failures: FailureLog
 ) -> Signals:
     """The signals of a world as it stands."""
     failures.update()
-    late = stale(world, instance, task, graph)
-    evidence = gather(world, task, state, late)
+    late = stale(workspace, instance, task, graph)
+    check_context = gather(workspace, task, state, late)
     checks = [check for check in checks_for(task) if check.kind != "audit"]
-    outcomes = {check.name: check.evaluate(evidence) for check in checks}
-    reports = {name: evidence.report(name) for name in evidence.tables}
-    hints = {name: _hints(task.table(name), frame, evidence.versions[name]) for name, frame in evidence.tables.items()}
+    outcomes = {check.name: check.evaluate(check_context) for check in checks}
+    reports = {name: check_context.report(name) for name in check_context.tables}
+    hints = {
+        name: _hints(task.table(name), frame, check_context.versions[name])
+        for name, frame in check_context.tables.items()
+    }
     failing = {
         table.name: [c.name for c in checks if c.table == table.name and not outcomes[c.name].passed]
         for table in task.tables
@@ -109,7 +112,7 @@ def read_signals(
         loaded_batches=tuple(each.batch for each in state.loaded),
         backlog_rows=state.rows,
         queue_backlog_age_minutes=queue_backlog_age_minutes(state),
-        freshness_lag_minutes=freshness_lag_minutes(world, task, state),
+        freshness_lag_minutes=freshness_lag_minutes(workspace, task, state),
         downstream_stale=bool(late),
         stale_tables=tuple(name for name in task.table_names if name in late),
         resource_level=state.workers,
@@ -120,7 +123,7 @@ def read_signals(
         dependency_health=_dependency_health(task, failing, late, state),
         table_health={table.name: table_health(table, reports.get(table.name)) for table in task.tables},
         drift_markers=_drift_markers(task, reports, hints),
-        published=newest_release(world, task) is not None,
+        published=newest_release(workspace, task) is not None,
         committed=committed(instance, task),
     )
 
@@ -129,7 +132,7 @@ def _hints(table: Table, frame: pd.DataFrame, version: str) -> Mapping[str, str]
     """Alias hints of a table; made once for each content that has a name."""
     if not version:
         return alias_hints(frame, table)
-    return MEMO.get(("hints", table, version), lambda: alias_hints(frame, table))
+    return CONTENT_CACHE.get(("hints", table, version), lambda: alias_hints(frame, table))
 
 
 def table_health(table: Table, report: ContractReport | None) -> float:
@@ -140,10 +143,10 @@ def table_health(table: Table, report: ContractReport | None) -> float:
     if report is None or not report.rows:
         return 0.0
     bad = dict.fromkeys(table.column_names, 0.0)
-    for breach in (*report.breaches, *report.outliers):
-        if breach.column in bad:
-            whole = breach.reason in ("missing_column", "wrong_type")
-            bad[breach.column] += 1.0 if whole else breach.count / report.rows
+    for violation in (*report.violations, *report.outliers):
+        if violation.column in bad:
+            whole = violation.reason in ("missing_column", "wrong_type")
+            bad[violation.column] += 1.0 if whole else violation.count / report.rows
     return round(1.0 - sum(min(1.0, share) for share in bad.values()) / len(bad), 4)
 
 

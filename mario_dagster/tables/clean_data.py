@@ -1,7 +1,7 @@
 """Clean data: what the producers of a task's feeds really sent, before anything goes wrong.
 
 In: a task, a seed and a scale. Out: a `CleanWorld`: the feeds' frames in contract types, when each batch landed, and
-what time it is. Each task's own generator is named by its blueprint; what generators share is here, and what shops
+what time it is. Each task's own generator is named by its pipeline spec; what generators share is here, and what shops
 share in `shop.py`.
 """
 
@@ -39,7 +39,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class CleanWorld:
+class CleanData:
     """What the producers really sent.
 
     Args:
@@ -55,7 +55,7 @@ class CleanWorld:
 
 
 # Seed-derived streams and a scale (1 or more) -> clean data of that seed.
-World = Callable[[int, int, Streams], CleanWorld]
+DataGenerator = Callable[[int, int, Streams], CleanData]
 
 
 # --- parts that generators share --------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def budget() -> int:
     return int(named or DEFAULT_MEGABYTES) * 2**20
 
 
-class Memo:
+class ContentCache:
     """The most recently used values, within a number of bytes that is looked up anew each time.
 
     Raises:
@@ -90,4 +90,4 @@ def frame_bytes(frame: pd.DataFrame) -> int:
 
 
 # Shared by all sandboxes of a process: keys name content, and clones have the same content.
-MEMO = Memo()
+CONTENT_CACHE = ContentCache()

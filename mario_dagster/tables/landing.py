@@ -31,7 +31,7 @@ class LandingError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Delivery:
+class ManifestEntry:
     """One file that a producer has announced for the landing zone.
 
     Args:
@@ -61,22 +61,22 @@ class Manifest:
         workers_floor: recovery workers that a replay of this feed's batches takes at the least.
     """
 
-    deliveries: tuple[Delivery, ...] = ()
+    deliveries: tuple[ManifestEntry, ...] = ()
     now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     workers_floor: int = WORKERS_FLOOR
 
-    def feed(self, feed: str) -> Mapping[str, Delivery]:
+    def feed(self, feed: str) -> Mapping[str, ManifestEntry]:
         """Batch -> delivery of one feed, in order of batch name."""
-        found = {delivery.batch: delivery for delivery in self.deliveries if delivery.feed == feed}
+        found = {entry.batch: entry for entry in self.deliveries if entry.feed == feed}
         return {batch: found[batch] for batch in sorted(found)}
 
-    def get(self, feed: str, batch: str) -> Delivery:
-        delivery = self.feed(feed).get(batch)
-        if delivery is None:
+    def get(self, feed: str, batch: str) -> ManifestEntry:
+        entry = self.feed(feed).get(batch)
+        if entry is None:
             raise LandingError(
                 f"no batch '{batch}' of {feed} has landed; landed: {', '.join(self.feed(feed)) or 'none'}"
             )
-        return delivery
+        return entry
 
     def minutes_since(self, moment: datetime) -> float:
         return max(0.0, (self.now - moment).total_seconds() / 60)
@@ -115,13 +115,13 @@ class Landing:
         """Whether the file of a batch is there, whatever the manifest says of it."""
         return self._path(feed, batch).exists()
 
-    def deliver(self, drop: Drop) -> Manifest:
+    def deliver(self, drop: Delivery) -> Manifest:
         """Write files, then the manifest that names them: a reader never sees a file half written."""
         # Files without a manifest are what a delivery left that was killed: it is made anew.
         before = self.manifest() if (self.root / MANIFEST).exists() else Manifest()
-        held = {(delivery.feed, delivery.batch): delivery for delivery in before.deliveries}
-        for key, parcel in drop.parcels.items():
-            held[key] = self._put(key, parcel, held.get(key), comes=key not in drop.announced)
+        held = {(entry.feed, entry.batch): entry for entry in before.deliveries}
+        for key, file in drop.files.items():
+            held[key] = self._put(key, file, held.get(key), comes=key not in drop.announced)
         manifest = replace(
             before,
             deliveries=tuple(held[key] for key in sorted(held)),
@@ -138,17 +138,17 @@ class Landing:
             LandingError: nothing was announced under that name, or its file is not there, or its bytes are not those
                 that were announced.
         """
-        delivery = self.manifest().get(feed, batch)
+        entry = self.manifest().get(feed, batch)
         path = self._path(feed, batch)
         try:
             with file_trouble(f"landing/{feed}/{batch}.parquet"):
                 data = path.read_bytes()
         except Damaged:
             raise LandingError(
-                f"{feed}/{batch} was announced with {delivery.rows} rows, but its file is not in the landing zone: the "
+                f"{feed}/{batch} was announced with {entry.rows} rows, but its file is not in the landing zone: the "
                 "producer's upload has not finished"
             ) from None
-        if digest_of(data) != delivery.sha256:
+        if digest_of(data) != entry.sha256:
             raise LandingError(f"the file of batch '{batch}' of {feed} is not what was delivered: its checksum differs")
         return from_arrow(pq.read_table(io.BytesIO(data)))
 
@@ -168,27 +168,29 @@ class Landing:
     def _path(self, feed: str, batch: str) -> Path:
         return self.root / feed / f"{batch}.parquet"
 
-    def _put(self, key: tuple[str, str], parcel: Parcel, before: Delivery | None, comes: bool) -> Delivery:
+    def _put(
+        self, key: tuple[str, str], file: DeliveredFile, before: ManifestEntry | None, comes: bool
+    ) -> ManifestEntry:
         """Announce a file, and write it if it comes; where it does not, the one before it is withdrawn all the same."""
-        data, path = file_of(parcel.frame), self._path(*key)
+        data, path = file_of(file.frame), self._path(*key)
         if comes:
             replace_file(path, data)
         else:
             path.unlink(missing_ok=True)
         revision = before.revision + 1 if before else 0
-        return Delivery(*key, parcel.rows, parcel.landed_at, digest_of(data), revision)
+        return ManifestEntry(*key, file.rows, file.landed_at, digest_of(data), revision)
 
     def _save(self, manifest: Manifest) -> None:
         body = {
             "now": manifest.now.isoformat(),
             "workers_floor": manifest.workers_floor,
-            "deliveries": [delivery.to_dict() for delivery in manifest.deliveries],
+            "deliveries": [entry.to_dict() for entry in manifest.deliveries],
         }
         write_json(self.root / MANIFEST, body)
 
 
 @dataclass(frozen=True)
-class Parcel:
+class DeliveredFile:
     """What a producer puts into one file: its rows, and what it declares about them."""
 
     frame: pd.DataFrame
@@ -197,7 +199,7 @@ class Parcel:
 
 
 @dataclass(frozen=True)
-class Drop:
+class Delivery:
     """Files that land together: (feed, batch) -> parcel.
 
     Args:
@@ -205,7 +207,7 @@ class Drop:
     """
 
     now: datetime
-    parcels: Mapping[tuple[str, str], Parcel] = field(default_factory=dict)
+    files: Mapping[tuple[str, str], DeliveredFile] = field(default_factory=dict)
     workers_floor: int = WORKERS_FLOOR
     announced: frozenset[tuple[str, str]] = frozenset()
 
@@ -220,7 +222,7 @@ def file_of(frame: pd.DataFrame) -> bytes:
 def _parse(body: Mapping[str, Any]) -> Manifest:
     with file_trouble(f"landing/{MANIFEST}"):
         deliveries = tuple(
-            Delivery(**{**fields, "landed_at": datetime.fromisoformat(fields["landed_at"])})
+            ManifestEntry(**{**fields, "landed_at": datetime.fromisoformat(fields["landed_at"])})
             for fields in body["deliveries"]
         )
         return Manifest(deliveries, datetime.fromisoformat(body["now"]), body["workers_floor"])

@@ -17,12 +17,12 @@ from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.errors import Damaged
 from mario_dagster.core.task import Table, Task
 
-from .content_cache import MEMO, frame_bytes
+from .content_cache import CONTENT_CACHE, frame_bytes
 from .frames import as_type, column_type, content_hash
 from .repairs import apply, reapply, repair_of
 from .spec import Transform
-from .store import NoTable, Note, Stored
-from .workspace import World
+from .store import NoTable, Provenance, Stored
+from .workspace import Workspace
 
 SNAPSHOT = "snapshot"
 
@@ -32,7 +32,7 @@ class Write:
     """A frame to be stored, and how it came to be."""
 
     frame: pd.DataFrame
-    note: Note
+    provenance: Provenance
 
 
 def landed_name(task: Task, table: Table, batch: str) -> str:
@@ -43,79 +43,84 @@ def table_name(task: Task, table: str) -> str:
     return f"{task.slug}/{table}"
 
 
-def landed(world: World, table: Table, batch: str, run_id: str) -> Write:
+def landed(workspace: Workspace, table: Table, batch: str, run_id: str) -> Write:
     """A landed file as it is: the bronze copy of one batch, or of a feed's one snapshot."""
     assert table.feed is not None
-    frame = world.landing.read(table.feed, batch)
-    return Write(frame, Note(run_id=run_id, data_version=content_hash(frame)))
+    frame = workspace.landing.read(table.feed, batch)
+    return Write(frame, Provenance(run_id=run_id, data_version=content_hash(frame)))
 
 
-def loaded(world: World, task: Task, table: Table, run_id: str) -> Write:
+def loaded(workspace: Workspace, task: Task, table: Table, run_id: str) -> Write:
     """The table with every landed batch in it.
 
     Batches not seen yet are appended, after the remembered row-wise repairs; when a batch that is in the table landed
     anew with other content, the table is built again from all of them.
     """
-    held = _held(world, task, table)
+    held = _held(workspace, task, table)
     versions = {
-        batch: world.lake.note(landed_name(task, table, batch)).data_version
-        for batch in world.lake.children(f"{task.slug}/landed_{table.feed}")
+        batch: workspace.lake.provenance(landed_name(task, table, batch)).data_version
+        for batch in workspace.lake.children(f"{task.slug}/landed_{table.feed}")
     }
-    if gone := sorted(held.note.loaded.keys() - versions.keys()):
+    if gone := sorted(held.provenance.loaded.keys() - versions.keys()):
         raise Damaged(f"lake/{landed_name(task, table, gone[0])} is missing")
-    restated = [batch for batch, version in held.note.loaded.items() if versions.get(batch) != version]
-    fresh = sorted(versions if restated else versions.keys() - held.note.loaded.keys())
+    restated = [batch for batch, version in held.provenance.loaded.items() if versions.get(batch) != version]
+    fresh = sorted(versions if restated else versions.keys() - held.provenance.loaded.keys())
     if not fresh:
-        return Write(held.frame, replace(held.note, run_id=run_id))
-    plan = [repair_of(entry) for entry in held.note.plan]
-    parts = [reapply(plan, world.lake.read(landed_name(task, table, batch)).frame, table) for batch in fresh]
+        return Write(held.frame, replace(held.provenance, run_id=run_id))
+    plan = [repair_of(entry) for entry in held.provenance.plan]
+    parts = [reapply(plan, workspace.lake.read(landed_name(task, table, batch)).frame, table) for batch in fresh]
     if not restated and len(held.frame.columns):
         parts.insert(0, held.frame)
     frame = stack(parts)
-    return _write(frame, held.note, run_id, loaded=versions)
+    return _write(frame, held.provenance, run_id, loaded=versions)
 
 
-def repaired(world: World, task: Task, table: Table, repair: Action, run_id: str) -> Write:
+def repaired(workspace: Workspace, task: Task, table: Table, repair: Action, run_id: str) -> Write:
     """The stored table after one repair; a row-wise one is remembered for rows that come later.
 
     Raises:
         InvalidRepair: the repair does not fit the table as it stands.
     """
-    held = world.lake.read(table_name(task, table.name))
-    frame = tried(world, task, table, repair)
+    held = workspace.lake.read(table_name(task, table.name))
+    frame = tried(workspace, task, table, repair)
     entry = repair.to_config()
-    plan = (*held.note.plan, entry) if repair.row_wise else held.note.plan
-    return _write(frame, held.note, run_id, plan=plan, repairs=(*held.note.repairs, entry))
+    plan = (*held.provenance.plan, entry) if repair.row_wise else held.provenance.plan
+    return _write(frame, held.provenance, run_id, plan=plan, repairs=(*held.provenance.repairs, entry))
 
 
-def tried(world: World, task: Task, table: Table, repair: Action) -> pd.DataFrame:
+def tried(workspace: Workspace, task: Task, table: Table, repair: Action) -> pd.DataFrame:
     """What a repair would make of the stored table; made once for each content, so whoever has tried it does it free.
 
     Raises:
         InvalidRepair: the repair does not fit the table as it stands.
     """
-    held = world.lake.read(table_name(task, table.name))
-    if not held.note.data_version:
+    held = workspace.lake.read(table_name(task, table.name))
+    if not held.provenance.data_version:
         return apply(repair, held.frame, table)
-    key = ("repaired", table, repair, held.note.data_version)
-    return MEMO.get(key, lambda: apply(repair, held.frame, table), frame_bytes)
+    key = ("repaired", table, repair, held.provenance.data_version)
+    return CONTENT_CACHE.get(key, lambda: apply(repair, held.frame, table), frame_bytes)
 
 
 def derived(
-    world: World, task: Task, table: Table, transform: Transform, inputs: Mapping[str, pd.DataFrame], run_id: str
+    workspace: Workspace,
+    task: Task,
+    table: Table,
+    transform: Transform,
+    inputs: Mapping[str, pd.DataFrame],
+    run_id: str,
 ) -> Write:
     """The derived table as its transform computes it now, under the live deploy and the remembered repairs.
 
     Raises:
         TransformError: an input lacks a column or has it in the wrong type.
     """
-    held = _held(world, task, table)
-    frame = deployed(transform(**inputs), world.deploy(table.name))
-    frame = reapply([repair_of(entry) for entry in held.note.plan], frame, table)
-    notes = {name: world.lake.note(table_name(task, name)) for name in table.upstream}
-    batches = {batch: version for note in notes.values() for batch, version in note.loaded.items()}
-    built_from = {name: note.data_version for name, note in notes.items()}
-    return _write(frame, held.note, run_id, loaded=batches, built_from=built_from)
+    held = _held(workspace, task, table)
+    frame = deployed(transform(**inputs), workspace.deploy(table.name))
+    frame = reapply([repair_of(entry) for entry in held.provenance.plan], frame, table)
+    provenances = {name: workspace.lake.provenance(table_name(task, name)) for name in table.upstream}
+    batches = {batch: version for provenance in provenances.values() for batch, version in provenance.loaded.items()}
+    built_from = {name: provenance.data_version for name, provenance in provenances.items()}
+    return _write(frame, held.provenance, run_id, loaded=batches, built_from=built_from)
 
 
 def deployed(frame: pd.DataFrame, deploy: Deploy) -> pd.DataFrame:
@@ -130,7 +135,7 @@ def deployed(frame: pd.DataFrame, deploy: Deploy) -> pd.DataFrame:
     return frame.rename(columns=dict(deploy.rename))
 
 
-def stale_tables(world: World, task: Task) -> frozenset[str]:
+def stale_tables(workspace: Workspace, task: Task) -> frozenset[str]:
     """Derived tables whose inputs have changed since they were computed, by the lake's own record.
 
     A table counts too when a table upstream of it is stale, or has not taken up all that landed.
@@ -138,26 +143,28 @@ def stale_tables(world: World, task: Task) -> frozenset[str]:
     stale: set[str] = set()
     for table in task.tables:
         try:
-            note = world.lake.note(table_name(task, table.name))
+            provenance = workspace.lake.provenance(table_name(task, table.name))
         except NoTable:
             stale.add(table.name)
             continue
         if table.derived:
-            behind = any(world_version(world, task, name) != note.built_from.get(name) for name in table.upstream)
+            behind = any(
+                stored_version(workspace, task, name) != provenance.built_from.get(name) for name in table.upstream
+            )
             if behind or stale.intersection(table.upstream):
                 stale.add(table.name)
         elif any(
-            note.loaded.get(batch) != world.lake.note(landed_name(task, table, batch)).data_version
-            for batch in world.lake.children(f"{task.slug}/landed_{table.feed}")
+            provenance.loaded.get(batch) != workspace.lake.provenance(landed_name(task, table, batch)).data_version
+            for batch in workspace.lake.children(f"{task.slug}/landed_{table.feed}")
         ):
             stale.add(table.name)
     return frozenset(name for name in stale if task.table(name).derived)
 
 
-def world_version(world: World, task: Task, table: str) -> str | None:
+def stored_version(workspace: Workspace, task: Task, table: str) -> str | None:
     """The data version of a stored table; None when it was never written."""
     try:
-        return world.lake.note(table_name(task, table)).data_version
+        return workspace.lake.provenance(table_name(task, table)).data_version
     except NoTable:
         return None
 
@@ -183,16 +190,16 @@ def _recast(series: pd.Series, kind: str) -> pd.Series:
     return as_type(series, kind)  # type: ignore[arg-type]
 
 
-def _held(world: World, task: Task, table: Table) -> Stored:
+def _held(workspace: Workspace, task: Task, table: Table) -> Stored:
     try:
-        return world.lake.read(table_name(task, table.name))
+        return workspace.lake.read(table_name(task, table.name))
     except NoTable:
-        return Stored(pd.DataFrame(), Note(), -1)
+        return Stored(pd.DataFrame(), Provenance(), -1)
 
 
-def _write(frame: pd.DataFrame, before: Note, run_id: str, **changes: object) -> Write:
-    note = replace(before, run_id=run_id, data_version=content_hash(frame), **changes)  # type: ignore[arg-type]
-    return Write(frame, note)
+def _write(frame: pd.DataFrame, before: Provenance, run_id: str, **changes: object) -> Write:
+    provenance = replace(before, run_id=run_id, data_version=content_hash(frame), **changes)  # type: ignore[arg-type]
+    return Write(frame, provenance)
 
 
 def _spell(value: object, pattern: str) -> str:

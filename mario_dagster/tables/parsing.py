@@ -52,13 +52,13 @@ def parse_numbers(series: pd.Series) -> pd.Series:
     return to_series(read_numbers(array) if _is_text(array.type) else pa.nulls(len(array), pa.float64()), series)
 
 
-def parse_moments(series: pd.Series) -> pd.Series:
+def parse_timestamps(series: pd.Series) -> pd.Series:
     """The column's values as UTC timestamps: moments as they are, text in any listed spelling, all else null."""
     array = to_array(series)
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         return to_series(array.cast(TIMESTAMP), series)
     return to_series(
-        read_moments(array).timestamps() if _is_text(array.type) else pa.nulls(len(array), TIMESTAMP), series
+        read_timestamps(array).timestamps() if _is_text(array.type) else pa.nulls(len(array), TIMESTAMP), series
     )
 
 
@@ -194,7 +194,7 @@ class Moments:
         return pa.array(days, mask=~self.read).cast(pa.date32())
 
 
-def read_moments(text: pa.Array) -> Moments:
+def read_timestamps(text: pa.Array) -> Moments:
     """The moment that each text spells, in any of `marks.TIME_SPELLINGS` and `marks.DATE_SPELLINGS`.
 
     The layouts in a column are few: each is understood once, and its digits are then read for all its texts together.
@@ -207,12 +207,12 @@ def read_moments(text: pa.Array) -> Moments:
 def _moments_of(text: pa.Array) -> Moments:
     """The moment that each text spells, and after them an entry for no text at all."""
     size = len(text) + 1
-    moments = Moments(np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, bool), np.zeros(size, bool))
+    timestamps = Moments(np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, bool), np.zeros(size, bool))
     trimmed = pc.utf8_trim_whitespace(text)
     maybe = pc.and_(pc.match_substring_regex(trimmed, r"^[@\d]"), pc.less_equal(pc.binary_length(trimmed), _LONGEST))
     rows = np.flatnonzero(pc.fill_null(maybe, False).to_numpy(zero_copy_only=False))
     if not len(rows):
-        return moments
+        return timestamps
     starts, data = _bytes(trimmed.take(pa.array(rows)))
     layouts = _layouts(starts, data).dictionary_encode()
     codes = layouts.indices.to_numpy()
@@ -224,9 +224,9 @@ def _moments_of(text: pa.Array) -> Moments:
             group = order[ends[code - 1] if code else 0 : ends[code]]
             digits = data[starts[group][:, None] + np.arange(len(layout))].astype(np.int64) - ord("0")
             at = rows[group]
-            moments.local[at], moments.offset[at], moments.read[at] = _read_layout(found, digits)
-            moments.timed[at] = "epoch" in found.re.groupindex or found["hour"] is not None
-    return moments
+            timestamps.local[at], timestamps.offset[at], timestamps.read[at] = _read_layout(found, digits)
+            timestamps.timed[at] = "epoch" in found.re.groupindex or found["hour"] is not None
+    return timestamps
 
 
 def _bytes(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -273,14 +273,14 @@ def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> tuple[np.ndar
     return start + day - 1, (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= length)
 
 
-def iso_timestamps(moments: pa.Array) -> pa.Array:
+def iso_timestamps(timestamps: pa.Array) -> pa.Array:
     """UTC timestamps as `2026-03-29T12:00:00Z`, with a fraction of a second where there is one."""
-    whole = moments.cast(pa.timestamp("s", tz="UTC"), safe=False)
+    whole = timestamps.cast(pa.timestamp("s", tz="UTC"), safe=False)
     text = pc.strftime(whole, "%Y-%m-%dT%H:%M:%SZ")
-    exact = pc.equal(whole.cast(TIMESTAMP), moments)
+    exact = pc.equal(whole.cast(TIMESTAMP), timestamps)
     if pc.all(exact).as_py() is not False:
         return text
-    return pc.if_else(exact, text, pc.strftime(moments, "%Y-%m-%dT%H:%M:%SZ"))
+    return pc.if_else(exact, text, pc.strftime(timestamps, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 # --- text -------------------------------------------------------------------------------------------------------------
@@ -356,6 +356,6 @@ def _bytes_of(word: str) -> bytes:
 
 
 def _categories(words: pa.Array, categories: tuple[str, ...]) -> pa.Array:
-    spelling: dict[str, str | None] = dict.fromkeys(SENTINELS)
-    spelling |= {category.casefold(): category for category in categories}
-    return pa.array([spelling.get(word.casefold(), word) for word in words.to_pylist()], pa.string())
+    format_name: dict[str, str | None] = dict.fromkeys(SENTINELS)
+    format_name |= {category.casefold(): category for category in categories}
+    return pa.array([format_name.get(word.casefold(), word) for word in words.to_pylist()], pa.string())

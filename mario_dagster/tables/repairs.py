@@ -1,8 +1,8 @@
 """The eleven table operations (actions 3 to 13): pure functions from a frame to a frame.
 
-In: an `Action` that is a repair, a frame with Arrow types and the contract of its table. Out: a new frame; the input is never touched. A
-repair that cannot apply raises `InvalidRepair` and nothing has happened. Dagster assets, the compiler that proves gold
-plans and the tests all call these, so that a repair means the same everywhere.
+In: an `Action` that is a repair, a frame with Arrow types and the contract of its table. Out: a new frame; the input is
+never touched. A repair that cannot apply raises `InvalidRepair` and nothing has happened. Dagster assets, the proofs of
+solutions and the tests all call these, so that a repair means the same everywhere.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from .frames import as_type, column_type
 from .parsing import (
     Moments,
     is_sentinel,
-    parse_moments,
     parse_numbers,
-    read_moments,
     read_text,
+    read_timestamps,
     to_array,
     to_series,
     to_text,
@@ -39,7 +38,6 @@ __all__ = [
     "InvalidRepair",
     "apply",
     "outlier_mask",
-    "parse_moments",
     "parse_numbers",
     "reapply",
     "repair_of",
@@ -208,16 +206,16 @@ def _cast_to_string(repair: Action, frame: pd.DataFrame, table: Table) -> pd.Dat
     series = _column(repair, frame)
     column = _contract(table, series.name)
     kind = column_type(series)
-    if kind in ("date", "timestamp") and (column is None or column.is_moment):
+    if kind in ("date", "timestamp") and (column is None or column.is_time):
         return _with(frame, series.name, as_type(series, column.type) if column is not None else series)
     text = to_text(to_array(series))
-    if column is not None and column.is_moment:
-        return _with(frame, series.name, to_series(_moments(text, read_moments(text), column.type), series))
+    if column is not None and column.is_time:
+        return _with(frame, series.name, to_series(_moments(text, read_timestamps(text), column.type), series))
     if column is None and kind == "string":
-        blank, moments = is_sentinel(text), read_moments(text)
-        if _all_moments(text, blank, moments):
-            read_as = "timestamp" if moments.timed[moments.read].any() else "date"
-            return _with(frame, series.name, to_series(_moments(text, moments, read_as), series))
+        blank, timestamps = is_sentinel(text), read_timestamps(text)
+        if _all_moments(text, blank, timestamps):
+            read_as = "timestamp" if timestamps.timed[timestamps.read].any() else "date"
+            return _with(frame, series.name, to_series(_moments(text, timestamps, read_as), series))
     return _with(frame, series.name, to_series(read_text(text, column), series))
 
 
@@ -314,20 +312,20 @@ def _read(repair: Action, frame: pd.DataFrame) -> tuple[pd.Series, pa.Array]:
     return series, values
 
 
-def _moments(text: pa.Array, moments: Moments, kind: str) -> pa.Array:
+def _moments(text: pa.Array, timestamps: Moments, kind: str) -> pa.Array:
     """The text as dates or timestamps; as text in canonical spelling when some of it cannot be read."""
-    values = moments.dates() if kind == "date" else moments.timestamps()
-    unread = pc.and_(text.is_valid(), pc.invert(pa.array(moments.read)))
+    values = timestamps.dates() if kind == "date" else timestamps.timestamps()
+    unread = pc.and_(text.is_valid(), pc.invert(pa.array(timestamps.read)))
     unread = pc.and_(unread, pc.invert(pc.fill_null(is_sentinel(text), True)))
     if not pc.any(unread).as_py():
         return values
     return pc.if_else(unread, text, to_text(values))
 
 
-def _all_moments(text: pa.Array, blank: pa.Array, moments: Moments) -> bool:
+def _all_moments(text: pa.Array, blank: pa.Array, timestamps: Moments) -> bool:
     """Every value is a moment or blank, and one at least is marked as a moment: bare digits may be any number."""
     said = pc.fill_null(pc.invert(blank), False).to_numpy(zero_copy_only=False)
-    if not said.any() or not moments.read[said].all():
+    if not said.any() or not timestamps.read[said].all():
         return False
     return bool(pc.any(pc.match_substring_regex(text.filter(pa.array(said)), r"\D")).as_py())
 

@@ -1,6 +1,6 @@
 """What a task's pipeline is made of beyond its contracts: clean data, transforms, and how its tables add up.
 
-In: a task of the catalogue, which names its `Blueprint` as `module:object`. Out: that value, loaded when it is first
+In: a task of the catalogue, which names its `PipelineSpec` as `module:object`. Out: that value, loaded when it is first
 asked for. It is all that a new task has to bring besides its contracts; the graph, the checks, the audit, the jobs and
 the incidents are built from it.
 """
@@ -16,7 +16,7 @@ from mario_dagster.core import registry
 from mario_dagster.core.errors import BrokenTask
 from mario_dagster.core.task import Task
 
-from .clean_data import CleanWorld, World
+from .clean_data import CleanData, DataGenerator
 from .random_streams import stream
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Rollup:
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class PipelineSpec:
     """What a task's pipeline is made of beyond its contracts.
 
     Args:
@@ -68,27 +68,27 @@ class Blueprint:
         sums: table -> how its numbers add up, for the audit before publishing; none where there is nothing to say.
     """
 
-    world: World
+    generate: DataGenerator
     transforms: Mapping[str, Transform] = field(default_factory=dict)
     sums: Mapping[str, Product | Totals | Rollup] = field(default_factory=dict)
 
 
-_LOADED: dict[tuple[str, str], Blueprint] = {}
+_LOADED: dict[tuple[str, str], PipelineSpec] = {}
 
 
-def blueprint(task: Task) -> Blueprint:
-    """A task's blueprint, loaded once.
+def pipeline_spec(task: Task) -> PipelineSpec:
+    """A task's pipeline spec, loaded once.
 
     Raises:
         BrokenTask: it does not load, or does not fit the task; the message says why.
     """
-    key = (task.slug, task.blueprint)
+    key = (task.slug, task.pipeline_spec)
     if key not in _LOADED:
         _LOADED[key] = _fitting(task, _resolved(task))
     return _LOADED[key]
 
 
-def clean_world(task: object, seed: int, scale: int = 1, salt: str = "", split: str = "train") -> CleanWorld:
+def clean_data_of(task: object, seed: int, scale: int = 1, salt: str = "", split: str = "train") -> CleanData:
     """The clean data of a task. Splits are worlds apart: the same seed in `eval` gives other data than in `train`.
 
     Args:
@@ -97,35 +97,37 @@ def clean_world(task: object, seed: int, scale: int = 1, salt: str = "", split: 
         salt: secret of a sealed evaluation, "" for none.
 
     Raises:
-        UnknownName: no such task, or one whose blueprint does not load.
+        UnknownName: no such task, or one whose pipeline spec does not load.
         ValueError: a scale below 1.
     """
     found = registry.task(task)
     if scale < 1:
         raise ValueError(f"scale is {scale}; it multiplies the rows, so it must be 1 or more")
-    return blueprint(found).world(seed, scale, lambda name: stream(seed, found.slug, split, "clean", name, salt=salt))
+    return pipeline_spec(found).generate(
+        seed, scale, lambda name: stream(seed, found.slug, split, "clean", name, salt=salt)
+    )
 
 
-def _resolved(task: Task) -> Blueprint:
+def _resolved(task: Task) -> PipelineSpec:
     try:
-        made = pkgutil.resolve_name(task.blueprint)
+        made = pkgutil.resolve_name(task.pipeline_spec)
     except Exception as error:
-        why = f"its blueprint '{task.blueprint}' does not load: {type(error).__name__}: {error}"
+        why = f"its pipeline spec '{task.pipeline_spec}' does not load: {type(error).__name__}: {error}"
         raise BrokenTask(task.slug, why) from error
-    if not isinstance(made, Blueprint):
-        raise BrokenTask(task.slug, f"'{task.blueprint}' is a {type(made).__name__}, not a Blueprint")
+    if not isinstance(made, PipelineSpec):
+        raise BrokenTask(task.slug, f"'{task.pipeline_spec}' is a {type(made).__name__}, not a PipelineSpec")
     return made
 
 
-def _fitting(task: Task, made: Blueprint) -> Blueprint:
+def _fitting(task: Task, made: PipelineSpec) -> PipelineSpec:
     derived = {table.name for table in task.derived_tables}
     if derived != set(made.transforms):
         names = [", ".join(sorted(each)) or "none" for each in (derived, made.transforms)]
         raise BrokenTask(
-            task.slug, f"its derived tables are {names[0]}, and its blueprint has transforms of {names[1]}"
+            task.slug, f"its derived tables are {names[0]}, and its pipeline spec has transforms of {names[1]}"
         )
     if strangers := set(made.sums) - set(task.table_names):
         raise BrokenTask(
-            task.slug, f"its blueprint says how {', '.join(sorted(strangers))} adds up, and it has no such table"
+            task.slug, f"its pipeline spec says how {', '.join(sorted(strangers))} adds up, and it has no such table"
         )
     return made

@@ -27,10 +27,10 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from mario_dagster.core.errors import Damaged, StorageError
 from mario_dagster.core.files import digest_of, file_trouble
 
-from .content_cache import MEMO, frame_bytes
+from .content_cache import CONTENT_CACHE, frame_bytes
 from .frames import column_type, content_hash, from_arrow, to_arrow
 
-NOTE_KEY, CONTENT_KEY, SEAL_KEY = "mario", "mario_content", "mario_seal"
+PROVENANCE_KEY, CONTENT_KEY, SEAL_KEY = "mario", "mario_content", "mario_seal"
 # Version, and modification time and inode of its log entry.
 Stamp = tuple[int, int, int]
 
@@ -40,7 +40,7 @@ class NoTable(LookupError):
 
 
 @dataclass(frozen=True)
-class Note:
+class Provenance:
     """How a version came to be.
 
     Args:
@@ -64,7 +64,7 @@ class Note:
         return json.dumps(fields, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Note:
+    def from_json(cls, text: str) -> Provenance:
         fields = json.loads(text)
         for name in ("plan", "repairs"):
             fields[name] = tuple(fields.get(name, ()))
@@ -76,7 +76,7 @@ class Stored:
     """One version of a table, as the lake holds it. The frame is shared: never change it in place."""
 
     frame: pd.DataFrame
-    note: Note
+    provenance: Provenance
     version: int
 
 
@@ -85,7 +85,7 @@ class _Entry:
     """The newest entry of a table's log, as far as this lake has looked."""
 
     stamp: Stamp
-    note: Note
+    provenance: Provenance
     file: str | None
     content: str = ""
 
@@ -132,7 +132,7 @@ class Lake:
             Damaged: its log or its data are not what was written.
         """
         version, entry = self._newest(name)
-        return Stored(self._frame(name, entry), entry.note, version)
+        return Stored(self._frame(name, entry), entry.provenance, version)
 
     def read_at(self, name: str, version: int) -> pd.DataFrame:
         """A table's frame as of one of its versions.
@@ -146,11 +146,11 @@ class Lake:
             raise NoTable(f"table '{name}' has no version {version}")
         return self._frame(name, self._parsed(name, stamp))
 
-    def note(self, name: str) -> Note:
+    def provenance(self, name: str) -> Provenance:
         """The newest version's note, without reading its data."""
-        return self._newest(name)[1].note
+        return self._newest(name)[1].provenance
 
-    def write(self, name: str, frame: pd.DataFrame, note: Note) -> int:
+    def write(self, name: str, frame: pd.DataFrame, provenance: Provenance) -> int:
         """Overwrite a table, in one atomic commit with its note; returns the new version's number.
 
         Raises:
@@ -159,8 +159,8 @@ class Lake:
         # In one chunk: the writer puts several down in an order of its own.
         arrow = to_arrow(frame).combine_chunks()
         stored = from_arrow(arrow)
-        content = note.data_version if note.data_version and _types_stay(frame) else content_hash(stored)
-        text = note.to_json()
+        content = provenance.data_version if provenance.data_version and _types_stay(frame) else content_hash(stored)
+        text = provenance.to_json()
         with self._lock, file_trouble(self._called(name), writing=True):
             handle = self._handle(name)
             write_deltalake(
@@ -169,14 +169,14 @@ class Lake:
                 mode="overwrite",
                 schema_mode="overwrite",
                 commit_properties=CommitProperties(
-                    custom_metadata={NOTE_KEY: text, CONTENT_KEY: content, SEAL_KEY: _seal(text, content)}
+                    custom_metadata={PROVENANCE_KEY: text, CONTENT_KEY: content, SEAL_KEY: _seal(text, content)}
                 ),
             )
             version, entry = self._newest(name)
             if handle is not None:
                 self._handles[name] = (entry.stamp, handle)
         if entry.file is not None:
-            MEMO.get(("frame", entry.file), lambda: stored, frame_bytes)
+            CONTENT_CACHE.get(("frame", entry.file), lambda: stored, frame_bytes)
         return version
 
     def rollback(self, name: str) -> None:
@@ -202,7 +202,7 @@ class Lake:
             shutil.rmtree(folder, ignore_errors=True)
             return
         kept = {file for version in versions for file in _added(log / f"{version:020d}.json")}
-        for data in folder.glob("*.parquet"):
+        for data in folder.glob("*.parquet*"):
             if data.name not in kept:
                 data.unlink(missing_ok=True)
         for file in log.iterdir():
@@ -270,7 +270,7 @@ class Lake:
         if entry.file is None:
             return self._from_disk(name, entry)
         # By file name for the whole process: a data file never changes, and clones have their files' names in common.
-        return MEMO.get(("frame", entry.file), lambda: self._from_disk(name, entry), frame_bytes)
+        return CONTENT_CACHE.get(("frame", entry.file), lambda: self._from_disk(name, entry), frame_bytes)
 
     def _from_disk(self, name: str, entry: _Entry) -> pd.DataFrame:
         with file_trouble(f"{self._called(name)}/{entry.file or ''}"):
@@ -317,10 +317,12 @@ def _parse(text: str, stamp: Stamp) -> _Entry:
         raise ValueError("the commit lacks its facts")
     added = [action["add"]["path"] for action in actions if "add" in action]
     whole = info.get("operationParameters", {}).get("mode") == "Overwrite" and len(added) == 1
-    note, content = info.get(NOTE_KEY), info.get(CONTENT_KEY, "")
-    if {NOTE_KEY, CONTENT_KEY, SEAL_KEY} & info.keys() and info.get(SEAL_KEY) != _seal(note or "", content):
+    provenance, content = info.get(PROVENANCE_KEY), info.get(CONTENT_KEY, "")
+    if {PROVENANCE_KEY, CONTENT_KEY, SEAL_KEY} & info.keys() and info.get(SEAL_KEY) != _seal(provenance or "", content):
         raise ValueError("the commit's note is not what was written")
-    return _Entry(stamp, Note.from_json(note) if note else Note(), added[0] if whole else None, content)
+    return _Entry(
+        stamp, Provenance.from_json(provenance) if provenance else Provenance(), added[0] if whole else None, content
+    )
 
 
 def _added(entry: Path) -> list[str]:
@@ -330,8 +332,8 @@ def _added(entry: Path) -> list[str]:
     return [action["add"]["path"] for action in actions if "add" in action]
 
 
-def _seal(note: str, content: str) -> str:
-    return digest_of(f"{content} {note}".encode())[:16]
+def _seal(provenance: str, content: str) -> str:
+    return digest_of(f"{content} {provenance}".encode())[:16]
 
 
 def _types_stay(frame: pd.DataFrame) -> bool:

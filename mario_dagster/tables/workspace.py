@@ -26,7 +26,7 @@ SANDBOX_VARIABLE = "MARIO_SANDBOX"
 
 
 @dataclass(frozen=True)
-class World:
+class Workspace:
     """Where one pipeline's files are. `root` is the sandbox folder."""
 
     root: Path
@@ -54,40 +54,43 @@ class World:
         self.lake.close()
         self.published.close()
         with _LOCK:
-            _WORLDS.pop(self.root, None)
+            _WORKSPACES.pop(self.root, None)
 
 
-_WORLDS: dict[Path, World] = {}
+_WORKSPACES: dict[Path, Workspace] = {}
 _LOCK = threading.Lock()
 
 
-def world_at(root: Path) -> World:
+def workspace_at(root: Path) -> Workspace:
     """The world in a folder; one object a folder and process, so that everyone shares its caches."""
     root = Path(root).resolve()
     with _LOCK:
-        if root not in _WORLDS:
-            _WORLDS[root] = World(root, Lake(root / "lake"), Landing(root / "landing"), Lake(root / "published"))
-        return _WORLDS[root]
+        if root not in _WORKSPACES:
+            _WORKSPACES[root] = Workspace(
+                root, Lake(root / "lake"), Landing(root / "landing"), Lake(root / "published")
+            )
+        return _WORKSPACES[root]
 
 
-def world_of(instance: dg.DagsterInstance, task: str) -> World:
-    """The world that a task's assets live in, on a Dagster instance.
+def workspace_of(instance: dg.DagsterInstance, task: str) -> Workspace:
+    """The workspace that a task's assets live in, on a Dagster instance.
 
-    A sandbox's own Dagster home decides; then `MARIO_SANDBOX`; else (`dagster dev` in a fresh checkout) a world for
-    each task inside the Dagster home.
+    A sandbox's own Dagster home decides; then `MARIO_SANDBOX`; else (`dagster dev` in a fresh checkout) a workspace
+    for each task inside the Dagster home.
 
     Args:
         task: the task's slug, the first part of its asset keys.
     """
     home = Path(instance.root_directory)
-    if (home.parent / SANDBOX_FILE).exists():
-        return world_at(home.parent)
+    # Either file tells a sandbox: the first is a copy, and may be gone.
+    if (home.parent / SANDBOX_FILE).exists() or (home.parent / DEPLOYS).exists():
+        return workspace_at(home.parent)
     named = os.environ.get(SANDBOX_VARIABLE)
     if named:
         if not (Path(named) / SANDBOX_FILE).exists():
             raise FileNotFoundError(f"{SANDBOX_VARIABLE}={named} is no sandbox: it holds no {SANDBOX_FILE}")
-        return world_at(Path(named))
-    return world_at(home / "mario" / task)
+        return workspace_at(Path(named))
+    return workspace_at(home / "mario" / task)
 
 
 def lake_name(key: dg.AssetKey, partition: str | None = None) -> str:

@@ -76,7 +76,9 @@ class _Moves:
     """What a player does, told one observation after the other."""
 
     def __init__(self, who: str, episode: Episode):
-        self._solution = [Action.from_dict(each) for each in episode.sandbox.vault.gold] if who == "solution" else None
+        self._solution = (
+            [Action.from_dict(each) for each in episode.sandbox.truth_store.solution] if who == "solution" else None
+        )
         self._player = None if who == "solution" else player(who)
         if self._player is not None:
             self._player.begin(SEED)

@@ -1,6 +1,6 @@
 """What the metering pipeline is made of: its clean data, the transform of its derived table, how that adds up.
 
-In: a seed's streams and a scale; tables. Out: `BLUEPRINT`, from which the asset graph and its checks are built.
+In: a seed's streams and a scale; tables. Out: `PIPELINE`, from which the asset graph and its checks are built.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers, spread
+from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, CleanData, Streams, frame_of, identifiers, spread
 from mario_dagster.tables.frames import from_arrow, to_arrow
-from mario_dagster.tables.spec import Blueprint, Rollup
+from mario_dagster.tables.spec import PipelineSpec, Rollup
 from mario_dagster.tables.transforms import require
 
 from .task import METERS, READINGS, TARIFFS
@@ -23,7 +23,7 @@ METER_ROWS, READING_ROWS = 24, 260
 REGIONS = ("AMS", "BER", "CPH", "DUB", "HEL", "LIS", "MAD", "OSL", "ROM", "VIE", "WAW", "ZRH")
 
 
-def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
+def generate(seed: int, scale: int, streams: Streams) -> CleanData:
     """Readings of three weeks or so, in order of time, and the meters they come from."""
     clock, rng = streams("clock"), streams("readings")
     size, first = READING_ROWS * scale, int(EPOCH_DAY.timestamp()) + int(clock.integers(DAYS)) * DAY
@@ -38,7 +38,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
     }
     now = datetime.fromtimestamp(first + days * DAY, UTC) + timedelta(minutes=int(clock.integers(20, 200)))
     feeds = {"readings": frame_of(READINGS, readings), "meters": frame_of(METERS, meters)}
-    return CleanWorld("metering", (), feeds, now)
+    return CleanData("metering", (), feeds, now)
 
 
 def _meters(rng: np.random.Generator, size: int) -> dict[str, np.ndarray | list[str]]:
@@ -69,8 +69,8 @@ def daily_usage(readings: pd.DataFrame, meters: pd.DataFrame) -> pd.DataFrame:
     return from_arrow(pa.table({"usage_date": daily["usage_date"], "reading_count": daily["count_all"], "kwh": kwh}))
 
 
-BLUEPRINT = Blueprint(
-    world=world,
+PIPELINE = PipelineSpec(
+    generate=generate,
     transforms={"daily_usage": daily_usage},
     sums={
         "daily_usage": Rollup("reading_count", "kwh", amount="kwh", moment="read_at", every="D", via="meter_id"),

@@ -30,7 +30,7 @@ PROFILES = (
             RenamedColumns("readings", {"kwh": NAMES, "read_at": TIMES}, least=2, most=2),
             AnyOf(
                 (
-                    SpelledMoments("readings", "read_at", ("iso_utc", *TRAIN.moments), least=2, most=3),
+                    SpelledMoments("readings", "read_at", ("iso_utc", *TRAIN.timestamps), least=2, most=3),
                     SpelledNumbers("readings", "kwh", TRAIN.units, least=1, most=2),
                 ),
             ),

@@ -11,7 +11,7 @@ import numpy as np
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.faults.base import Fault, Stage, one
-from mario_dagster.incidents.faults.conflicts import Claim, column_of, fed
+from mario_dagster.incidents.faults.conflicts import Conflict, column_of, fed
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class SwappedColumns(Fault):
     table: str
     pairs: tuple[tuple[str, str], ...]
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         for name in dict.fromkeys(name for pair in self.pairs for name in pair):
             column_of(self, table, name, lambda held: bool(held.pattern or held.categories), "a pattern or categories")
-        yield Claim(self.table, None, "names")
+        yield Conflict(self.table, None, "names")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed, (left, right) = damage.feed(self.table), one(rng, self.pairs)
         aside = f"{left}_aside"
         feed.rename(left, aside, self.name)

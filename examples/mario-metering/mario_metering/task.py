@@ -57,7 +57,7 @@ METERING = Task(
         "longer meet their contract. Repair both, compute the daily usage anew, then publish."
     ),
     tables=(READINGS, METERS, DAILY_USAGE),
-    blueprint="mario_metering.pipeline:BLUEPRINT",
+    pipeline_spec="mario_metering.pipeline:PIPELINE",
     # Each part is the score of the table of that name.
     objective_weights={"readings": 0.45, "meters": 0.25, "daily_usage": 0.30},
     subgoals={

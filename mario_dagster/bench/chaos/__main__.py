@@ -27,7 +27,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mario-chaos-", ignore_cleanup_errors=True) as folder:
         tallies = run(Path(folder), parts, arguments)
     if arguments.json:
-        report = {each.name: {**each.counts, "skipped": each.skipped, "notes": each.notes} for each in tallies}
+        report = {each.name: {**each.counts, "skipped": each.skipped, "notes": each.provenances} for each in tallies}
         sys.stdout.write(json.dumps(report, indent=1) + "\n")
     else:
         show(tallies)
@@ -78,8 +78,8 @@ def show(tallies: Sequence[Tally]) -> None:
     console = Console()
     console.print(table)
     for each in tallies:
-        for note in (*((f"skipped: {each.skipped}",) if each.skipped else ()), *each.notes):
-            console.print(f"{each.name}: {note}", markup=False, highlight=False, soft_wrap=True)
+        for provenance in (*((f"skipped: {each.skipped}",) if each.skipped else ()), *each.provenances):
+            console.print(f"{each.name}: {provenance}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _verdict(tally: Tally) -> str:

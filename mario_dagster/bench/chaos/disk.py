@@ -74,8 +74,8 @@ def disk(scene: Scene, scripts: Sequence[Script], alone: Mapping[str, Outcome]) 
                     answers = answers_of(line, script.id, final(routes(line)))
                 found.update((each.played.script.id, each) for each in outcome(home, played, answers, tally))
                 for left in debris(home):
-                    tally.add("debris", note=f"{script.id}: {left}")
-                # The second of twins is made of the first one's template.
+                    tally.add("debris", provenance=f"{script.id}: {left}")
+                # The second of two alike is made of the first one's template.
                 home.prune(keep=0, templates=place % TWINS == TWINS - 1)
     except NoMount as error:
         tally.skipped = str(error)
@@ -155,11 +155,13 @@ class _Squeezed:
                 taken = answer.json["observation"]["steps_taken"]
                 if taken != played.steps:
                     what = "doubled" if taken > played.steps else "lost"
-                    self._tally.add(what, note=f"{script.id} stands at step {taken}, {played.steps} were played")
+                    self._tally.add(what, provenance=f"{script.id} stands at step {taken}, {played.steps} were played")
                     raise Lost
         except (Lost, Cut) as error:
             played.broken_off = True
-            self._tally.add("unfinished", note=f"{script.id} at step {played.steps}: {type(error).__name__} {error}")
+            self._tally.add(
+                "unfinished", provenance=f"{script.id} at step {played.steps}: {type(error).__name__} {error}"
+            )
         return played
 
     def _send(self, played: Played, draw: random.Random, path: str, body: Mapping[str, object]) -> Answer:
@@ -177,7 +179,7 @@ class _Squeezed:
         answer = self._line.ask("POST", path, body)
         if not answer.ok:
             when = "with room to spare" if squeeze is None else f"when there was room again after {squeeze}"
-            self._tally.add("wrong", note=f"{played.script.id} at step {played.steps}, {path}, {when}: {answer}")
+            self._tally.add("wrong", provenance=f"{played.script.id} at step {played.steps}, {path}, {when}: {answer}")
             raise Lost
         return answer
 
@@ -187,8 +189,10 @@ class _Squeezed:
         for question in READS:
             answer = self._line.ask("GET", f"{question}?episode_id={played.script.id}")
             if answer.ok and question == READS[0] and answer.json["step_count"] != at:
-                note = f"{played.script.id} is said to stand at step {answer.json['step_count']}, not {at}, {squeeze}"
-                self._tally.add("wrong", note=note)
+                provenance = (
+                    f"{played.script.id} is said to stand at step {answer.json['step_count']}, not {at}, {squeeze}"
+                )
+                self._tally.add("wrong", provenance=provenance)
             if not answer.ok and not (path == "/reset" and not happened and answer.status == 404):
                 self._judge(played, question, squeeze, answer)
 
@@ -197,5 +201,5 @@ class _Squeezed:
         self._tally.add("refused")
         if answer.status != UNAVAILABLE:
             log = self._line.fleet.tail().strip().splitlines()[-1:] if answer.status >= 500 else []
-            note = f"{played.script.id} at step {played.steps}, {path}, {squeeze}: {answer} {log}"
-            self._tally.add("wrong", note=note)
+            provenance = f"{played.script.id} at step {played.steps}, {path}, {squeeze}: {answer} {log}"
+            self._tally.add("wrong", provenance=provenance)

@@ -15,7 +15,7 @@ from typing import Any
 
 from mario_dagster.sandbox.home import TEMPLATES, Home
 from mario_dagster.sandbox.sandbox import Sandbox
-from mario_dagster.scoring.truth import vault_folder
+from mario_dagster.scoring.truth import truth_folder
 from mario_dagster.tables.frames import to_arrow
 
 from .fleet import Line
@@ -70,13 +70,13 @@ def differences(one: End, other: End) -> list[str]:
 def debris(home: Home) -> list[str]:
     """What killed processes left half made and nobody deleted, after a sweep; by path in the home."""
     home.sweep()
-    vaults = vault_folder(home.root)
+    truth_stores = truth_folder(home.root)
     ids = {info.id for info in home.sandboxes()}
-    places = (home.root, home.root / TEMPLATES, vaults)
+    places = (home.root, home.root / TEMPLATES, truth_stores)
     left = {each for place in places for each in _hidden(place) if each.is_dir()}
     left |= {each for place in places for folder in _shown(place) for each in folder.rglob(".*")}
-    left |= {each for each in _shown(vaults) if each.name not in ids}
-    return sorted(str(each.relative_to(home.root)) for each in left - {vaults, home.root / TEMPLATES})
+    left |= {each for each in _shown(truth_stores) if each.name not in ids}
+    return sorted(str(each.relative_to(home.root)) for each in left - {truth_stores, home.root / TEMPLATES})
 
 
 def _hidden(folder: Path) -> Iterator[Path]:

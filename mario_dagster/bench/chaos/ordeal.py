@@ -78,7 +78,7 @@ def final(routes: frozenset[str]) -> tuple[str, ...]:
     return (*READS, *({OBSERVATION} & routes))
 
 
-def moments(kills: int, places: int, seed: int, cold: int = COLD) -> list[Moment]:
+def timestamps(kills: int, places: int, seed: int, cold: int = COLD) -> list[Moment]:
     """When servers are killed: at random, over all of the playing time alike.
 
     Args:
@@ -137,7 +137,7 @@ def compare(alone: Mapping[str, Outcome], disturbed: Mapping[str, Outcome], tall
                 found.append(f"reply {place} of {outcome.played.steps}")
                 break
         if found:
-            tally.add("differing", note=f"{id}: {'; '.join(found)}")
+            tally.add("differing", provenance=f"{id}: {'; '.join(found)}")
 
 
 def ordeal(scene: Scene, name: str, scripts: Sequence[Script], alone: Mapping[str, Outcome], kills: int) -> Tally:
@@ -147,7 +147,7 @@ def ordeal(scene: Scene, name: str, scripts: Sequence[Script], alone: Mapping[st
         name: `crashes`, with one server at a time, or `two`, with two.
     """
     tally, places = Tally(name), 2 if name == "two" else 1
-    found = play(scene, scene.root / name, scripts, tally, places=places, kills=moments(kills, places, scene.seed))
+    found = play(scene, scene.root / name, scripts, tally, places=places, kills=timestamps(kills, places, scene.seed))
     compare(alone, found, tally)
     return tally
 
@@ -175,7 +175,7 @@ def _kill(fleet: Fleet, kills: Sequence[Moment], progress: Progress, over: threa
         try:
             fleet.launch(moment.place, moment.cold)
         except RuntimeError as error:
-            tally.add("unreadable", note=str(error))
+            tally.add("unreadable", provenance=str(error))
             fleet.close()
             return
 
@@ -187,11 +187,11 @@ def outcome(home: Home, played: Played, answers: Mapping[str, bytes], tally: Tal
     tally.add("steps", played.steps)
     for path, said in answers.items():
         if not said.startswith(b"200 "):
-            tally.add("unreadable", note=f"{id}, at the end, {path}: {said[:300].decode(errors='replace')}")
+            tally.add("unreadable", provenance=f"{id}, at the end, {path}: {said[:300].decode(errors='replace')}")
     try:
         yield Outcome(played, end_of(home, id, answers))
     except (StorageError, OSError, LookupError) as error:
-        tally.add("unreadable", note=f"{id}, its files: {type(error).__name__}: {error}")
+        tally.add("unreadable", provenance=f"{id}, its files: {type(error).__name__}: {error}")
 
 
 def _ends(
@@ -208,5 +208,5 @@ def _ends(
         for one in outcome(Home(home), each, answers.get(each.script.id, {}), tally)
     }
     for left in debris(Home(home)):
-        tally.add("debris", note=left)
+        tally.add("debris", provenance=left)
     return found

@@ -94,7 +94,7 @@ class Player:
                     self._where(played)
         except (Lost, OutOfTime) as error:
             played.broken_off = True
-            self._tally.add("unfinished", note=f"{script.id} at step {played.steps}: {type(error).__name__}")
+            self._tally.add("unfinished", provenance=f"{script.id} at step {played.steps}: {type(error).__name__}")
         finally:
             self._told(weight(script) - told)
         return played
@@ -180,7 +180,7 @@ class Player:
 
     def _unreadable(self, played: Played, what: str, answer: Answer) -> None:
         log = self._line.fleet.tail().strip().splitlines()[-1:] if answer.status >= 500 else []
-        self._tally.add("unreadable", note=f"{played.script.id} at step {played.steps}, {what}: {answer} {log}")
+        self._tally.add("unreadable", provenance=f"{played.script.id} at step {played.steps}, {what}: {answer} {log}")
 
 
 def routes(line: Line) -> frozenset[str]:

@@ -22,7 +22,7 @@ from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.sandbox.home import Home
-from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.content_cache import CONTENT_CACHE
 
 from .ends import differences, end_of
 from .script import Script, script
@@ -40,7 +40,7 @@ def restarts(root: Path, seed: int, cases: Sequence[Case] | None = None) -> Tall
             tally.add("episodes")
             tally.add("steps", steps)
             if found:
-                tally.add("differing", note=found)
+                tally.add("differing", provenance=found)
     return tally
 
 
@@ -76,7 +76,7 @@ def differing(case: Case, home: Home) -> tuple[int, str]:
 
 def forget() -> None:
     """Drop what this process keeps of tables: only what is stored is left."""
-    MEMO.clear()
+    CONTENT_CACHE.clear()
 
 
 def _differing(case: Case, root: Path) -> tuple[int, str]:

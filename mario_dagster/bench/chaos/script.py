@@ -1,4 +1,4 @@
-"""The actions of one episode, fixed before it begins: a gold plan, and what a real player does besides.
+"""The actions of one episode, fixed before it begins: a solution, and what a real player does besides.
 
 In: a number and a seed. Out: a `Script`. It depends on nothing else, so that an episode that is disturbed can be held
 against one that was left alone.
@@ -54,9 +54,9 @@ def script(id: str, task: Task, *, profile: str | None, split: Split, seed: int,
     """
     recipe = Recipe.of(task.slug, profile=profile, split=split, seed=seed, scale=1)
     incident = compile_incident(task.slug, recipe.profile, split=split, seed=seed, salt=recipe.salt)
-    gold = tuple(step.to_dict() for step in incident.gold)
+    solution = tuple(step.to_dict() for step in incident.solution)
     options = {"task": task.slug, "split": split, "seed": seed, "profile": recipe.profile}
-    return Script(id, options, _actions(task, gold, random.Random(draw)))
+    return Script(id, options, _actions(task, solution, random.Random(draw)))
 
 
 def _script(place: int, seed: int) -> Script:
@@ -69,14 +69,14 @@ def _script(place: int, seed: int) -> Script:
     )
 
 
-def _actions(task: Task, gold: Sequence[Action], draw: random.Random) -> tuple[Action, ...]:
-    """A gold plan with further actions between its own, as many as the budget leaves."""
-    found: list[Action] = list(gold)
-    left = min(task.max_steps - len(gold), MOST_EXTRAS)
+def _actions(task: Task, solution: Sequence[Action], draw: random.Random) -> tuple[Action, ...]:
+    """A solution with further actions between its own, as many as the budget leaves."""
+    found: list[Action] = list(solution)
+    left = min(task.max_steps - len(solution), MOST_EXTRAS)
     extras = [_order_shows, *draw.choices(_EXTRAS, k=MOST_EXTRAS)]
     for extra in extras:
         place = draw.randrange(len(found))
-        more = extra(task, _active(task, found[:place]), gold, draw)
+        more = extra(task, _active(task, found[:place]), solution, draw)
         if len(more) <= left:
             found[place:place] = more
             left -= len(more)
@@ -98,41 +98,41 @@ def _active(task: Task, before: Sequence[Action]) -> str:
 Extra = Callable[[Task, str, Sequence[Action], random.Random], list[Action]]
 
 
-def _order_shows(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _order_shows(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     """First rows, and a fill from the row before: both tell in which order a table is stored."""
-    fill = {"action_id": FILL_FORWARD, "target_column": _column(task, active, gold, draw)}
+    fill = {"action_id": FILL_FORWARD, "target_column": _column(task, active, solution, draw)}
     return [{"action_id": SAMPLE}, fill, {"action_id": SAMPLE}]
 
 
-def _read(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _read(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     return [{"action_id": draw.choice((0, 1, 2))}]
 
 
-def _elsewhere(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _elsewhere(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     """A look at another table, and back."""
     other = draw.choice(task.table_names)
     return [{"action_id": INSPECT, "target_column": name} for name in (other, active)]
 
 
-def _repair(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _repair(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     """A repair that may apply and need not be wise."""
     number = draw.choice((3, 4, 5, 9, 9, 10, 10, 11))
-    return [{"action_id": number, **({} if number == 10 else {"target_column": _column(task, active, gold, draw)})}]
+    return [{"action_id": number, **({} if number == 10 else {"target_column": _column(task, active, solution, draw)})}]
 
 
-def _there_and_back(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _there_and_back(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     """A column renamed, and renamed back."""
-    name, other = _column(task, active, gold, draw), f"swapped_{draw.randrange(100)}"
+    name, other = _column(task, active, solution, draw), f"swapped_{draw.randrange(100)}"
     return [
         {"action_id": 12, "target_column": name, "new_name": other},
         {"action_id": 12, "target_column": other, "new_name": name},
     ]
 
 
-def _invalid(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _invalid(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     nonsense: tuple[Action, ...] = (
         {"action_id": 3, "target_column": "no_such_column"},
-        {"action_id": 12, "target_column": _column(task, active, gold, draw), "new_name": "no name"},
+        {"action_id": 12, "target_column": _column(task, active, solution, draw), "new_name": "no name"},
         {"action_id": 13, "column_order": ["no_such_column"]},
         {"action_id": 7},
         {"action_id": INSPECT, "target_column": "no_such_table"},
@@ -140,20 +140,20 @@ def _invalid(task: Task, active: str, gold: Sequence[Action], draw: random.Rando
     return [draw.choice(nonsense)]
 
 
-def _validate(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _validate(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     return [{"action_id": 14}]
 
 
-def _refresh(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _refresh(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     return [{"action_id": 19}]
 
 
-def _replay(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _replay(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     """A replay, which fails where workers are too few, or nothing is left to load."""
     return [{"action_id": 18}]
 
 
-def _rescale(task: Task, active: str, gold: Sequence[Action], draw: random.Random) -> list[Action]:
+def _rescale(task: Task, active: str, solution: Sequence[Action], draw: random.Random) -> list[Action]:
     return [{"action_id": draw.choice((16, 17))}]
 
 
@@ -172,8 +172,8 @@ _EXTRAS: tuple[Extra, ...] = (
 )
 
 
-def _column(task: Task, table: str, gold: Sequence[Action], draw: random.Random) -> str:
+def _column(task: Task, table: str, solution: Sequence[Action], draw: random.Random) -> str:
     """A column that is there under its own name from the start, if any is."""
     names = task.table(table).column_names
-    drifted = {each.get("new_name") for each in gold}
+    drifted = {each.get("new_name") for each in solution}
     return draw.choice([name for name in names if name not in drifted] or list(names))

@@ -23,16 +23,16 @@ class Tally:
     def __init__(self, name: str):
         self.name = name
         self.skipped = ""
-        self.notes: list[str] = []
+        self.provenances: list[str] = []
         self._counts: Counter[str] = Counter(dict.fromkeys(FAULTS, 0))
         self._lock = threading.Lock()
 
-    def add(self, what: str, number: int = 1, note: str = "") -> None:
+    def add(self, what: str, number: int = 1, provenance: str = "") -> None:
         """Count something; a note says where and how, for a fault."""
         with self._lock:
             self._counts[what] += number
-            if note and len(self.notes) < MOST_NOTES:
-                self.notes.append(f"{what}: {note}")
+            if provenance and len(self.provenances) < MOST_NOTES:
+                self.provenances.append(f"{what}: {provenance}")
 
     @property
     def counts(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.formatting import strftime
 
 from .base import Fault, Stage, one, some
-from .conflicts import Claim, Material, column_of, derived, spellable
+from .conflicts import Conflict, Material, column_of, derived, writable
 
 
 @dataclass(frozen=True)
@@ -44,26 +44,26 @@ class BadDeploy(Fault):
             yield cls(table.name, scale=scale)
             yield cls(table.name, material.names(table), 1, 1, scale=scale)
             for column in table.columns:
-                if column.is_moment:
-                    moments = pool.dates if column.type == "date" else pool.moments
-                    yield cls(table.name, texts={column.name: moments}, scale=scale)
+                if column.is_time:
+                    timestamps = pool.dates if column.type == "date" else pool.timestamps
+                    yield cls(table.name, texts={column.name: timestamps}, scale=scale)
                 elif column.type == "float64":
                     yield cls(table.name, texts={column.name: (*pool.cents, "{value} USD")}, scale=scale)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = derived(self, task, self.table)
         for name in self.aliases:
             column_of(self, table, name, lambda _: True, "a column")
-            yield Claim(self.table, name, "deployed name")
+            yield Conflict(self.table, name, "deployed name")
         for name, pool in self.texts.items():
-            fits = column_of(self, table, name, lambda held: held.is_number or held.is_moment, "a number or a moment")
-            spellable(self, fits, table, pool)
-            yield Claim(self.table, name, "deployed text")
+            fits = column_of(self, table, name, lambda held: held.is_number or held.is_time, "a number or a moment")
+            writable(self, fits, table, pool)
+            yield Conflict(self.table, name, "deployed text")
         for name in self.scale:
             column_of(self, table, name, lambda held: held.type == "float64", "a float64 to scale")
-            yield Claim(self.table, name, "deployed scale")
+            yield Conflict(self.table, name, "deployed scale")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         table = damage.task.table(self.table)
         rename = {
             column: one(rng, self.aliases[column]) for column in some(rng, tuple(self.aliases), self.least, self.most)
@@ -77,8 +77,8 @@ class BadDeploy(Fault):
             damage.undo(self.name, self.table, _cast(table.column(column)), column)
 
 
-def _spelling(column: Column, spelling: str) -> str:
-    return strftime(spelling, column) if column.is_moment else spelling
+def _spelling(column: Column, format_name: str) -> str:
+    return strftime(format_name, column) if column.is_time else format_name
 
 
 def _cast(column: Column) -> str:

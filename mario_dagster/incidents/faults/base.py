@@ -19,9 +19,9 @@ import numpy as np
 
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError
-from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.clean_data import CleanData
 
-from .conflicts import Claim, Material
+from .conflicts import Conflict, Material
 
 Value = TypeVar("Value")
 
@@ -66,7 +66,7 @@ class Fault(ABC):
 
     @property
     def name(self) -> str:
-        """What the ledger calls it: the class name in snake case."""
+        """What the damage manifest calls it: the class name in snake case."""
         return _snake(type(self).__name__)
 
     def drawn(self, rng: np.random.Generator) -> tuple[Fault, ...]:
@@ -78,7 +78,7 @@ class Fault(ABC):
         """Instances that fit a task, for incidents to be composed of; none where composing has no use for it."""
         return ()
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         """What it lays hold of, which no other fault of the incident may.
 
         Raises:
@@ -86,12 +86,12 @@ class Fault(ABC):
         """
         return ()
 
-    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
+    def prelude(self, workspace: CleanData, task: Task, rng: np.random.Generator) -> CleanData:
         """The clean data that it strikes: as they are, unless it is an oddity of what producers really sent."""
-        return world
+        return workspace
 
     @abstractmethod
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         """Do the damage, and note what undoes it."""
 
 
@@ -111,7 +111,7 @@ class AnyOf(Fault):
         picked = some(rng, self.choices, self.least, self.most)
         return tuple(fault for choice in picked for fault in choice.drawn(rng))
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         raise FaultError("a choice of faults is drawn from; it does not strike")
 
 

@@ -14,7 +14,7 @@ from mario_dagster.core.task import Column, Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, one, some_rows
-from .conflicts import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Conflict, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class BogusRows(Fault):
             if column.is_number and column.name != table.key and _outside(column, material.pool.numbers):
                 yield cls(table.name, {column.name: material.pool.numbers}, drop=column.name)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         for name in self.values:
             column_of(self, table, name, lambda held: held.name != table.key, "a column beside the key")
         pool = self.values.get(self.drop, ())
         wants = "a range that its values are outside of"
         column_of(self, table, self.drop, lambda held: held.is_number and _outside(held, pool), wants)
-        yield Claim(self.table, self.drop, "outliers")
+        yield Conflict(self.table, self.drop, "outliers")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.arange(feed.size), self.share, least=2)
         newest = pc.max(feed.columns[feed.table.key]).as_py()

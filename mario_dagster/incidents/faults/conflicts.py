@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from mario_dagster.core.errors import UnknownName
-from mario_dagster.core.formats import DATE_SPELLINGS, TIME_SPELLINGS
+from mario_dagster.core.formats import DATE_FORMATS, TIMESTAMP_FORMATS
 from mario_dagster.core.task import Column, Table, Task
 from mario_dagster.incidents.damage import FaultError
-from mario_dagster.incidents.vocabularies import TRAIN, Pool
+from mario_dagster.incidents.vocabularies import TRAIN, Vocabulary
 
 # What of a column, or (without a column) of a table, a fault changes that no second fault may.
 Aspect = Literal[
@@ -33,7 +33,7 @@ class Named(Protocol):
 
 
 @dataclass(frozen=True)
-class Claim:
+class Conflict:
     """One thing that one fault at most may change."""
 
     table: str
@@ -53,7 +53,7 @@ class Material:
         losable: (table, column) whose values may be lost: a fill that a grader accepts leaves what is derived right.
     """
 
-    pool: Pool = TRAIN
+    pool: Vocabulary = TRAIN
     aliases: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     losable: frozenset[tuple[str, str]] = frozenset()
 
@@ -97,12 +97,12 @@ def column_of(fault: Named, table: Table, name: str, fits: Callable[[Column], bo
     return column
 
 
-def spellable(fault: Named, column: Column, table: Table, spellings: Iterable[str]) -> None:
+def writable(fault: Named, column: Column, table: Table, formats: Iterable[str]) -> None:
     """Raises `FaultError` where a column's values cannot be written in one of the spellings."""
-    moments = {"date": DATE_SPELLINGS, "timestamp": TIME_SPELLINGS}.get(column.type)
-    for each in spellings:
-        if moments is not None:
-            fits = each.partition(" ")[0] in moments
+    timestamps = {"date": DATE_FORMATS, "timestamp": TIMESTAMP_FORMATS}.get(column.type)
+    for each in formats:
+        if timestamps is not None:
+            fits = each.partition(" ")[0] in timestamps
         else:
             fits = "{" in each and not (column.type == "int64" and "{cents}" in each)
         if not fits:

@@ -13,7 +13,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage, one, some
-from .conflicts import Claim, Material, fed, fed_tables
+from .conflicts import Conflict, Material, fed, fed_tables
 
 # What exports carry along that nobody asked for.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
@@ -43,14 +43,14 @@ class ExtendedSchema(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name, EXTRAS, most=2) for table in fed_tables(task))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         taken = sorted(set(self.columns).intersection(table.column_names))
         if taken:
             raise FaultError(f"{self.name} does not fit {task.slug}.{table.name}: its contract has a '{taken[0]}'")
-        yield Claim(self.table, None, "extra columns")
+        yield Conflict(self.table, None, "extra columns")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         for name in some(rng, tuple(self.columns), self.least, self.most):
             pool = self.columns[name]

@@ -13,7 +13,7 @@ from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.formatting import plain
 
 from .base import Fault, some_rows
-from .conflicts import Claim, Material, column_of, fed, fed_columns, is_text
+from .conflicts import Conflict, Material, column_of, fed, fed_columns, is_text
 
 _CHARACTERS = tuple(bytes([byte]).decode("cp1252", errors="ignore") or chr(byte) for byte in range(256))
 _FRAMES = (" {}", "{} ", "  {} ", "{}\t")
@@ -39,11 +39,11 @@ class GarbledText(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name, column.name) for table, column in fed_columns(task) if is_text(column))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         column_of(self, fed(self, task, self.table), self.column, is_text, "text that is no category")
-        yield Claim(self.table, self.column, "spelling")
+        yield Conflict(self.table, self.column, "spelling")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         texts = plain(feed.columns[self.column], feed.column(self.column))
         said = np.flatnonzero(pc.is_valid(texts).to_numpy(zero_copy_only=False))

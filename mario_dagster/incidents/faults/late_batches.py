@@ -12,7 +12,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage
-from .conflicts import Claim, Material
+from .conflicts import Conflict, Material
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class LateBatches(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(), cls(workers=2)) if task.batched_table else ()
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         if task.batched_table is None:
             raise FaultError(f"{self.name} does not fit task '{task.slug}': none of its tables comes in batches")
-        yield Claim(task.batched_table.name, None, "late batches")
+        yield Conflict(task.batched_table.name, None, "late batches")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         least, most = self.healthy
         damage.healthy = int(rng.integers(least, most + 1))
         damage.workers = self.workers

@@ -21,7 +21,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError, Feed
 
 from .base import Fault, Stage, one, some_rows
-from .conflicts import Claim, column_of, fed
+from .conflicts import Conflict, column_of, fed
 
 Kinship = Literal["part", "shared", "foreign"]
 # Share of the rows whose number is another row's, where numbers are shared.
@@ -49,7 +49,7 @@ class LookalikeColumn(Fault):
     kinship: Kinship = "part"
     factor: tuple[float, float] = (0.55, 0.9)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         fits, wants = {
             "part": (lambda held: held.is_number, "a number to take a part of"),
@@ -60,9 +60,9 @@ class LookalikeColumn(Fault):
         taken = sorted(set(self.names).intersection(table.column_names))
         if taken:
             raise FaultError(f"{self.name} does not fit {task.slug}.{table.name}: its contract has a '{taken[0]}'")
-        yield Claim(self.table, self.column, "extra columns")
+        yield Conflict(self.table, self.column, "extra columns")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         true = feed.clean[self.column].take(pa.array(feed.origin))
         values = _LIKE[self.kinship](self, feed, true, rng)

@@ -13,14 +13,14 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, Feed
 
 from .base import Fault, Stage, every_choice, some, some_rows
-from .conflicts import Claim, Material, column_of, fed, fed_columns, is_amount
+from .conflicts import Conflict, Material, column_of, fed, fed_columns, is_amount
 
 Fill = Literal["fill_mean", "fill_median", "fill_forward"]
 
 
 @dataclass(frozen=True)
 class LostValues(Fault):
-    """A few cells of a column are overwritten for good; the ledger marks them lost.
+    """A few cells of a column are overwritten for good; the damage manifest marks them lost.
 
     Args:
         words: what may stand there: sentinels of `catalog.marks`, or None for a null.
@@ -51,16 +51,16 @@ class LostValues(Fault):
                     yield cls(table.name, column.name, material.pool.sentinels, (0.02, 0.05), fill)
                     yield cls(table.name, column.name, (None,), (0.02, 0.05), fill)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         if self.fill == "fill_forward":
             column_of(self, table, self.column, lambda held: bool(held.categories), "categories to fill forward from")
         else:
             fits = partial(is_amount, table)
             column_of(self, table, self.column, fits, f"a number that is neither key nor reference, to {self.fill}")
-        yield Claim(self.table, self.column, "values")
+        yield Conflict(self.table, self.column, "values")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         rows = some_rows(rng, self.exposed(feed, rng), self.share, least=2)
         words = some(rng, self.words, self.least, self.most)

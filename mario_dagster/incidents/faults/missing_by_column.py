@@ -13,7 +13,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Feed
 
 from .base import Fault
-from .conflicts import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Conflict, Material, column_of, fed, fed_columns
 from .lost_values import LostValues
 
 # Values go missing in one third of the rows, by the order of what they depend on.
@@ -38,9 +38,9 @@ class MissingByColumn(LostValues):
                     if cause.name not in (column.name, table.key) and not cause.references:
                         yield cls(table.name, column.name, (None,), (0.06, 0.15), most=1, cause=cause.name)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         column_of(self, fed(self, task, self.table), self.cause, lambda _: True, "a column")
-        return super().claims(task)
+        return super().conflicts(task)
 
     def exposed(self, feed: Feed, rng: np.random.Generator) -> np.ndarray:
         return extreme_third(feed, self.cause, rng)

@@ -14,7 +14,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, every_choice, some, some_rows
-from .conflicts import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Conflict, Material, column_of, fed, fed_columns
 
 # Their keys are a series of their own, beyond whatever other faults number their rows with.
 _APART = 40
@@ -45,14 +45,14 @@ class OrphanRows(Fault):
             if column.references:
                 yield cls(table.name, column.name, (*material.pool.sentinels, None))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         column_of(self, fed(self, task, self.table), self.column, lambda held: bool(held.references), "a reference")
         # What is dropped for its missing reference would be dropped with it: rows that lack other things as well.
-        yield Claim(self.table, None, "total lines")
-        yield Claim(self.table, None, "torn rows")
-        yield Claim(self.table, self.column, "values")
+        yield Conflict(self.table, None, "total lines")
+        yield Conflict(self.table, None, "torn rows")
+        yield Conflict(self.table, self.column, "values")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
         beyond = pc.max(feed.clean[feed.table.key]).as_py() + _APART * feed.size

@@ -12,7 +12,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, some, some_rows
-from .conflicts import Claim, Material, fed, fed_tables
+from .conflicts import Conflict, Material, fed, fed_tables
 
 # Before every genuine row of a batch, as a window that opens early would write them.
 _OPENING = -1e9
@@ -36,11 +36,11 @@ class OverlappingBatches(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name) for table in fed_tables(task) if table.batched)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         fed(self, task, self.table, batched=True)
-        yield Claim(self.table, None, "overlaps")
+        yield Conflict(self.table, None, "overlaps")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         for batch in some(rng, range(1, len(feed.batches)), *self.batches):
             rows = some_rows(rng, np.flatnonzero(feed.genuine & (feed.batch == batch - 1)), self.share)

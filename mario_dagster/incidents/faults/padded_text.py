@@ -13,7 +13,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage
-from .conflicts import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Conflict, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class PaddedText(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name, column.name) for table, column in fed_columns(task) if column.type == "string")
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         column_of(self, fed(self, task, self.table), self.column, lambda held: held.type == "string", "text")
-        yield Claim(self.table, self.column, "spelling")
+        yield Conflict(self.table, self.column, "spelling")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         texts = feed.columns[self.column]
         width = pc.max(pc.utf8_length(texts)).as_py() + int(rng.integers(self.wider[0], self.wider[1] + 1))

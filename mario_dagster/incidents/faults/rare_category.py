@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from mario_dagster.core.task import Task
-from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.frames import as_type
 
 from .base import Fault
-from .benign import Decoy
-from .conflicts import Claim, Material, column_of, fed, fed_columns
+from .benign import BenignAnomaly
+from .conflicts import Conflict, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)
-class RareCategory(Decoy):
+class RareCategory(BenignAnomaly):
     """One of a column's categories stands in a single row of the feed; the rows that had it have others."""
 
     table: str
@@ -32,21 +32,21 @@ class RareCategory(Decoy):
             if len(column.categories) > 2 and not table.batched
         )
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         wants = "categories, more than two, of a feed in one piece"
         column_of(self, table, self.column, lambda held: len(held.categories) > 2 and not table.batched, wants)
-        yield Claim(self.table, self.column, "rarity")
+        yield Conflict(self.table, self.column, "rarity")
 
-    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
+    def prelude(self, workspace: CleanData, task: Task, rng: np.random.Generator) -> CleanData:
         table = task.table(self.table)
-        frame = world.feeds[str(table.feed)]
+        frame = workspace.feeds[str(table.feed)]
         held = np.array(frame[self.column].tolist(), dtype=object)
         rare = str(rng.choice(sorted(set(held))))
         others = [each for each in sorted(set(held)) if each != rare]
         if not others:
-            return world
+            return workspace
         rows = rng.permutation(np.flatnonzero(held == rare))[1:]
         held[rows] = rng.choice(others, len(rows))
         values = as_type(pd.Series(held, index=frame.index), "string")
-        return replace(world, feeds={**world.feeds, str(table.feed): frame.assign(**{self.column: values})})
+        return replace(workspace, feeds={**workspace.feeds, str(table.feed): frame.assign(**{self.column: values})})

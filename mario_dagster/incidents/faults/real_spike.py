@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 
 from mario_dagster.core.task import Table, Task
-from mario_dagster.tables.clean_data import CleanWorld, split_rows
+from mario_dagster.tables.clean_data import CleanData, split_rows
 from mario_dagster.tables.frames import as_type
 from mario_dagster.tables.repairs import outlier_mask
 
 from .base import Fault
-from .benign import Decoy
-from .conflicts import Claim, Material, column_of, fed, fed_tables, is_amount
+from .benign import BenignAnomaly
+from .conflicts import Conflict, Material, column_of, fed, fed_tables, is_amount
 
 
 @dataclass(frozen=True)
-class RealSpike(Decoy):
+class RealSpike(BenignAnomaly):
     """The amounts of neighbouring rows are several times what they are elsewhere, all within the contract.
 
     Args:
@@ -42,22 +42,22 @@ class RealSpike(Decoy):
             if (whole or money) and "unit_price" not in money:
                 yield cls(table.name, (*whole, *money))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         for name in self.columns:
             column_of(self, table, name, lambda held: is_amount(table, held), "a number, no key and no reference")
-        yield Claim(self.table, None, "spike")
+        yield Conflict(self.table, None, "spike")
 
-    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
+    def prelude(self, workspace: CleanData, task: Task, rng: np.random.Generator) -> CleanData:
         table = task.table(self.table)
         if not table.batched:
             feed = str(table.feed)
-            return replace(world, feeds={**world.feeds, feed: self._grown(world.feeds[feed], table, rng)})
+            return replace(workspace, feeds={**workspace.feeds, feed: self._grown(workspace.feeds[feed], table, rng)})
         # A spike does not mind where one batch ends and the next begins.
-        whole = pd.concat([batch.frame for batch in world.batches], ignore_index=True)
-        frames = split_rows(self._grown(whole, table, rng), [len(batch.frame) for batch in world.batches])
-        batches = tuple(replace(batch, frame=frame) for batch, frame in zip(world.batches, frames, strict=True))
-        return replace(world, batches=batches)
+        whole = pd.concat([batch.frame for batch in workspace.batches], ignore_index=True)
+        frames = split_rows(self._grown(whole, table, rng), [len(batch.frame) for batch in workspace.batches])
+        batches = tuple(replace(batch, frame=frame) for batch, frame in zip(workspace.batches, frames, strict=True))
+        return replace(workspace, batches=batches)
 
     def _grown(self, frame: pd.DataFrame, table: Table, rng: np.random.Generator) -> pd.DataFrame:
         """The frame with a run of its rows grown, as far as no value of the column becomes an outlier by it."""

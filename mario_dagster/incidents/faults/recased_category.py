@@ -11,7 +11,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, some_rows
-from .conflicts import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Conflict, Material, column_of, fed, fed_columns
 
 _CASES = (str.upper, str.title, str.swapcase, lambda text: f" {text}", lambda text: f"{text.title()} ")
 
@@ -32,11 +32,11 @@ class RecasedCategory(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name, column.name) for table, column in fed_columns(task) if column.categories)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         column_of(self, fed(self, task, self.table), self.column, lambda held: bool(held.categories), "categories")
-        yield Claim(self.table, self.column, "spelling")
+        yield Conflict(self.table, self.column, "spelling")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         rows = some_rows(rng, np.arange(feed.size), self.share)
         cases = rng.integers(len(_CASES), size=len(rows))

@@ -12,7 +12,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, one, some
-from .conflicts import Claim, Material, column_of, fed, fed_tables
+from .conflicts import Conflict, Material, column_of, fed, fed_tables
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class RenamedColumns(Fault):
             yield cls(table.name, aliases)
             yield cls(table.name, aliases, least=2, most=3)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         for name in (*self.aliases, *self.always):
             column_of(self, table, name, lambda _: True, "a column")
-        yield Claim(self.table, None, "names")
+        yield Conflict(self.table, None, "names")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         open_ = [column for column in self.aliases if column not in self.always]
         drawn = some(rng, open_, max(0, self.least - len(self.always)), max(0, self.most - len(self.always)))

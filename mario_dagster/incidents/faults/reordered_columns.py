@@ -12,7 +12,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage
-from .conflicts import Claim, Material, fed, fed_tables
+from .conflicts import Conflict, Material, fed, fed_tables
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class ReorderedColumns(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name) for table in fed_tables(task) if len(table.columns) > 2)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         fed(self, task, self.table)
-        yield Claim(self.table, None, "order")
+        yield Conflict(self.table, None, "order")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         contract = list(feed.table.column_names)
         known = contract

@@ -12,7 +12,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage
 
 from .base import Fault, Stage, some, some_rows
-from .conflicts import Claim, Material, fed, fed_tables
+from .conflicts import Conflict, Material, fed, fed_tables
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class RetriedLoad(Fault):
         for table in fed_tables(task):
             yield cls(table.name) if table.batched else cls(table.name, share=(0.04, 0.2))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         fed(self, task, self.table)
-        yield Claim(self.table, None, "retried rows")
+        yield Conflict(self.table, None, "retried rows")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         least, most = (min(count, len(feed.batches)) for count in self.batches)
         for batch in some(rng, range(len(feed.batches)), least, most):

@@ -11,7 +11,7 @@ from mario_dagster.core.task import MAX_WORKERS, Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault
-from .conflicts import Claim, Material, fed, fed_tables
+from .conflicts import Conflict, Material, fed, fed_tables
 from .retried_load import RetriedLoad
 
 
@@ -31,10 +31,10 @@ class RetryPressure(RetriedLoad):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name) for table in fed_tables(task) if table.batched)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         fed(self, task, self.table, batched=True)
-        return super().claims(task)
+        return super().conflicts(task)
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
-        super().strike(damage, rng)
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
+        super().inject(damage, rng)
         damage.floor = self.workers

@@ -13,7 +13,7 @@ from mario_dagster.incidents.formatting import plain
 from mario_dagster.tables.frames import ARROW
 
 from .base import Fault, one
-from .conflicts import Claim, Material, column_of, fed, fed_columns
+from .conflicts import Conflict, Material, column_of, fed, fed_columns
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class RetypedColumn(Fault):
             if column.is_number:
                 yield cls(table.name, column.name, ("string", "float64") if column.type == "int64" else ("string",))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table, kinds = fed(self, task, self.table), " or ".join(self.types)
         fits = {"int64": {"string", "float64"}, "float64": {"string"}}
         column_of(
             self, table, self.column, lambda held: {*self.types} <= fits.get(held.type, set()), f"a number, not {kinds}"
         )
-        yield Claim(self.table, self.column, "spelling")
+        yield Conflict(self.table, self.column, "spelling")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         column, kind = feed.column(self.column), one(rng, self.types)
         held = feed.typed(self.column, self.name)

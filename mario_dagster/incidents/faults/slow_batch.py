@@ -9,15 +9,15 @@ import numpy as np
 
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import FaultError
-from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.clean_data import CleanData
 
 from .base import Fault
-from .benign import Decoy
-from .conflicts import Claim, Material
+from .benign import BenignAnomaly
+from .conflicts import Conflict, Material
 
 
 @dataclass(frozen=True)
-class SlowBatch(Decoy):
+class SlowBatch(BenignAnomaly):
     """One batch took most of the time until the next one to arrive; nothing is wrong with it.
 
     Args:
@@ -30,15 +30,15 @@ class SlowBatch(Decoy):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(),) if task.batched_table else ()
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         if task.batched_table is None:
             raise FaultError(f"{self.name} does not fit task '{task.slug}': none of its tables comes in batches")
-        yield Claim(task.batched_table.name, None, "landing times")
+        yield Conflict(task.batched_table.name, None, "landing times")
 
-    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
-        batches = list(world.batches)
+    def prelude(self, workspace: CleanData, task: Task, rng: np.random.Generator) -> CleanData:
+        batches = list(workspace.batches)
         slow = int(rng.integers(1, len(batches) - 1))
         usual, following = batches[slow].landed_at, batches[slow + 1].landed_at
         late = usual + (following - usual) * float(rng.uniform(*self.share))
         batches[slow] = replace(batches[slow], landed_at=late.replace(second=0, microsecond=0))
-        return replace(world, batches=tuple(batches))
+        return replace(workspace, batches=tuple(batches))

@@ -9,10 +9,10 @@ import numpy as np
 
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.formatting import spell_rows
+from mario_dagster.incidents.formatting import write_rows_in_formats
 
 from .base import Fault, every_choice, some, some_rows
-from .conflicts import Claim, Material, column_of, fed, fed_columns, is_amount, spellable
+from .conflicts import Conflict, Material, column_of, fed, fed_columns, is_amount, writable
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SpelledCells(Fault):
 
     table: str
     column: str
-    spellings: tuple[str, ...]
+    formats: tuple[str, ...]
     share: tuple[float, float] = (0.02, 0.30)
     least: int = 1
     most: int = 2
@@ -40,20 +40,20 @@ class SpelledCells(Fault):
             elif column.type == "date":
                 yield cls(table.name, column.name, material.pool.dates)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         wants = "a number or a moment"
-        column = column_of(self, table, self.column, lambda held: held.is_number or held.is_moment, wants)
-        spellable(self, column, table, self.spellings)
-        yield Claim(self.table, self.column, "spelling")
+        column = column_of(self, table, self.column, lambda held: held.is_number or held.is_time, wants)
+        writable(self, column, table, self.formats)
+        yield Conflict(self.table, self.column, "spelling")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         column, held = feed.column(self.column), feed.typed(self.column, self.name)
         said = np.flatnonzero(held.is_valid().to_numpy(zero_copy_only=False))
         rows = some_rows(rng, said, self.share, least=2)
-        spellings = some(rng, self.spellings, self.least, self.most)
-        texts = spell_rows(held.take(rows), column, spellings, every_choice(rng, len(rows), len(spellings)))
+        formats = some(rng, self.formats, self.least, self.most)
+        texts = write_rows_in_formats(held.take(rows), column, formats, every_choice(rng, len(rows), len(formats)))
         feed.put(self.column, rows, texts.to_pylist(), self.name)
         cast = {"int64": "cast_to_int", "float64": "cast_to_float"}.get(column.type, "cast_to_string")
         damage.undo(self.name, self.table, cast, self.column)

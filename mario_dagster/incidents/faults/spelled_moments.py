@@ -9,10 +9,10 @@ import numpy as np
 
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.formatting import spell_rows
+from mario_dagster.incidents.formatting import write_rows_in_formats
 
 from .base import Fault, every_choice, some
-from .conflicts import Claim, Material, column_of, fed, fed_columns, spellable
+from .conflicts import Conflict, Material, column_of, fed, fed_columns, writable
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SpelledMoments(Fault):
 
     table: str
     column: str
-    spellings: tuple[str, ...]
+    formats: tuple[str, ...]
     least: int = 1
     most: int = 1
 
@@ -37,19 +37,19 @@ class SpelledMoments(Fault):
             if column.type == "date":
                 yield cls(table.name, column.name, ("iso", *pool.dates), least=2, most=3)
             elif column.type == "timestamp":
-                yield cls(table.name, column.name, pool.moments, most=2)
+                yield cls(table.name, column.name, pool.timestamps, most=2)
                 yield cls(table.name, column.name, pool.offsets, least=2, most=3)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
-        column = column_of(self, table, self.column, lambda held: held.is_moment, "a date or timestamp")
-        spellable(self, column, table, self.spellings)
-        yield Claim(self.table, self.column, "spelling")
+        column = column_of(self, table, self.column, lambda held: held.is_time, "a date or timestamp")
+        writable(self, column, table, self.formats)
+        yield Conflict(self.table, self.column, "spelling")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
-        spellings = some(rng, self.spellings, self.least, self.most)
-        choice = every_choice(rng, feed.size, len(spellings))
-        texts = spell_rows(feed.typed(self.column, self.name), feed.column(self.column), spellings, choice)
+        formats = some(rng, self.formats, self.least, self.most)
+        choice = every_choice(rng, feed.size, len(formats))
+        texts = write_rows_in_formats(feed.typed(self.column, self.name), feed.column(self.column), formats, choice)
         feed.rewrite(self.column, texts, self.name)
         damage.undo(self.name, self.table, "cast_to_string", self.column)

@@ -9,10 +9,10 @@ import numpy as np
 
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.formatting import spell_rows
+from mario_dagster.incidents.formatting import write_rows_in_formats
 
 from .base import Fault, every_choice, some
-from .conflicts import Claim, Material, column_of, fed, fed_columns, is_amount, spellable
+from .conflicts import Conflict, Material, column_of, fed, fed_columns, is_amount, writable
 
 # Units of an age, which is counted in no pieces.
 YEARS = ("{value} years",)
@@ -29,7 +29,7 @@ class SpelledNumbers(Fault):
 
     table: str
     column: str
-    spellings: tuple[str, ...]
+    formats: tuple[str, ...]
     least: int = 1
     most: int = 1
 
@@ -43,16 +43,18 @@ class SpelledNumbers(Fault):
             elif is_amount(table, column):
                 yield cls(table.name, column.name, YEARS if "age" in column.name else pool.units, most=3)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         column = column_of(self, table, self.column, lambda held: held.is_number, "a number")
-        spellable(self, column, table, self.spellings)
-        yield Claim(self.table, self.column, "spelling")
+        writable(self, column, table, self.formats)
+        yield Conflict(self.table, self.column, "spelling")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         column = feed.column(self.column)
-        spellings = some(rng, self.spellings, self.least, self.most)
-        choice = every_choice(rng, feed.size, len(spellings))
-        feed.rewrite(self.column, spell_rows(feed.typed(self.column, self.name), column, spellings, choice), self.name)
+        formats = some(rng, self.formats, self.least, self.most)
+        choice = every_choice(rng, feed.size, len(formats))
+        feed.rewrite(
+            self.column, write_rows_in_formats(feed.typed(self.column, self.name), column, formats, choice), self.name
+        )
         damage.undo(self.name, self.table, "cast_to_int" if column.type == "int64" else "cast_to_float", self.column)

@@ -14,7 +14,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage, Feed
 
 from .base import Fault, Stage, some_rows
-from .conflicts import Claim, Material, column_of, fed, fed_columns, is_amount
+from .conflicts import Conflict, Material, column_of, fed, fed_columns, is_amount
 
 # Before what a retry wrote again, after every row that was sent once.
 SUPERSEDED_PLACE = RETRY_PLACE / 2
@@ -42,12 +42,12 @@ class SupersededRows(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name, column.name) for table, column in fed_columns(task) if is_amount(table, column))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         column_of(self, table, self.column, lambda held: is_amount(table, held), "a number, no key and no reference")
-        yield Claim(self.table, None, "superseded rows")
+        yield Conflict(self.table, None, "superseded rows")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
         old = self._before_correction(feed, models, rng)

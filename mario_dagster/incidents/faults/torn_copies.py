@@ -13,7 +13,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import RETRY_PLACE, Damage
 
 from .base import Fault, Stage, some_rows
-from .conflicts import Claim, Material, fed, fed_tables
+from .conflicts import Conflict, Material, fed, fed_tables
 
 # After what a whole retry wrote again.
 TORN_PLACE = 2 * RETRY_PLACE
@@ -35,11 +35,11 @@ class TornCopies(Fault):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name) for table in fed_tables(task))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         fed(self, task, self.table)
-        yield Claim(self.table, None, "torn rows")
+        yield Conflict(self.table, None, "torn rows")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
         rows = feed.repeat(models, "torn", self.name, TORN_PLACE + np.arange(len(models)))

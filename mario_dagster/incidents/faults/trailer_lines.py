@@ -14,7 +14,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import TRAILER_PLACE, Damage, FaultError, Feed
 
 from .base import Fault, Stage, some
-from .conflicts import BATCH, Claim, Material, column_of, fed, fed_columns, is_amount
+from .conflicts import BATCH, Conflict, Material, column_of, fed, fed_columns, is_amount
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class TrailerLines(Fault):
             elif is_amount(table, column):
                 yield cls(table.name, column.name, batches=(1, 1))
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
         column_of(self, table, self.total, lambda held: held.is_number, "a number to add up")
         if self.batches[0] > 1 and not table.batched:
             ends = f"it ends {self.batches[0]} batches, and there is one"
             raise FaultError(f"{self.name} does not fit {table.name}: {ends}")
         # A total may be an outlier: dropping outliers would drop the line as well.
-        yield Claim(self.table, self.total, "outliers")
-        yield Claim(self.table, None, "total lines")
+        yield Conflict(self.table, self.total, "outliers")
+        yield Conflict(self.table, None, "total lines")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         for batch in some(rng, range(len(feed.batches)), *self.batches):
             self._end(feed, batch)

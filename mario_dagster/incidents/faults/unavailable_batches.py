@@ -12,7 +12,7 @@ from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage
-from .conflicts import Claim
+from .conflicts import Conflict
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class UnavailableBatches(Fault):
     stage: ClassVar[Stage] = Stage.PIPELINE
     count: tuple[int, int] = (1, 2)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         if task.batched_table is None:
             raise FaultError(f"{self.name} does not fit task '{task.slug}': none of its tables comes in batches")
-        yield Claim(task.batched_table.name, None, "missing files")
+        yield Conflict(task.batched_table.name, None, "missing files")
 
-    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
-        list(self.claims(damage.task))
+    def inject(self, damage: Damage, rng: np.random.Generator) -> None:
+        list(self.conflicts(damage.task))
         least, most = self.count
         damage.unavailable = int(rng.integers(least, most + 1))

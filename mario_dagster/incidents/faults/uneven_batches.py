@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from mario_dagster.core.task import Task
-from mario_dagster.tables.clean_data import CleanWorld
+from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.frames import as_type
 
 from .base import Fault
-from .benign import Decoy
-from .conflicts import BATCH, Claim, Material, fed, fed_tables
+from .benign import BenignAnomaly
+from .conflicts import BATCH, Conflict, Material, fed, fed_tables
 
 
 @dataclass(frozen=True)
-class UnevenBatches(Decoy):
+class UnevenBatches(BenignAnomaly):
     """Some batches are a few rows, and the ones after them nearly twice as long; no row is lost by it.
 
     Args:
@@ -34,12 +34,12 @@ class UnevenBatches(Decoy):
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
         return (cls(table.name) for table in fed_tables(task) if table.batched)
 
-    def claims(self, task: Task) -> Iterable[Claim]:
+    def conflicts(self, task: Task) -> Iterable[Conflict]:
         fed(self, task, self.table, batched=True)
-        yield Claim(self.table, None, "batch shapes")
+        yield Conflict(self.table, None, "batch shapes")
 
-    def prelude(self, world: CleanWorld, task: Task, rng: np.random.Generator) -> CleanWorld:
-        batches = list(world.batches)
+    def prelude(self, workspace: CleanData, task: Task, rng: np.random.Generator) -> CleanData:
+        batches = list(workspace.batches)
         count = int(rng.integers(self.batches[0], self.batches[1] + 1))
         for short in 2 * rng.choice((len(batches) - 1) // 2, count, replace=False):
             frame, after = batches[short].frame, batches[short + 1].frame
@@ -50,4 +50,4 @@ class UnevenBatches(Decoy):
             moved = moved.assign(**{BATCH: as_type(name, "string")})
             batches[short] = replace(batches[short], frame=frame.iloc[:kept].reset_index(drop=True))
             batches[short + 1] = replace(batches[short + 1], frame=pd.concat([moved, after], ignore_index=True))
-        return replace(world, batches=tuple(batches))
+        return replace(workspace, batches=tuple(batches))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, CleanWorld, Streams, frame_of, identifiers
+from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, CleanData, Streams, frame_of, identifiers
 from mario_dagster.tasks.ingestion.data import ages, amounts, evening
 
 from .task import STATUSES, TRANSACTIONS
@@ -18,7 +18,7 @@ ROWS = 300
 SHARES = (0.24, 0.07, 0.09, 0.12, 0.08, 0.40)
 
 
-def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
+def generate(seed: int, scale: int, streams: Streams) -> CleanData:
     """The payment events of three to eight weeks."""
     size, clock = ROWS * scale, streams("clock")
     day = int(EPOCH_DAY.timestamp()) // DAY + int(clock.integers(DAYS))
@@ -33,7 +33,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
             "event_date": _days(rng, size, day),
         },
     )
-    return CleanWorld("events", (), {"transactions": transactions}, evening(clock, day))
+    return CleanData("events", (), {"transactions": transactions}, evening(clock, day))
 
 
 def _statuses(rng: np.random.Generator, size: int) -> list[str]:

@@ -37,7 +37,7 @@ EVENTS = Task(
         "all at once. Tell them apart, repair each without touching the genuine rows, then publish."
     ),
     tables=(TRANSACTIONS,),
-    blueprint="mario_dagster.tasks.events.pipeline:BLUEPRINT",
+    pipeline_spec="mario_dagster.tasks.events.pipeline:PIPELINE",
     objectives="mario_dagster.scoring.objectives:only_table",
     objective_weights={"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30},
     aliases=("validation_and_event_stabilization", "threat_detection"),

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanWorld, Streams, frame_of
+from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanData, Streams, frame_of
 from mario_dagster.tasks.shop import ordered, products
 
 from .task import ORDERS, PRODUCTS
@@ -23,7 +23,7 @@ LATE_FROM = 2  # batches before this one are too early to hold orders of an earl
 QUARTER = HOUR // 4
 
 
-def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
+def generate(seed: int, scale: int, streams: Streams) -> CleanData:
     """Thirteen batches, one each five and a half to six and a half hours, and the products ordered in them."""
     listed = products(streams("products"), PRODUCT_ROWS * max(1, scale // 10))
     clock = streams("clock")
@@ -39,7 +39,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
         for index, (frame, second) in enumerate(zip(orders, landed, strict=True))
     )
     now = batches[-1].landed_at + timedelta(minutes=int(clock.integers(4, 31)))
-    return CleanWorld("incremental", batches, {"products": frame_of(PRODUCTS, listed)}, now)
+    return CleanData("incremental", batches, {"products": frame_of(PRODUCTS, listed)}, now)
 
 
 def batch_name(index: int) -> str:

@@ -97,7 +97,7 @@ SCHEMA_ALIAS = Profile(
             (
                 SpelledNumbers(ORDERS, "revenue", TRAIN.cents, least=1, most=2),
                 SpelledNumbers(ORDERS, "quantity", TRAIN.units, least=1, most=3),
-                SpelledMoments(ORDERS, "event_ts", (*TRAIN.moments, "iso_utc"), least=2, most=3),
+                SpelledMoments(ORDERS, "event_ts", (*TRAIN.timestamps, "iso_utc"), least=2, most=3),
             ),
             least=2,
             most=3,
@@ -180,7 +180,7 @@ BATCH_SHAPE = Profile(
             always=("event_ts", "quantity"),
         ),
         AnyOf((LIKE_QUANTITY, LIKE_PRODUCT), least=1, most=2),
-        SpelledMoments(ORDERS, "event_ts", HELD_OUT.moments, least=1, most=3),
+        SpelledMoments(ORDERS, "event_ts", HELD_OUT.timestamps, least=1, most=3),
         OverlappingBatches(ORDERS, batches=(3, 8)),
         AnyOf(
             (
@@ -326,7 +326,7 @@ FRESHNESS_PRESSURE = Profile(
             always=("event_ts", "revenue"),
         ),
         AnyOf((LIKE_REVENUE, LIKE_QUANTITY), least=1, most=2),
-        SpelledMoments(ORDERS, "event_ts", HELD_OUT.moments, least=2, most=4),
+        SpelledMoments(ORDERS, "event_ts", HELD_OUT.timestamps, least=2, most=4),
         LostValues(ORDERS, "quantity", HELD_OUT.sentinels, share=(0.03, 0.06), least=1, most=3),
         AnyOf((OverlappingBatches(ORDERS, batches=(4, 8)), RetriedLoad(ORDERS, batches=(2, 5)))),
         AnyOf(
@@ -375,7 +375,7 @@ PROFILES: tuple[Profile, ...] = (
         (
             SpelledNumbers("orders", "revenue", TRAIN.currency, most=3),
             SpelledNumbers("orders", "quantity", TRAIN.units, most=3),
-            SpelledMoments("orders", "event_ts", TRAIN.moments, most=2),
+            SpelledMoments("orders", "event_ts", TRAIN.timestamps, most=2),
             RenamedColumns("orders", {"product_id": ("product_no", "item_no"), "revenue": ("line_total",)}, most=2),
         ),
         (

@@ -5,10 +5,10 @@ In: all that a score is made of. Out: the task's objectives by name, each 0 to 1
 
 from __future__ import annotations
 
-from mario_dagster.scoring.objectives import Found, backfill
+from mario_dagster.scoring.objectives import Scored, backfill
 
 
-def objectives(found: Found) -> dict[str, float]:
+def objectives(found: Scored) -> dict[str, float]:
     """Task 4's parts of the score, each 0 to 1."""
     state, scores = found.state, found.scores
     fresh = max(0.0, 1.0 - state.lag_minutes / 180.0)

@@ -70,7 +70,7 @@ INCREMENTAL = Task(
         "the daily summary fell behind and came out wrong. Normalise, scale up, load, refresh, publish: in few steps."
     ),
     tables=(ORDERS, PRODUCTS, DAILY_SUMMARY),
-    blueprint="mario_dagster.tasks.incremental.pipeline:BLUEPRINT",
+    pipeline_spec="mario_dagster.tasks.incremental.pipeline:PIPELINE",
     objectives="mario_dagster.tasks.incremental.scoring:objectives",
     objective_weights={
         "data_quality": 0.45,

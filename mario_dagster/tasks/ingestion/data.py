@@ -14,7 +14,7 @@ from mario_dagster.tables.clean_data import (
     DAY,
     DAYS,
     EPOCH_DAY,
-    CleanWorld,
+    CleanData,
     Streams,
     frame_of,
     identifiers,
@@ -38,7 +38,7 @@ CITIES = (
 )  # fmt: skip
 
 
-def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
+def generate(seed: int, scale: int, streams: Streams) -> CleanData:
     """The customers of a shop on some evening."""
     size, clock = ROWS * scale, streams("clock")
     day = int(EPOCH_DAY.timestamp()) // DAY + int(clock.integers(DAYS))
@@ -53,7 +53,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
             "signup_date": _signups(rng, size, day),
         },
     )
-    return CleanWorld("ingestion", (), {"customers": customers}, evening(clock, day))
+    return CleanData("ingestion", (), {"customers": customers}, evening(clock, day))
 
 
 # --- parts that task 2 shares -----------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """Task 1's pipeline: one snapshot of customers.
 
-In: the task's clean data. Out: `BLUEPRINT`.
+In: the task's clean data. Out: `PIPELINE`.
 """
 
 from __future__ import annotations
 
-from mario_dagster.tables.spec import Blueprint
+from mario_dagster.tables.spec import PipelineSpec
 
 from . import data
 
-BLUEPRINT = Blueprint(world=data.world)
+PIPELINE = PipelineSpec(generate=data.generate)

@@ -45,7 +45,7 @@ INGESTION = Task(
         "drifted, what was lost and what does not belong, repair it in few steps, then publish."
     ),
     tables=(CUSTOMERS,),
-    blueprint="mario_dagster.tasks.ingestion.pipeline:BLUEPRINT",
+    pipeline_spec="mario_dagster.tasks.ingestion.pipeline:PIPELINE",
     objectives="mario_dagster.scoring.objectives:only_table",
     objective_weights={"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30},
     aliases=("ingestion_contract_repair", "alert_prioritization"),

@@ -16,7 +16,7 @@ import numpy as np
 from mario_dagster.tables.clean_data import (
     DAYS,
     EPOCH_DAY,
-    CleanWorld,
+    CleanData,
     Streams,
     frame_of,
     identifiers,
@@ -53,7 +53,7 @@ MAIL_HOSTS = ("example.com", "example.net", "example.org", "mail.example", "post
 _UNDIVIDED = str.maketrans({"ø": "o", "Ø": "O", "ß": "ss", "æ": "ae"})
 
 
-def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
+def generate(seed: int, scale: int, streams: Streams) -> CleanData:
     """Orders of the sixty days or so before an early morning, and whom and what they refer to."""
     customers = _customers(streams("customers"), CUSTOMER_ROWS * scale)
     listed = products(streams("products"), PRODUCT_ROWS * max(1, scale // 10))
@@ -67,7 +67,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
         "customers": frame_of(CUSTOMERS, customers),
         "products": frame_of(PRODUCTS, listed),
     }
-    return CleanWorld("referential", (), feeds, now)
+    return CleanData("referential", (), feeds, now)
 
 
 def _customers(rng: np.random.Generator, size: int) -> dict[str, Any]:

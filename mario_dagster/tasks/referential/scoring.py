@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.scoring.compare import align, count, plausible_cells
-from mario_dagster.scoring.objectives import Found, same_rows
+from mario_dagster.scoring.objectives import Scored, same_rows
 from mario_dagster.tables.frames import to_arrow
 
 from .transforms import order_totals
 
 
-def objectives(found: Found) -> dict[str, float]:
+def objectives(found: Scored) -> dict[str, float]:
     """Task 3's parts of the score, each 0 to 1.
 
     Weighted they are quality * (0.30 + 0.70 * share of right totals): three parts share the first term, the last part
@@ -37,19 +37,21 @@ def objectives(found: Found) -> dict[str, float]:
     }
 
 
-def _due_totals(found: Found) -> pd.DataFrame:
-    """The totals that are right: the twin's; where an order's quantity is lost, what a plausible stand-in comes to."""
-    truth, orders, twin = found.truth, found.task.table("orders"), found.truth.tables["orders"]
+def _due_totals(found: Scored) -> pd.DataFrame:
+    """The totals that are right: the reference's; where a quantity is lost, what a plausible stand-in comes to."""
+    truth, orders, reference = found.truth, found.task.table("orders"), found.truth.tables["orders"]
     gone = [key for key, name in truth.lost.get(orders.name, ()) if name == "quantity"]
-    pairs = align(orders, to_arrow(found.tables.get(orders.name, pd.DataFrame())), to_arrow(twin)) if gone else None
+    pairs = (
+        align(orders, to_arrow(found.tables.get(orders.name, pd.DataFrame())), to_arrow(reference)) if gone else None
+    )
     if pairs is None or "quantity" not in pairs.held.column_names:
         return truth.tables["order_totals"]
     keys, values = pairs.true.column(orders.key), pairs.held.column("quantity")
-    fits = plausible_cells(values, to_arrow(twin).column("quantity"), orders.column("quantity"))
+    fits = plausible_cells(values, to_arrow(reference).column("quantity"), orders.column("quantity"))
     fits = pc.and_(fits, pc.is_in(pc.cast(keys, pa.string()), value_set=pa.array(gone)))
     if not count(fits):
         return truth.tables["order_totals"]
-    filled = pc.index_in(to_arrow(twin).column(orders.key), value_set=keys.filter(fits).combine_chunks())
-    quantity = pc.coalesce(values.filter(fits).take(filled), to_arrow(twin).column("quantity"))
-    right = twin.assign(quantity=pd.Series(pd.arrays.ArrowExtensionArray(quantity), index=twin.index))
+    filled = pc.index_in(to_arrow(reference).column(orders.key), value_set=keys.filter(fits).combine_chunks())
+    quantity = pc.coalesce(values.filter(fits).take(filled), to_arrow(reference).column("quantity"))
+    right = reference.assign(quantity=pd.Series(pd.arrays.ArrowExtensionArray(quantity), index=reference.index))
     return order_totals(right, truth.tables["products"])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanWorld, Streams, frame_of
+from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, HOUR, Batch, CleanData, Streams, frame_of
 from mario_dagster.tasks.shop import ordered, products
 
 from .task import CATALOG, SOURCE_ORDERS
@@ -21,7 +21,7 @@ PRODUCT_ROWS = 18
 LATE_FROM = 3  # batches before this one are too early to hold corrections of an earlier hour
 
 
-def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
+def generate(seed: int, scale: int, streams: Streams) -> CleanData:
     """Twelve batches of orders, one each 45 minutes of a day, and the catalogue they are ordered from."""
     catalog = products(streams("catalog"), PRODUCT_ROWS * max(1, scale // 10))
     clock = streams("clock")
@@ -36,7 +36,7 @@ def world(seed: int, scale: int, streams: Streams) -> CleanWorld:
         for index, (frame, second) in enumerate(zip(orders, landed, strict=True))
     )
     now = _moment(landed[-1]) + timedelta(minutes=int(clock.integers(2, 16)))
-    return CleanWorld("temporal", batches, {"catalog": frame_of(CATALOG, catalog)}, now)
+    return CleanData("temporal", batches, {"catalog": frame_of(CATALOG, catalog)}, now)
 
 
 def batch_name(index: int) -> str:

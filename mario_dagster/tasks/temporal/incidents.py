@@ -54,7 +54,7 @@ ROLLUP_BACKFILL = Profile(
             (
                 RetypedColumn(ORDERS, "product_id"),
                 RetypedColumn(ORDERS, "order_id"),
-                SpelledMoments(ORDERS, "event_ts", TRAIN.moments, least=1, most=2),
+                SpelledMoments(ORDERS, "event_ts", TRAIN.timestamps, least=1, most=2),
                 ReorderedColumns(ORDERS),
             ),
             least=1,
@@ -97,7 +97,7 @@ SCHEMA_EVOLUTION = Profile(
             always=("event_ts",),
         ),
         SpelledNumbers(ORDERS, "quantity", TRAIN.units, least=1, most=3),
-        SpelledMoments(ORDERS, "event_ts", (*TRAIN.moments, "iso_utc"), least=2, most=3),
+        SpelledMoments(ORDERS, "event_ts", (*TRAIN.timestamps, "iso_utc"), least=2, most=3),
         LostValues(ORDERS, "quantity", TRAIN.sentinels, share=(0.02, 0.05)),
         RenamedColumns(
             CATALOG,
@@ -224,7 +224,7 @@ ROLLUP_CONTRACT = Profile(
         SpelledNumbers(ORDERS, "gross_revenue", HELD_OUT.currency, least=2, most=3),
         AnyOf(
             (
-                SpelledMoments(ORDERS, "event_ts", HELD_OUT.moments, least=1, most=2),
+                SpelledMoments(ORDERS, "event_ts", HELD_OUT.timestamps, least=1, most=2),
                 BogusRows(ORDERS, {"quantity": HELD_OUT.numbers}, drop="quantity"),
             )
         ),
@@ -273,7 +273,7 @@ CORRECTION_REPLAY = Profile(
             most=3,
         ),
         AnyOf((LIKE_REVENUE, LIKE_PRODUCT), least=0, most=2),
-        SpelledMoments(ORDERS, "event_ts", HELD_OUT.moments, least=2, most=4),
+        SpelledMoments(ORDERS, "event_ts", HELD_OUT.timestamps, least=2, most=4),
         TrailerLines(ORDERS, total="gross_revenue", keep=("batch_id",), batches=(3, 7)),
         LostValues(ORDERS, "quantity", HELD_OUT.sentinels, share=(0.03, 0.06), least=1, most=3),
         RetriedLoad(ORDERS, batches=(3, 5)),

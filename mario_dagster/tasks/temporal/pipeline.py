@@ -1,17 +1,17 @@
 """Task 5's pipeline: late order batches, a product catalogue, an hourly rollup.
 
-In: the task's clean data and transforms. Out: `BLUEPRINT`.
+In: the task's clean data and transforms. Out: `PIPELINE`.
 """
 
 from __future__ import annotations
 
-from mario_dagster.tables.spec import Blueprint, Product, Rollup
+from mario_dagster.tables.spec import PipelineSpec, Product, Rollup
 
 from . import data
 from .transforms import hourly_rollup
 
-BLUEPRINT = Blueprint(
-    world=data.world,
+PIPELINE = PipelineSpec(
+    generate=data.generate,
     transforms={"hourly_rollup": hourly_rollup},
     sums={
         "source_orders": Product("gross_revenue", "quantity", via="product_id", price="unit_price"),

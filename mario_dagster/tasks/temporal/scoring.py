@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from mario_dagster.core.task import Table
 from mario_dagster.scoring.compare import count, has_type
-from mario_dagster.scoring.objectives import Found, alignment, backfill
+from mario_dagster.scoring.objectives import Scored, alignment, backfill
 from mario_dagster.tables.frames import to_arrow
 
 
-def objectives(found: Found) -> dict[str, float]:
+def objectives(found: Scored) -> dict[str, float]:
     """Task 5's parts of the score, each 0 to 1."""
     state, scores, tables = found.state, found.scores, found.task.tables
     return {
@@ -29,17 +29,17 @@ def objectives(found: Found) -> dict[str, float]:
     }
 
 
-def _closure(found: Found) -> float:
+def _closure(found: Scored) -> float:
     """Mean of: late orders present, watermark reached, hours of late orders present in the rollup."""
     tables, orders, rollup = found.tables, found.task.table("source_orders"), found.task.table("hourly_rollup")
-    twin = to_arrow(found.truth.tables[orders.name])
-    late = twin.filter(pc.is_in(twin.column("batch_id"), value_set=pa.array(found.state.late, pa.string())))
+    reference = to_arrow(found.truth.tables[orders.name])
+    late = reference.filter(pc.is_in(reference.column("batch_id"), value_set=pa.array(found.state.late, pa.string())))
     hours = pc.unique(pc.floor_temporal(late.column("event_ts"), unit="hour"))
     held = to_arrow(tables.get(orders.name, pd.DataFrame()))
     reached = False
     if has_type(held, orders.column("event_ts")) and held.num_rows:
         newest = pc.max(held.column("event_ts")).as_py()
-        reached = newest is not None and newest >= pc.max(twin.column("event_ts")).as_py()
+        reached = newest is not None and newest >= pc.max(reference.column("event_ts")).as_py()
     arrived = _present(late.column(orders.key), held, orders)
     covered = _present(hours, to_arrow(tables.get(rollup.name, pd.DataFrame())), rollup)
     return (arrived + reached + covered) / 3

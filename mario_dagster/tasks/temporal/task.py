@@ -73,7 +73,7 @@ TEMPORAL = Task(
         "leaves the hourly rollup wrong. Reconcile the schema, repair, replay, refresh, then publish."
     ),
     tables=(SOURCE_ORDERS, CATALOG, HOURLY_ROLLUP),
-    blueprint="mario_dagster.tasks.temporal.pipeline:BLUEPRINT",
+    pipeline_spec="mario_dagster.tasks.temporal.pipeline:PIPELINE",
     objectives="mario_dagster.tasks.temporal.scoring:objectives",
     objective_weights={
         "schema_alignment": 0.20,
