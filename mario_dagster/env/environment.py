@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from openenv.core.env_server.interfaces import Environment
-from openenv.core.env_server.types import EnvironmentMetadata
-
 from mario_dagster import __version__
 
 from .actions import Move
 from .episode import Episode, Reply
 from .errors import BadRequest, NotStarted
 from .models import MarioAction, MarioObservation, MarioState
+from .openenv import Environment, EnvironmentMetadata
 from .options import reset_options, task_specs
 
 NAME = "mario_dagster"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from openenv.core.env_server.types import Action, Observation, State
 from pydantic import Field
 
 from .actions import ACTIONS
+from .openenv import Action, Observation, State
 
 NAME_LENGTH, ORDER_LENGTH = 128, 256
 Name = Annotated[str, Field(max_length=NAME_LENGTH)]

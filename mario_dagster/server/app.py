@@ -16,13 +16,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
-from openenv.core.env_server.http_server import create_app
-from openenv.core.env_server.types import ServerMode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mario_dagster.env.environment import NAME, MarioEnvironment
 from mario_dagster.env.errors import PlayError
 from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
+from mario_dagster.env.openenv import ServerMode, create_app
 
 from .open_episodes import Episodes
 from .request_guard import Guard

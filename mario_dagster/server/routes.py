@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from openenv.core.env_server.serialization import serialize_observation
 from pydantic import ValidationError
 
 from mario_dagster.core.registry import tasks
@@ -23,6 +22,7 @@ from mario_dagster.env.environment import move, observation
 from mario_dagster.env.episode import Reply
 from mario_dagster.env.errors import BadRequest, NoEpisode, WrongTask
 from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
+from mario_dagster.env.openenv import serialize_observation
 from mario_dagster.env.options import KEYWORDS, reset_options, task_named
 from mario_dagster.env.players import play
 
