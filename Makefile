@@ -5,7 +5,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.setup-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check lock
+.PHONY: help setup demo test bench check docs release lock
 
 help:
 	@echo "make setup   virtual environment in $(VENV), from requirements.lock with hashes"
@@ -13,6 +13,8 @@ help:
 	@echo "make test    the tests"
 	@echo "make check   lint, format, types, import arrows, OpenEnv manifest"
 	@echo "make bench   how fast creating and stepping are"
+	@echo "make docs    the documentation, into build/site"
+	@echo "make release VERSION=x.y.z   version, changelog, wheel and sdist, played once; CHECK=1 changes nothing"
 	@echo "make lock    requirements.lock anew from pyproject.toml"
 
 setup: $(STAMP)
@@ -41,6 +43,12 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/openenv validate . --level static
+
+docs: setup
+	$(BIN)/mkdocs build --strict
+
+release: setup
+	$(BIN)/python scripts/release.py $(VERSION) $(if $(CHECK),--dry-run)
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
