@@ -1,11 +1,11 @@
-# make setup once, then: make demo · make test · make bench · make check
+# make setup once, then: make demo · make test · make bench · make chaos · make check
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.setup-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check docs release lock
+.PHONY: help setup demo test bench chaos check docs release lock
 
 help:
 	@echo "make setup   virtual environment in $(VENV), from requirements.lock with hashes"
@@ -13,6 +13,7 @@ help:
 	@echo "make test    the tests"
 	@echo "make check   lint, format, types, import arrows, OpenEnv manifest"
 	@echo "make bench   how fast creating and stepping are"
+	@echo "make chaos   whether anything is lost when servers are killed and disks fill up"
 	@echo "make docs    the documentation, into build/site"
 	@echo "make release VERSION=x.y.z   version, changelog, wheel and sdist, played once; CHECK=1 changes nothing"
 	@echo "make lock    requirements.lock anew from pyproject.toml"
@@ -36,6 +37,9 @@ test: setup
 
 bench: setup
 	$(BIN)/python -m mario_dagster.bench.speed
+
+chaos: setup
+	$(BIN)/python -m mario_dagster.bench.chaos $(CHAOS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,44 @@ import httpx
 REPO = Path(__file__).resolve().parent.parent
 
 
-class Server:
-    """A real server in a process of its own."""
+# Root may read and write everything: a server that is to be refused by a file's permissions goes without that right.
+CONFINED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 
-    def __init__(self, home: Path):
+
+def confinement() -> tuple[str, ...] | None:
+    """What to put before a command so that permissions of files bind it; None where this machine has no such thing."""
+    if os.geteuid() != 0:
+        return ()
+    tried = shutil.which(CONFINED[0]) and subprocess.run([*CONFINED, "true"], capture_output=True).returncode == 0
+    return CONFINED if tried else None
+
+
+class Server:
+    """A real server in a process of its own.
+
+    Args:
+        environment: added to this process's own.
+        before: what the command is run by.
+    """
+
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None, before: Sequence[str] = ()):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mario_dagster.cli", "serve", "--host", "127.0.0.1", "--port", str(self.port)],
-            env={**os.environ, "MARIO_HOME": str(home)},
+            [
+                *before,
+                sys.executable,
+                "-m",
+                "mario_dagster.cli",
+                "serve",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(self.port),
+            ],
+            env={**os.environ, **(environment or {}), "MARIO_HOME": str(home)},
             cwd=REPO,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -22,7 +22,7 @@ from mario_dagster.core.registry import task
 from mario_dagster.core.task import Column, ColumnType, Table
 from mario_dagster.tables.frames import ARROW, as_type, canonical, empty
 from mario_dagster.tables.spec import clean_world
-from mario_dagster.tables.transforms import hourly_rollup
+from mario_dagster.tasks.temporal.transforms import hourly_rollup
 
 TASK = task("temporal")
 ORDERS, CATALOG, ROLLUP = TASK.tables

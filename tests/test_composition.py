@@ -12,10 +12,10 @@ import pytest
 from mario_dagster.bench.diversity import Census, Draw, census, draws, play
 from mario_dagster.bench.solution_orders import to_the_end
 from mario_dagster.checks.contract import contract_report
+from mario_dagster.core.action import Action
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.registry import task, tasks
 from mario_dagster.core.task import Task
-from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.errors import BadRequest
 from mario_dagster.env.options import reset_options
@@ -227,7 +227,7 @@ def test_of_a_row_and_what_it_corrects_the_correction_comes_first() -> None:
 def test_a_storm_of_retries_takes_every_worker_for_good() -> None:
     incident = compose("temporal", ["retry_pressure", "late_batches"], seed=1)
     assert incident.required_floor == 3
-    assert "scale_recovery_workers_down" not in {step.action for step in incident.gold}
+    assert "scale_recovery_workers_down" not in {step.name for step in incident.gold}
 
 
 # --- decoys -----------------------------------------------------------------------------------------------------------
@@ -271,8 +271,8 @@ def begin(home: Home, slug: str, name: str, seed: int = 0) -> Episode:
     return Episode.start(reset_options({"task": slug, "profile": name, "seed": seed}), home=home)
 
 
-def finish(episode: Episode, moves: list[Move] | None = None) -> dict[str, object]:
-    for move in moves if moves is not None else [Move.from_dict(each) for each in episode.sandbox.vault.gold]:
+def finish(episode: Episode, moves: list[Action] | None = None) -> dict[str, object]:
+    for move in moves if moves is not None else [Action.from_dict(each) for each in episode.sandbox.vault.gold]:
         episode.step(move)
     episode.close()
     return episode.summary()
@@ -316,7 +316,7 @@ def test_right_judgement_succeeds_and_costs_nothing(home: Home, judged: object) 
     assert signals.commit_ready is false_alarm
     assert (len(episode.sandbox.vault.gold) == 1) is false_alarm
     before = {table: content_hash(episode.sandbox.table(table)) for table in episode.task.table_names}
-    gold = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+    gold = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
     assert (gold[-1].action.name != "commit_changes") is waits
     told = finish(episode, list(to_the_end(episode.task, gold)))
     assert told["success"] and told["collateral_cells"] == 0
@@ -329,7 +329,12 @@ def test_right_judgement_succeeds_and_costs_nothing(home: Home, judged: object) 
 def test_meddling_with_a_healthy_pipeline_is_counted(home: Home) -> None:
     episode = begin(home, "events", "judgement_events_false_alarm")
     rows = len(episode.sandbox.table("transactions"))
-    moves = [Move(9, target_column="amount"), Move(6, target_column="age"), Move(12, "status", "state"), Move(15)]
+    moves = [
+        Action(9, target_column="amount"),
+        Action(6, target_column="age"),
+        Action(12, "status", "state"),
+        Action(15),
+    ]
     told = finish(episode, moves)
     assert not told["success"] and told["collateral_cells"] == rows
 
@@ -351,13 +356,13 @@ def test_collateral_is_what_was_right_and_no_longer_is() -> None:
     incident = compose("events", ["renamed_columns", "spelled_moments", "retried_load"], seed=3)
     truth = twin(incident, found, {})
     landed = {"transactions": incident.landing["transactions/c01"]}
-    assert collateral(found, landed, landed, truth, incident.ledger) == 0
-    assert collateral(found, landed, truth, truth, incident.ledger) == 0
-    assert collateral(found, truth, {}, truth, incident.ledger) == truth["transactions"].size
-    assert collateral(found, truth, {"transactions": truth["transactions"][5:]}, truth, incident.ledger) == 25
+    assert collateral(found, landed, landed, truth, incident.ledger.landed_as) == 0
+    assert collateral(found, landed, truth, truth, incident.ledger.landed_as) == 0
+    assert collateral(found, truth, {}, truth, incident.ledger.landed_as) == truth["transactions"].size
+    assert collateral(found, truth, {"transactions": truth["transactions"][5:]}, truth, incident.ledger.landed_as) == 25
     swapped = truth["transactions"].assign(status=truth["transactions"]["status"].shift(1))
     changed = int((swapped["status"] != truth["transactions"]["status"]).fillna(True).sum())
-    assert collateral(found, truth, {"transactions": swapped}, truth, incident.ledger) == changed
+    assert collateral(found, truth, {"transactions": swapped}, truth, incident.ledger.landed_as) == changed
 
 
 def test_a_census_counts_what_differs_and_bounds_what_was_not_seen() -> None:

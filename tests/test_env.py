@@ -17,14 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mario_dagster.core.action import ACTIONS, Action, available
 from mario_dagster.core.registry import task, tasks
 from mario_dagster.env import players, reward
-from mario_dagster.env.actions import ACTIONS, Move, available, sample_text
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.episode_state import standing
 from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode, NoPlayer
 from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, severity, text
 from mario_dagster.env.options import KEYWORDS, MAX_SEED, episode_id, reset_options, task_specs
+from mario_dagster.env.perform import sample_text
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
@@ -219,7 +220,7 @@ def test_there_are_twenty_actions_by_place() -> None:
 def test_a_task_without_batches_or_derived_tables_lacks_their_actions(each: Any) -> None:
     alone = tuple(replace(column, references=None) for column in each.main_table.columns)
     table = replace(each.main_table, batched=False, columns=alone)
-    assert available(replace(each, pool=None, tables=(table,))) == list(range(16))
+    assert available(replace(each, pool=None, tables=(table,), subgoals={})) == list(range(16))
     assert set(available(each)) <= set(range(20))
 
 
@@ -242,8 +243,8 @@ def episode(home: Home) -> Iterator[Episode]:
     episode.close()
 
 
-def gold(episode: Episode) -> list[Move]:
-    return [Move.from_dict(step) for step in episode.sandbox.vault.gold]
+def gold(episode: Episode) -> list[Action]:
+    return [Action.from_dict(step) for step in episode.sandbox.vault.gold]
 
 
 def as_bytes(fields: Any) -> bytes:
@@ -267,7 +268,7 @@ def test_the_gold_plan_played_through_the_actions_wins(home: Home, slug: str, sp
     assert reply.observation["subgoal_progress"] == dict.fromkeys(subgoals, True)
     assert reply.observation["reward_machine_state"] == (f"s{len(subgoals)}/{len(subgoals)}:done" if subgoals else "")
     assert reply.observation["failing_checks"] == []
-    assert summary["minutes_to_recover"] == sum(move.action.minutes for move in gold(episode))
+    assert summary["minutes_to_recover"] == sum(move.spec.minutes for move in gold(episode))
     episode.close()
 
 
@@ -283,7 +284,7 @@ def test_an_open_incident_looks_like_one(episode: Episode) -> None:
 
 
 def test_doing_nothing_and_committing_fails_and_pays_for_it(episode: Episode) -> None:
-    reply = episode.step(Move(15))
+    reply = episode.step(Action(15))
     assert (reply.done, reply.observation["done_reason"]) == (True, "commit_failure")
     assert reply.observation["reward_breakdown"]["failure"] == -0.45
     assert reply.observation["reward_breakdown"]["premature_commit"] == -0.25
@@ -291,9 +292,9 @@ def test_doing_nothing_and_committing_fails_and_pays_for_it(episode: Episode) ->
 
 
 def test_a_step_after_done_changes_nothing(episode: Episode) -> None:
-    last = episode.step(Move(15))
+    last = episode.step(Action(15))
     before = (episode.sandbox.signals(), episode.state(), len(episode.sandbox.steps), episode.summary())
-    for move in (Move(15), Move(18), Move(3, "quantity"), Move(0)):
+    for move in (Action(15), Action(18), Action(3, "quantity"), Action(0)):
         reply = episode.step(move)
         assert reply.done and reply.reward == 0
         assert reply.observation["action_result"].startswith("invalid: the episode is over (commit_failure)")
@@ -302,10 +303,20 @@ def test_a_step_after_done_changes_nothing(episode: Episode) -> None:
     assert before == (episode.sandbox.signals(), episode.state(), len(episode.sandbox.steps), episode.summary())
 
 
-MOVES = [Move(0), Move(1), Move(2), Move(0, "catalog"), Move(12, "nope", "x"), Move(10), Move(16), Move(18), Move(19)]
+MOVES = [
+    Action(0),
+    Action(1),
+    Action(2),
+    Action(0, "catalog"),
+    Action(12, "nope", "x"),
+    Action(10),
+    Action(16),
+    Action(18),
+    Action(19),
+]
 
 
-def told(home: Home, moves: list[Move]) -> list[str]:
+def told(home: Home, moves: list[Action]) -> list[str]:
     """Everything a player is told in an episode, as it would be sent."""
     episode = begin(home, split="eval")
     replies = [as_bytes(episode.reply().observation), *(as_bytes(episode.step(move).observation) for move in moves)]
@@ -348,7 +359,7 @@ def test_an_episode_goes_on_after_a_restart_as_if_there_had_been_none(home: Home
 
 def test_the_step_budget_truncates(episode: Episode) -> None:
     for number in range(35):
-        reply = episode.step(Move(number % 3))
+        reply = episode.step(Action(number % 3))
         assert reply.done is (number == 34)
     assert reply.observation["truncated"] and reply.observation["done_reason"] == "step_budget_exhausted"
     assert reply.observation["reward_breakdown"]["failure"] == -0.45
@@ -357,32 +368,32 @@ def test_the_step_budget_truncates(episode: Episode) -> None:
 
 def test_streaks_count_the_same_action_with_the_same_arguments(episode: Episode) -> None:
     for streak in range(1, 6):
-        seen = episode.step(Move(1)).observation
+        seen = episode.step(Action(1)).observation
         assert seen["repeated_action_streak"] == streak
         assert seen["repeated_action_tripwire"] is (streak > 3)
         assert seen["reward_breakdown"]["repetition"] == pytest.approx(-0.01 * max(0, streak - 3))
-    assert episode.step(Move(0, "catalog")).observation["repeated_action_streak"] == 1
-    assert episode.step(Move(0, "hourly_rollup")).observation["repeated_action_streak"] == 1
+    assert episode.step(Action(0, "catalog")).observation["repeated_action_streak"] == 1
+    assert episode.step(Action(0, "hourly_rollup")).observation["repeated_action_streak"] == 1
 
 
 INVALID = [
-    (Move(0, "nope"), "source_orders"),
-    (Move(3), "needs target_column"),
-    (Move(3, "no_such_column"), "no_such_column"),
-    (Move(12, "order_id"), "needs new_name"),
-    (Move(12, "order_id", "batch_id"), "batch_id"),
-    (Move(12, "order_id", "../../etc"), ""),
-    (Move(13), "needs column_order"),
-    (Move(13, column_order=("order_id",)), ""),
-    (Move(13, column_order=("order_id",) * 6), ""),
-    (Move(17), "1 to 3 slots"),
-    (Move(3, "x" * 128), ""),
-    pytest.param(Move(9, "\ud800"), "", id="half a character"),
+    (Action(0, "nope"), "source_orders"),
+    (Action(3), "needs target_column"),
+    (Action(3, "no_such_column"), "no_such_column"),
+    (Action(12, "order_id"), "needs new_name"),
+    (Action(12, "order_id", "batch_id"), "batch_id"),
+    (Action(12, "order_id", "../../etc"), ""),
+    (Action(13), "needs column_order"),
+    (Action(13, column_order=("order_id",)), ""),
+    (Action(13, column_order=("order_id",) * 6), ""),
+    (Action(17), "1 to 3 slots"),
+    (Action(3, "x" * 128), ""),
+    pytest.param(Action(9, "\ud800"), "", id="half a character"),
 ]
 
 
 @pytest.mark.parametrize(("move", "says"), INVALID, ids=lambda each: str(each)[:40])
-def test_a_wrong_action_changes_nothing_and_says_what_would_be_right(episode: Episode, move: Move, says: str) -> None:
+def test_a_wrong_action_changes_nothing_and_says_what_would_be_right(episode: Episode, move: Action, says: str) -> None:
     before, marks = episode.sandbox.signals(), episode.sandbox._mark()
     seen = episode.step(move).observation
     assert seen["action_result"].startswith("invalid: ") and says in seen["action_result"]
@@ -394,7 +405,7 @@ def test_a_wrong_action_changes_nothing_and_says_what_would_be_right(episode: Ep
 
 def test_replay_without_enough_workers_is_a_failed_run(episode: Episode) -> None:
     before = episode.reply().observation
-    seen = episode.step(Move(18)).observation
+    seen = episode.step(Action(18)).observation
     assert seen["action_result"].startswith("failed: ")
     assert seen["pending_batches"] == before["pending_batches"]
     assert sum(seen["recent_failure_counters"].values()) > sum(before["recent_failure_counters"].values())
@@ -403,13 +414,13 @@ def test_replay_without_enough_workers_is_a_failed_run(episode: Episode) -> None
 
 def test_reading_makes_no_run(episode: Episode) -> None:
     runs = episode.sandbox.instance.get_runs_count()
-    for move in (Move(0), Move(0, "catalog"), Move(1), Move(2)):
+    for move in (Action(0), Action(0, "catalog"), Action(1), Action(2)):
         assert not episode.step(move).observation["action_result"].startswith(("invalid", "failed"))
     assert episode.sandbox.instance.get_runs_count() == runs
 
 
 def test_acts_are_runs_with_the_agents_tags(episode: Episode) -> None:
-    episode.step(Move(10))
+    episode.step(Action(10))
     run = episode.sandbox.instance.get_runs(limit=1)[0]
     wanted = {
         "mario/episode": episode.id,
@@ -421,7 +432,7 @@ def test_acts_are_runs_with_the_agents_tags(episode: Episode) -> None:
 
 
 def test_a_sample_is_five_rows_of_json(episode: Episode) -> None:
-    rows = json.loads(episode.step(Move(2)).observation["action_result"])
+    rows = json.loads(episode.step(Action(2)).observation["action_result"])
     assert len(rows) == 5
     assert list(rows[0]) == episode.reply().observation["observed_columns"]
     assert json.loads(sample_text(episode.sandbox.table("hourly_rollup")))
@@ -440,13 +451,13 @@ def test_what_someone_else_does_to_the_instance_is_in_the_next_observation(episo
 def test_labels_of_the_incident_stay_undisclosed_in_eval_until_done(home: Home) -> None:
     labels = ("scenario_profile", "heldout_profile_family")
     episode = begin(home, split="eval", profile=HELD_OUT, seed=EVAL_SEED)
-    seen, state = episode.step(Move(0)).observation, episode.state()
+    seen, state = episode.step(Action(0)).observation, episode.state()
     assert [seen[name] for name in labels] == [state[name] for name in labels] == [UNDISCLOSED] * 2
     assert seen["open_world_patterns"] == [UNDISCLOSED]
     assert "heldout" not in as_bytes(seen).decode().replace('"heldout_profile_family"', "")
     assert "heldout" not in as_bytes(state).decode().replace('"heldout_profile_family"', "")
     assert seen["objective_breakdown"].keys() == {"health"} and state["feedback"] == "checks"
-    done, state = episode.step(Move(15)).observation, episode.state()
+    done, state = episode.step(Action(15)).observation, episode.state()
     assert [done[name] for name in labels] == [state[name] for name in labels] == [HELD_OUT] * 2
     assert done["objective_breakdown"].keys() == task("temporal").objective_weights.keys()
     assert done["current_score"] == episode.summary()["score"] == reward.shown(episode.sandbox.grade().score)
@@ -509,7 +520,7 @@ def test_an_unknown_profile_is_a_bad_request(home: Home) -> None:
 
 
 def test_the_fold_of_the_lines_is_all_there_is(episode: Episode) -> None:
-    for move in (Move(0, "catalog"), Move(0, "catalog"), Move(3)):
+    for move in (Action(0, "catalog"), Action(0, "catalog"), Action(3)):
         episode.step(move)
     now = standing(json.loads(json.dumps(episode.sandbox.steps)))
     assert (now.steps, now.active_table, now.streak, now.last_action_id) == (3, "catalog", 1, 3)

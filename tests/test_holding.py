@@ -17,10 +17,10 @@ from mario_dagster.bench.proofs import cases
 from mario_dagster.bench.properties import Scene, the_right_decision_alone_succeeds
 from mario_dagster.bench.solution_orders import to_the_end
 from mario_dagster.cli.app import app
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import MAX_WORKERS, Profile, required_workers
 from mario_dagster.env import players
-from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.incidents.compile import Incident, compile_incident, compile_profile
@@ -37,7 +37,7 @@ from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.workspace import world_of
 
 SLUGS = ("incremental", "temporal")
-LOOK, SAMPLE, COMMIT, REPLAY, REFRESH = Move(1), Move(2), Move(15), Move(18), Move(19)
+LOOK, SAMPLE, COMMIT, REPLAY, REFRESH = Action(1), Action(2), Action(15), Action(18), Action(19)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -59,11 +59,11 @@ def episode(home: Home) -> Iterator[Episode]:
     begun.close()
 
 
-def gold(episode: Episode) -> list[Move]:
-    return [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+def gold(episode: Episode) -> list[Action]:
+    return [Action.from_dict(each) for each in episode.sandbox.vault.gold]
 
 
-def play(episode: Episode, moves: Sequence[Move]) -> dict[str, object]:
+def play(episode: Episode, moves: Sequence[Action]) -> dict[str, object]:
     for move in moves:
         episode.step(move)
     return episode.summary()
@@ -95,7 +95,7 @@ def test_the_newest_batches_never_come_and_the_plan_ends_without_a_commit(slug: 
         missing = len(incident.unavailable)
         counts.add(missing)
         assert incident.pending[-missing:] == incident.unavailable and incident.decision == "hold"
-        names = [step.action for step in incident.gold]
+        names = [step.name for step in incident.gold]
         assert names.count("replay_priority_batch") == len(incident.pending) - missing >= 3
         assert "commit_changes" not in names and names[-1] == "refresh_downstream_assets"
         assert len(names) <= found.max_steps - 5
@@ -111,7 +111,7 @@ def test_workers_that_the_missing_rows_take_are_left_in_the_pool() -> None:
     huge = compile_profile(task("temporal"), profile, seed=1, scale=6)
     rows = sum(huge.declared[f"orders/{batch}"] for batch in huge.unavailable)
     assert required_workers(2, rows, huge.required_floor) == MAX_WORKERS
-    assert "scale_recovery_workers_down" not in {step.action for step in huge.gold}
+    assert "scale_recovery_workers_down" not in {step.name for step in huge.gold}
 
 
 def test_an_upstream_that_is_down_alone_leaves_nothing_to_do() -> None:
@@ -223,7 +223,7 @@ def test_holding_back_to_the_end_is_a_success(
 
 
 @pytest.mark.parametrize("wait", [SAMPLE, REPLAY], ids=["looking", "trying"])
-def test_waiting_costs_little_however_it_is_done(home: Home, wait: Move) -> None:
+def test_waiting_costs_little_however_it_is_done(home: Home, wait: Action) -> None:
     dull, varied, hasty = begin(home), begin(home), begin(home)
     plan = gold(dull)
     waited = play(dull, [*plan, *[wait] * (dull.task.max_steps - len(plan))])
@@ -257,7 +257,7 @@ def test_doing_nothing_to_the_end_is_no_holding_back(episode: Episode) -> None:
 
 
 def test_harm_done_meanwhile_is_counted_and_is_no_success(episode: Episode) -> None:
-    harm = [Move(0, "catalog"), Move(12, "product_name", "label")]
+    harm = [Action(0, "catalog"), Action(12, "product_name", "label")]
     told = play(episode, to_the_end(episode.task, [*gold(episode), *harm]))
     assert episode.standing().score >= episode.task.threshold
     assert told["collateral_cells"] == len(episode.sandbox.table("catalog"))

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import tasks
-from mario_dagster.env.actions import Move, perform
+from mario_dagster.env.perform import perform
 from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.damage import UNBATCHED
 from mario_dagster.incidents.profiles import profiles
@@ -48,7 +49,7 @@ def play(sandbox: Sandbox, moves: tuple[Mapping[str, Any], ...]) -> str:
     """Play public actions one after another; the last one's outcome."""
     active, status = sandbox.task.main_table.name, ""
     for move in moves:
-        outcome = perform(sandbox, Move.from_dict(move), active, {"mario/actor": "gold"})
+        outcome = perform(sandbox, Action.from_dict(move), active, {"mario/actor": "gold"})
         assert outcome.status != "invalid", (move, outcome.text)
         active, status = outcome.active_table, outcome.status
     return status

@@ -26,8 +26,9 @@ import pytest
 from mario_dagster.bench.variety import variety
 from mario_dagster.checks.contract import contract_report
 from mario_dagster.core import formats, registry
+from mario_dagster.core.action import ACTION_NAMES, Action
 from mario_dagster.core.errors import UnknownName
-from mario_dagster.core.task import required_workers
+from mario_dagster.core.task import SPLITS, Column, Profile, Split, Table, required_workers
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.damage import Damage, Feed
 from mario_dagster.incidents.faults import fault, faults
@@ -38,13 +39,12 @@ from mario_dagster.incidents.faults.lost_values import LostValues
 from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 from mario_dagster.incidents.manifest import Ledger
 from mario_dagster.incidents.profiles import draw, profile, profiles
-from mario_dagster.incidents.solution import ACTION_IDS, Step
 from mario_dagster.incidents.vocabularies import HELD_OUT, TRAIN
 from mario_dagster.tables.clean_data import frame_of
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.load import deployed, stack
 from mario_dagster.tables.random_streams import stream
-from mario_dagster.tables.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
+from mario_dagster.tables.repairs import REPAIR_NAMES, InvalidRepair, apply, reapply
 from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.transforms import TransformError
 from mario_dagster.tables.workspace import Deploy
@@ -90,7 +90,7 @@ class Player:
     incident: Incident
     at_once: bool = False
     tables: dict[str, pd.DataFrame] = field(init=False)
-    plans: dict[str, list[Repair]] = field(init=False)
+    plans: dict[str, list[Action]] = field(init=False)
     pending: list[str] = field(init=False)
     workers: int = field(init=False)
     active: str = TASK.main_table.name
@@ -116,11 +116,11 @@ class Player:
         rows = sum(self.incident.declared[f"orders/{name}"] for name in self.pending)
         return required_workers(len(self.pending), rows, self.incident.required_floor)
 
-    def play(self, steps: Iterable[Step]) -> Player:
+    def play(self, steps: Iterable[Action]) -> Player:
         queued: list[str] = []
         for step in steps:
             assert not self.committed
-            if step.action == "replay_priority_batch":
+            if step.name == "replay_priority_batch":
                 if self.pending and self.workers >= self.required():
                     queued.append(self.pending.pop(0))
                 if self.at_once:
@@ -128,15 +128,15 @@ class Player:
             if queued:
                 self.load(queued)
                 queued = []
-            if step.action == "replay_priority_batch":
+            if step.name == "replay_priority_batch":
                 continue
-            if step.action in REPAIR_ACTIONS:
-                self.repair(Repair(step.action, step.target_column, step.new_name, step.column_order))
+            if step.name in REPAIR_NAMES:
+                self.repair(Action.named(step.name, step.target_column, step.new_name, step.column_order))
             else:
-                getattr(self, step.action)(step)
+                getattr(self, step.name)(step)
         return self
 
-    def repair(self, repair: Repair) -> None:
+    def repair(self, repair: Action) -> None:
         table = TASK.table(self.active)
         try:
             self.tables[self.active] = apply(repair, self.tables[self.active], table)
@@ -146,13 +146,13 @@ class Player:
         if repair.row_wise:
             self.plans[self.active].append(repair)
 
-    def inspect_schema(self, step: Step) -> None:
+    def inspect_schema(self, step: Action) -> None:
         self.active = str(step.target_column)
 
-    def scale_recovery_workers_up(self, step: Step) -> None:
+    def scale_recovery_workers_up(self, step: Action) -> None:
         self.workers = min(3, self.workers + 1)
 
-    def scale_recovery_workers_down(self, step: Step) -> None:
+    def scale_recovery_workers_down(self, step: Action) -> None:
         self.workers = max(1, self.workers - 1)
 
     def load(self, batches: list[str]) -> None:
@@ -161,7 +161,7 @@ class Player:
         self.tables["source_orders"] = stack([self.tables["source_orders"], loaded])
         self.fresh = False
 
-    def refresh_downstream_assets(self, step: Step) -> None:
+    def refresh_downstream_assets(self, step: Action) -> None:
         try:
             right = hourly_rollup(self.tables["source_orders"], self.tables["catalog"])
         except TransformError:
@@ -170,7 +170,7 @@ class Player:
         self.tables["hourly_rollup"] = reapply(self.plans["hourly_rollup"], written, TASK.table("hourly_rollup"))
         self.fresh = True
 
-    def commit_changes(self, step: Step) -> None:
+    def commit_changes(self, step: Action) -> None:
         self.committed = True
 
     def recovered(self) -> bool:
@@ -206,13 +206,13 @@ def same(here: pd.Series, there: pd.Series) -> np.ndarray:
     return (here == there).fillna(False).to_numpy(dtype=bool)
 
 
-def lost(incident: Incident, table: registry.Table, column: str, clean: pd.DataFrame) -> np.ndarray:
+def lost(incident: Incident, table: Table, column: str, clean: pd.DataFrame) -> np.ndarray:
     cells = incident.ledger.cells
     cells = cells[(cells["table"] == table.name) & (cells["column"] == column) & cells["lost"].astype(bool)]
     return clean[table.key].astype(str).isin(cells["key"]).to_numpy(dtype=bool)
 
 
-def acceptable(here: pd.Series, clean: pd.Series, column: registry.Column) -> np.ndarray:
+def acceptable(here: pd.Series, clean: pd.Series, column: Column) -> np.ndarray:
     """Where a lost value may stand: within the clean median ± 1.5 IQR, or a category (DESIGN §9)."""
     if column_type(here) != column.type:
         return np.zeros(len(here), dtype=bool)
@@ -241,7 +241,7 @@ def test_leaving_any_gold_step_out_does_not_recover(name: str) -> None:
         incident = compiled(name, seed)
         for index, step in enumerate(incident.gold):
             # A replay is as good as another, and a step that an earlier seed has tried is not tried again.
-            kind = (step.action, step.table, step.new_name or step.target_column)
+            kind = (step.name, step.table, step.new_name or step.target_column)
             if kind not in seen:
                 rest = (*incident.gold[:index], *incident.gold[index + 1 :])
                 assert not Player(incident, at_once=True).play(rest).recovered(), (seed, step)
@@ -282,7 +282,7 @@ def as_text(value: Any, kind: str) -> str | None:
     return f"{value:.2f}" if kind == "float64" else str(int(value))
 
 
-def landed_table(incident: Incident, table: registry.Table) -> tuple[pd.DataFrame, list[str]]:
+def landed_table(incident: Incident, table: Table) -> tuple[pd.DataFrame, list[str]]:
     """All landed rows under contract names, and the batch that each row came in."""
     parts = {key: frame for key, frame in incident.landing.items() if key.startswith(f"{table.feed}/")}
     columns = incident.ledger.columns
@@ -427,8 +427,8 @@ def test_splits_are_worlds_apart() -> None:
 # --- seeds and splits -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("split", registry.SPLITS)
-def test_every_profile_of_a_split_is_drawn_by_a_small_seed(split: registry.Split) -> None:
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_profile_of_a_split_is_drawn_by_a_small_seed(split: Split) -> None:
     drawn = {draw("temporal", split, seed).name for seed in range(50)}
     assert drawn == {each.name for each in profiles("temporal", split)}
 
@@ -538,7 +538,7 @@ DRAWN = [(each, split) for each in profiles() for split in each.splits]
 
 
 @pytest.mark.parametrize(("each", "split"), DRAWN, ids=[f"{each.name}-{split}" for each, split in DRAWN])
-def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: registry.Profile, split: Any) -> None:
+def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: Profile, split: Any) -> None:
     """The whole table, over 200 seeds, is that of `python -m mario_dagster.bench.variety`."""
     found = variety(each.name, registry.task(each.task), split, seeds=30)
     assert found.covered <= MOST_COVERED, found
@@ -546,7 +546,7 @@ def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: regi
 
 
 def test_held_out_families_combine_what_no_train_profile_combines() -> None:
-    def pairs(each: registry.Profile) -> set[frozenset[str]]:
+    def pairs(each: Profile) -> set[frozenset[str]]:
         kinds = [f"{found.name}:{getattr(found, 'table', '')}" for found in walk(each.faults)]
         return {frozenset((one, two)) for one in kinds for two in kinds}
 
@@ -652,13 +652,12 @@ def test_facts_of_an_incident(name: str) -> None:
         assert incident.declared[f"orders/{batch.name}"] == len(batch.frame)
     assert incident.declared["catalog/c01"] == len(incident.clean.feeds["catalog"])
     assert incident.gold[-1].action == "commit_changes"
-    assert sum(step.action == "replay_priority_batch" for step in incident.gold) == len(incident.pending)
+    assert sum(step.name == "replay_priority_batch" for step in incident.gold) == len(incident.pending)
 
 
 def test_each_repair_is_in_some_gold_plan() -> None:
-    used = {step.action for name in NAMES for seed in range(6) for step in compiled(name, seed).gold}
-    assert used == set(ACTION_IDS)
-    assert [ACTION_IDS[action] for action in REPAIR_ACTIONS] == list(range(3, 14))
+    used = {step.name for name in NAMES for seed in range(6) for step in compiled(name, seed).gold}
+    assert used == set(ACTION_NAMES) - {"view_error_log", "sample_data", "validate_schema"}
 
 
 def test_unknown_names_say_what_there_is() -> None:
@@ -726,7 +725,7 @@ def test_every_money_spelling_reads_back_to_the_cent(spelling: str) -> None:
     fault("spelled_numbers")("catalog", "unit_price", (spelling,)).strike(damage, stream(1, "test"))
     landed = damage.feeds["catalog"].frames()["c01"]
     assert column_type(landed["unit_price"]) == "string"
-    back = apply(Repair("cast_to_float", "unit_price"), landed, TASK.table("catalog"))
+    back = apply(Action.named("cast_to_float", "unit_price"), landed, TASK.table("catalog"))
     assert (back["unit_price"] == clean["unit_price"]).all()
 
 
@@ -738,7 +737,7 @@ def test_every_moment_spelling_reads_back_to_the_second(spelling: str) -> None:
     fault("spelled_moments")("source_orders", "event_ts", (spelling,)).strike(damage, stream(1, "test"))
     landed = damage.feeds["source_orders"].frames()["t08"]
     assert column_type(landed["event_ts"]) == "string"
-    back = apply(Repair("cast_to_string", "event_ts"), landed, TASK.main_table)
+    back = apply(Action.named("cast_to_string", "event_ts"), landed, TASK.main_table)
     assert (back["event_ts"] == clean["event_ts"]).all()
 
 

@@ -18,17 +18,17 @@ from mario_dagster.checks.audit import audit
 from mario_dagster.checks.contract import contract_report
 from mario_dagster.checks.facts import Evidence, checks_for
 from mario_dagster.core import registry
+from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
-from mario_dagster.core.task import required_workers
+from mario_dagster.core.task import SPLITS, Split, required_workers
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.profiles import draw, profiles
-from mario_dagster.incidents.solution import Step
 from mario_dagster.scoring.compare import PipelineState, Truth
 from mario_dagster.scoring.score import grade
 from mario_dagster.tables.clean_data import CleanWorld
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.load import deployed, stack
-from mario_dagster.tables.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
+from mario_dagster.tables.repairs import REPAIR_NAMES, InvalidRepair, apply, reapply
 from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.transforms import TransformError
 from mario_dagster.tasks.incremental.transforms import daily_summary
@@ -40,7 +40,7 @@ SUCCESS = 0.999
 
 
 @cache
-def compiled(name: str, split: registry.Split, seed: int) -> Incident:
+def compiled(name: str, split: Split, seed: int) -> Incident:
     return compile_incident("incremental", name, split=split, seed=seed)
 
 
@@ -55,7 +55,7 @@ class Player:
 
     incident: Incident
     tables: dict[str, pd.DataFrame] = field(init=False)
-    plans: dict[str, list[Repair]] = field(init=False)
+    plans: dict[str, list[Action]] = field(init=False)
     pending: list[str] = field(init=False)
     workers: int = field(init=False)
     truth: dict[str, pd.DataFrame] = field(init=False)
@@ -76,15 +76,15 @@ class Player:
         self.plans = {name: [] for name in self.tables}
         self.pending, self.workers = list(self.incident.pending), self.incident.workers
 
-    def play(self, steps: Iterable[Step]) -> Player:
+    def play(self, steps: Iterable[Action]) -> Player:
         for step in steps:
-            if step.action in REPAIR_ACTIONS:
-                self.repair(Repair(step.action, step.target_column, step.new_name, step.column_order))
+            if step.name in REPAIR_NAMES:
+                self.repair(Action.named(step.name, step.target_column, step.new_name, step.column_order))
             else:
-                getattr(self, step.action)(step)
+                getattr(self, step.name)(step)
         return self
 
-    def repair(self, repair: Repair) -> None:
+    def repair(self, repair: Action) -> None:
         try:
             self.tables[self.active] = apply(repair, self.tables[self.active], TASK.table(self.active))
         except InvalidRepair:
@@ -97,23 +97,23 @@ class Player:
         rows = sum(self.incident.declared[f"orders/{name}"] for name in self.pending)
         return required_workers(len(self.pending), rows, self.incident.required_floor)
 
-    def inspect_schema(self, step: Step) -> None:
+    def inspect_schema(self, step: Action) -> None:
         self.active = str(step.target_column)
 
-    def scale_recovery_workers_up(self, step: Step) -> None:
+    def scale_recovery_workers_up(self, step: Action) -> None:
         self.workers = min(3, self.workers + 1)
 
-    def scale_recovery_workers_down(self, step: Step) -> None:
+    def scale_recovery_workers_down(self, step: Action) -> None:
         self.workers = max(1, self.workers - 1)
 
-    def replay_priority_batch(self, step: Step) -> None:
+    def replay_priority_batch(self, step: Action) -> None:
         if self.pending and self.workers >= self.required():
             landed = self.incident.landing[f"orders/{self.pending.pop(0)}"]
             loaded = reapply(self.plans["orders"], landed, TASK.main_table)
             self.tables["orders"] = stack([self.tables["orders"], loaded])
             self.fresh = False
 
-    def refresh_downstream_assets(self, step: Step) -> None:
+    def refresh_downstream_assets(self, step: Action) -> None:
         try:
             right = daily_summary(self.tables["orders"], self.tables["products"])
         except TransformError:
@@ -123,7 +123,7 @@ class Player:
         self.tables["daily_summary"] = reapply(self.plans["daily_summary"], written, SUMMARY)
         self.fresh, self.shown = True, len(self.incident.clean.batches) - len(self.pending)
 
-    def commit_changes(self, step: Step) -> None:
+    def commit_changes(self, step: Action) -> None:
         self.committed = True
 
     @property
@@ -166,7 +166,7 @@ class Player:
 
 
 @pytest.mark.parametrize(("name", "split"), CASES)
-def test_gold_undoes_every_incident_exactly_and_leaves_room_to_look(name: str, split: registry.Split) -> None:
+def test_gold_undoes_every_incident_exactly_and_leaves_room_to_look(name: str, split: Split) -> None:
     for seed in range(4):
         incident = compiled(name, split, seed)
         start = Player(incident)
@@ -184,7 +184,7 @@ def test_leaving_any_gold_step_out_does_not_recover(name: str) -> None:
         incident = compiled(name, "eval", seed)
         for index, step in enumerate(incident.gold):
             # A replay is as good as another, and a step that an earlier seed has tried is not tried again.
-            kind = (step.action, step.table, step.new_name or step.target_column)
+            kind = (step.name, step.table, step.new_name or step.target_column)
             if kind not in seen:
                 rest = (*incident.gold[:index], *incident.gold[index + 1 :])
                 assert not Player(incident).play(rest).recovered(), (seed, step)
@@ -208,7 +208,7 @@ def test_a_drift_is_in_every_batch_alike_and_the_seed_moves_it(name: str) -> Non
 
 
 def test_every_profile_of_a_split_is_drawn_by_a_small_seed() -> None:
-    for split in registry.SPLITS:
+    for split in SPLITS:
         drawn = {draw("incremental", split, seed).name for seed in range(50)}
         assert drawn == {each.name for each in profiles("incremental", split)}
 
@@ -269,13 +269,13 @@ def test_genuine_orders_far_from_the_mean_stay() -> None:
         revenue = orders["revenue"].astype(float)
         far += int(((revenue - revenue.mean()).abs() > 3 * revenue.std()).sum())
         for column in ("quantity", "revenue"):
-            kept = apply(Repair("drop_outliers", column), orders, TASK.main_table)
+            kept = apply(Action.named("drop_outliers", column), orders, TASK.main_table)
             assert content_hash(kept) == content_hash(orders)
     assert far >= 20
 
 
 def test_splits_and_seeds_are_worlds_apart() -> None:
-    worlds = [clean_world("incremental", 5, split=split) for split in registry.SPLITS]
+    worlds = [clean_world("incremental", 5, split=split) for split in SPLITS]
     worlds.append(clean_world("incremental", 6))
     assert len({content_hash(world.feeds["products"]) for world in worlds}) == 3
     assert len({world.now for world in worlds}) == 3

@@ -17,20 +17,19 @@ import pytest
 from mario_dagster.checks.contract import amounts, contract_report
 from mario_dagster.checks.facts import Evidence, checks_for
 from mario_dagster.core import registry
+from mario_dagster.core.action import Action, available
 from mario_dagster.core.formats import UNIT_WORDS
 from mario_dagster.core.task import SPLITS, Profile, Split
-from mario_dagster.env.actions import available
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.damage import Damage
 from mario_dagster.incidents.faults.spelled_cells import SpelledCells
 from mario_dagster.incidents.faults.torn_copies import TornCopies
 from mario_dagster.incidents.profiles import draw, profile, profiles
-from mario_dagster.incidents.solution import Step
 from mario_dagster.scoring.compare import PipelineState, Truth
 from mario_dagster.scoring.score import Grade, grade
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.random_streams import stream
-from mario_dagster.tables.repairs import InvalidRepair, Repair, apply
+from mario_dagster.tables.repairs import InvalidRepair, apply
 from mario_dagster.tables.spec import clean_world
 from mario_dagster.tasks.ingestion.incidents import HELD_OUT_YEARS, YEARS
 
@@ -54,14 +53,14 @@ def truth(incident: Incident) -> pd.DataFrame:
     return next(iter(incident.clean.feeds.values()))
 
 
-def play(incident: Incident, steps: Iterable[Step], strict: bool = False) -> pd.DataFrame:
+def play(incident: Incident, steps: Iterable[Action], strict: bool = False) -> pd.DataFrame:
     """The table after these steps; what cannot be done changes nothing."""
     frame, table = landed(incident), registry.task(incident.task).main_table
     for step in steps:
-        if step.action == "commit_changes":
+        if step.name == "commit_changes":
             continue
         try:
-            frame = apply(Repair(step.action, step.target_column, step.new_name, step.column_order), frame, table)
+            frame = apply(Action.named(step.name, step.target_column, step.new_name, step.column_order), frame, table)
         except InvalidRepair:
             if strict:
                 raise
@@ -209,10 +208,10 @@ def test_clean_data_meet_their_contract_and_no_repair_harms_them(slug: str) -> N
         for column in amounts(table) if seed < 20 else ():
             values = frame[column.name].to_numpy(dtype=np.float64)
             far += int((np.abs(values - values.mean()) > 3 * values.std()).sum())
-            kept = apply(Repair("drop_outliers", column.name), frame, table)
+            kept = apply(Action.named("drop_outliers", column.name), frame, table)
             assert content_hash(kept) == content_hash(frame)
         for column in table.columns if seed < 20 else ():
-            read = apply(Repair("cast_to_string", column.name), frame, table) if not column.is_number else frame
+            read = apply(Action.named("cast_to_string", column.name), frame, table) if not column.is_number else frame
             assert content_hash(read) == content_hash(frame)
     # Genuine rows beyond three sigma: a rule that drops those would corrupt.
     assert far > 20
@@ -249,9 +248,9 @@ def test_torn_copies_follow_the_rows_that_hold_what_they_lack() -> None:
         torn = frame.iloc[len(clean) :]
         assert len(torn) >= 6 and torn.isna().any(axis=1).all() and torn["age"].notna().all()
         assert torn["transaction_id"].notna().all() and content_hash(frame.iloc[: len(clean)]) == content_hash(clean)
-        whole = apply(Repair("remove_duplicates"), frame, table)
+        whole = apply(Action.named("remove_duplicates"), frame, table)
         assert content_hash(whole) == content_hash(clean)
-        assert [step.action for step in damage.repairs] == ["remove_duplicates"]
+        assert [step.name for step in damage.repairs] == ["remove_duplicates"]
 
 
 def test_spelled_cells_leave_the_rest_of_a_column_plain() -> None:
@@ -266,5 +265,5 @@ def test_spelled_cells_leave_the_rest_of_a_column_plain() -> None:
         assert column_type(frame[column]) == "string"
         plain = clean[column].map(lambda value: f"{value:.2f}" if isinstance(value, float) else str(value))
         assert 0.05 < (frame[column] != plain.astype(frame[column].dtype)).mean() < 0.15
-        assert [(step.action, step.target_column) for step in damage.repairs] == [(action, column)]
-        assert content_hash(apply(Repair(action, column), frame, table)) == content_hash(clean)
+        assert [(step.name, step.target_column) for step in damage.repairs] == [(action, column)]
+        assert content_hash(apply(Action.named(action, column), frame, table)) == content_hash(clean)

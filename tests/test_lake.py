@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 
 from mario_dagster.core.errors import Damaged
 from mario_dagster.tables import store as lakes
+from mario_dagster.tables.content_cache import Memo
 from mario_dagster.tables.frames import as_type, column_type, content_hash, from_arrow, to_arrow
 from mario_dagster.tables.store import Lake, NoTable, Note
 
@@ -28,7 +29,7 @@ def frame(*values: int | None) -> pd.DataFrame:
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read from disk from here on, as a new process would."""
-    monkeypatch.setattr(lakes, "_FRAMES", type(lakes._FRAMES)(1 << 20))
+    monkeypatch.setattr(lakes, "MEMO", Memo())
 
 
 @pytest.fixture

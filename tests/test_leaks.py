@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import tasks
-from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.incidents.faults import faults
@@ -41,11 +41,11 @@ def test_no_label_of_the_incident_is_said_before_done(tmp_path: Path, profile: o
     name, slug = profile.name, profile.task  # type: ignore[attr-defined]
     options = {"task": slug, "split": "eval", "profile": name, "seed": 5, "episode_id": "quiet"}
     episode = Episode.start(reset_options(options), home=Home(tmp_path))
-    gold = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+    gold = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
     # Where it is right to hold back, up to where it shows: all is recovered, and what is left does not load.
-    gold = [*gold, Move(18), Move(18)] if profile in WAITING else gold[:4]
+    gold = [*gold, Action(18), Action(18)] if profile in WAITING else gold[:4]
     heard = [json.dumps(dict(episode.reply().observation))]
-    moves = [Move(0), Move(1), Move(2), Move(14), Move(3), Move(12, target_column="x", new_name="y"), *gold]
+    moves = [Action(0), Action(1), Action(2), Action(14), Action(3), Action(12, target_column="x", new_name="y"), *gold]
     for move in moves[: episode.task.max_steps - 2]:
         reply = episode.step(move)
         assert not reply.done

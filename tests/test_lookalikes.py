@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from mario_dagster.bench.bookkeeping import disagreements
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import task, tasks
-from mario_dagster.env.actions import Move, perform, sample_text, schema_text
+from mario_dagster.env.perform import perform, sample_text, schema_text
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.compose import candidates, compose
 from mario_dagster.incidents.damage import FaultError
@@ -20,7 +21,6 @@ from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 from mario_dagster.incidents.faults.retried_load import RetriedLoad
 from mario_dagster.incidents.faults.trailer_lines import TrailerLines
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.incidents.solution import Step
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 from mario_dagster.tables.frames import column_type
@@ -85,19 +85,19 @@ def pair_of(incident: Incident, fault: LookalikeColumn) -> Pair | None:
 PAIRS = list(pairs())
 
 
-def moves(pair: Pair) -> list[Move]:
+def moves(pair: Pair) -> list[Action]:
     """The gold plan, but for one column: the look-alike in its place."""
     swap = {pair.alias: pair.lookalike, pair.lookalike: pair.alias}
 
-    def wrong(step: Step) -> Move:
+    def wrong(step: Action) -> Action:
         fields = step.to_dict()
         if step.table != pair.fault.table:
-            return Move.from_dict(fields)
+            return Action.from_dict(fields)
         if step.new_name == pair.fault.column:
             fields["target_column"] = pair.lookalike
         if step.column_order:
             fields["column_order"] = [swap.get(name, name) for name in step.column_order]
-        return Move.from_dict(fields)
+        return Action.from_dict(fields)
 
     return [wrong(step) for step in pair.incident.gold]
 
@@ -112,7 +112,7 @@ def test_the_lookalike_in_a_column_s_place_is_found_out_and_never_wins(home: Hom
         *repairs, commit = moves(pair)
         for move in repairs:
             active = perform(sandbox, move, active, {}).active_table
-        audits = [perform(sandbox, Move(14), name, {}).status for name in sandbox.task.table_names]
+        audits = [perform(sandbox, Action(14), name, {}).status for name in sandbox.task.table_names]
         told = bool(sandbox.signals().blocking_failures) or "failed" in audits
         published = perform(sandbox, commit, active, {}).status == "done"
         assert not (published and sandbox.grade().score >= sandbox.task.threshold)

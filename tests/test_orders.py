@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mario_dagster.bench.solution_orders import other_order
+from mario_dagster.core.action import ACTIONS, Action
 from mario_dagster.core.registry import tasks
 from mario_dagster.core.task import Task
-from mario_dagster.env.actions import ACTIONS, Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.env.reward import STEP_COST
@@ -21,7 +21,7 @@ from mario_dagster.sandbox.home import Home
 LOOKS = {"inspect_schema", "view_error_log", "sample_data", "validate_schema"}
 
 
-def returned(home: Home, each: Task, moves: tuple[Move, ...]) -> tuple[float, bool]:
+def returned(home: Home, each: Task, moves: tuple[Action, ...]) -> tuple[float, bool]:
     """The return of an episode in which these moves are played, and whether it was a success."""
     episode = Episode.start(reset_options({"task": each.slug, "seed": 3}), home=home)
     try:
@@ -35,7 +35,7 @@ def returned(home: Home, each: Task, moves: tuple[Move, ...]) -> tuple[float, bo
 @pytest.mark.parametrize("each", tasks(), ids=lambda each: each.slug)
 def test_an_equivalent_order_and_a_look_beforehand_lose_no_more_than_their_steps(tmp_path: Path, each: Task) -> None:
     home = Home(tmp_path)
-    gold = tuple(Move.from_dict(step.to_dict()) for step in compile_incident(each, seed=3).gold)
+    gold = tuple(Action.from_dict(step.to_dict()) for step in compile_incident(each, seed=3).gold)
     other = other_order(each, gold)
     assert other != gold
     (straight, first), (otherwise, second) = returned(home, each, gold), returned(home, each, other)
@@ -45,7 +45,7 @@ def test_an_equivalent_order_and_a_look_beforehand_lose_no_more_than_their_steps
 
 def test_every_action_is_called_for_by_some_incident_or_only_looks() -> None:
     acts = {
-        step.action
+        step.name
         for each in profiles()
         for split in each.splits
         for seed in range(4)

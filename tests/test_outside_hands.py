@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mario_dagster.env.actions import Move
+from mario_dagster.core.action import Action
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
@@ -43,15 +43,15 @@ def test_a_pool_limit_set_by_hand_changes_the_next_observation(episode: Episode)
     dagster(episode, "instance", "concurrency", "set", "recovery_workers", "3")
     seen = episode.reply().observation
     assert seen["resource_level"] == 3
-    replayed = episode.step(Move(18)).observation
+    replayed = episode.step(Action(18)).observation
     assert replayed["action_result"].startswith("loaded ")
     assert replayed["pending_batches"] == seen["pending_batches"] - 1
     episode.close()
 
 
 def test_a_rollup_materialized_by_hand_is_fresh_in_the_next_observation(episode: Episode) -> None:
-    moves = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
-    refresh = next(place for place, move in enumerate(moves) if move.action_id == 19)
+    moves = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+    refresh = next(place for place, move in enumerate(moves) if move.id == 19)
     for move in moves[:refresh]:
         episode.step(move)
     before = episode.reply().observation
@@ -64,6 +64,6 @@ def test_a_rollup_materialized_by_hand_is_fresh_in_the_next_observation(episode:
     assert not after["downstream_stale"] and after["commit_ready"]
     assert after["freshness_lag_minutes"] == 0
     assert after["steps_taken"] == before["steps_taken"]
-    ended = episode.step(Move(15)).observation
+    ended = episode.step(Action(15)).observation
     assert ended["done"] and ended["done_reason"] == "commit_success"
     episode.close()

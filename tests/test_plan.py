@@ -9,8 +9,8 @@ import yaml
 from typer.testing import CliRunner
 
 from mario_dagster.cli.app import app
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import tasks
-from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.env.plan import BadPlan, Plan, apply, options_for, plan_of
@@ -32,7 +32,7 @@ def hashes(episode: Episode) -> dict[str, str]:
 def test_an_exported_plan_makes_the_same_tables_on_a_fresh_sandbox(slug: str) -> None:
     profile = profiles(slug, "eval")[-1].name
     first = Episode.start(reset_options({"task": slug, "split": "eval", "seed": 2, "profile": profile}))
-    for move in [Move(2), Move(12, "nothing", "something"), *map(Move.from_dict, first.sandbox.vault.gold)]:
+    for move in [Action(2), Action(12, "nothing", "something"), *map(Action.from_dict, first.sandbox.vault.gold)]:
         if not first.standing().done and first.standing().steps < first.task.max_steps:
             first.step(move)
     text = plan_of(first).to_yaml()
@@ -52,11 +52,11 @@ def test_a_plan_holds_what_was_done_and_names_its_table() -> None:
     column = str(episode.sandbox.table("source_orders").columns[0])
     other = str(episode.sandbox.table("catalog").columns[0])
     for move in (
-        Move(1),
-        Move(12, column, "renamed"),
-        Move(12, column, "renamed"),
-        Move(0, "catalog"),
-        Move(12, other, "id"),
+        Action(1),
+        Action(12, column, "renamed"),
+        Action(12, column, "renamed"),
+        Action(0, "catalog"),
+        Action(12, other, "id"),
     ):
         episode.step(move)
     body = yaml.safe_load(plan_of(episode).to_yaml())
@@ -120,7 +120,7 @@ def test_a_plan_that_cannot_be_played_says_at_which_step() -> None:
 
 def test_the_command_exports_and_applies(tmp_path: Path) -> None:
     episode = Episode.start(reset_options({"task": "ingestion", "seed": 1, "episode_id": "plan-cli"}))
-    for move in map(Move.from_dict, episode.sandbox.vault.gold):
+    for move in map(Action.from_dict, episode.sandbox.vault.gold):
         episode.step(move)
     episode.close()
     file, runner = tmp_path / "plan.yaml", CliRunner()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mario_dagster.bench import evaluate
-from mario_dagster.env.actions import ACTIONS, Move
+from mario_dagster.core.action import ACTIONS, Action
 from mario_dagster.env.environment import MarioEnvironment
 from mario_dagster.env.models import MarioAction, MarioObservation
 from mario_dagster.env.players import player
@@ -44,7 +44,7 @@ SIGHTS = {
 class Blinkered(HeuristicPolicy):
     """The heuristic, unable to see anything but `SIGHTS`."""
 
-    def choose(self, observation: Mapping[str, Any]) -> Move:
+    def choose(self, observation: Mapping[str, Any]) -> Action:
         return super().choose({name: observation[name] for name in SIGHTS})
 
 
@@ -111,14 +111,14 @@ def test_the_random_player_always_sends_what_the_wire_takes_and_rarely_what_help
 def test_the_random_player_is_uniform_and_repeats_itself_from_a_seed() -> None:
     observation = MarioObservation(observed_columns=["a", "b"], table_health={"t": 1.0}).model_dump()
 
-    def moves(seed: int) -> list[Move]:
+    def moves(seed: int) -> list[Action]:
         policy = RandomPolicy()
         policy.begin(seed)
         return [policy.choose(observation) for _ in range(400)]
 
     assert moves(1) == moves(1)
     assert moves(1) != moves(2)
-    assert {move.action_id for move in moves(1)} == {action.id for action in ACTIONS}
+    assert {move.id for move in moves(1)} == {action.id for action in ACTIONS}
 
 
 def test_players_are_found_by_name() -> None:

@@ -21,17 +21,17 @@ from mario_dagster.bench.properties import (
     the_gold_repairs_recover_it,
 )
 from mario_dagster.bench.solution_orders import other_order, sections
+from mario_dagster.core.action import Action
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.registry import tasks
 from mario_dagster.core.task import Task
-from mario_dagster.env.actions import Move
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
 CASE = Case("ingestion", "signup_contract_drift", "train", 2)
-LOOK = Move(0)
+LOOK = Action(0)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_every_profile_and_split_is_a_case() -> None:
 
 
 def test_a_plan_that_lacks_a_repair_does_not_recover(scene: Scene) -> None:
-    place = next(place for place, move in enumerate(scene.gold) if move.action_id > 2)
+    place = next(place for place, move in enumerate(scene.gold) if move.id > 2)
     scene.gold = scene.gold[:place] + scene.gold[place + 1 :]
     assert "score" in the_gold_repairs_recover_it(scene)
 
@@ -92,9 +92,9 @@ def test_a_plan_over_the_budget_is_none(scene: Scene) -> None:
 
 def test_a_repair_that_is_not_needed_is_found(scene: Scene) -> None:
     # Where all is repaired, removing duplicates repairs nothing, and a plan of that alone would do without it.
-    scene.gold = (Move(10), scene.gold[-1])
+    scene.gold = (Action(10), scene.gold[-1])
     with scene.copy() as take:
-        take.play([Move.from_dict(step) for step in scene.sandbox.vault.gold[:-1]])
+        take.play([Action.from_dict(step) for step in scene.sandbox.vault.gold[:-1]])
         repaired = Scene(take.sandbox, scene.incident, scene.home)
         repaired.gold = scene.gold
         assert every_gold_repair_is_needed(repaired) == "not needed: remove_duplicates"
@@ -129,7 +129,7 @@ def test_another_order_has_the_same_moves_within_the_budget(task: Task) -> None:
     for each in profiles(task):
         for seed in range(5):
             incident = compile_incident(task, each.name, split=each.splits[0], seed=seed)
-            gold = tuple(Move.from_dict(step.to_dict()) for step in incident.gold)
+            gold = tuple(Action.from_dict(step.to_dict()) for step in incident.gold)
             moves, (main, others, tail) = other_order(task, gold), sections(gold)
             assert [*main, *chain(*others), *tail] == [*gold]
             assert sorted(map(repr, filter(acts, moves))) == sorted(map(repr, filter(acts, gold)))
@@ -137,5 +137,5 @@ def test_another_order_has_the_same_moves_within_the_budget(task: Task) -> None:
             assert moves != gold or len(gold) == task.max_steps
 
 
-def acts(move: Move) -> bool:
-    return move.action_id != LOOK.action_id
+def acts(move: Action) -> bool:
+    return move.id != LOOK.id

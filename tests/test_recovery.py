@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.errors import Damaged, Unavailable
-from mario_dagster.env.actions import Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.errors import EpisodeDamaged, NoEpisode
 from mario_dagster.env.options import reset_options
@@ -44,8 +44,8 @@ def plain(value: Mapping[str, Any]) -> str:
     return json.dumps({name: each for name, each in value.items() if name != "episode_id"}, sort_keys=True)
 
 
-def solution(episode: Episode) -> list[Move]:
-    return [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+def solution(episode: Episode) -> list[Action]:
+    return [Action.from_dict(each) for each in episode.sandbox.vault.gold]
 
 
 # --- a step that does not end -----------------------------------------------------------------------------------------
@@ -66,9 +66,8 @@ ACTS: dict[str, Callable[[Sandbox], Any]] = {
 
 
 def _repair() -> Any:
-    from mario_dagster.tables.repairs import Repair
 
-    return Repair("remove_duplicates")
+    return Action.named("remove_duplicates")
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -226,7 +225,7 @@ def test_a_trajectory_that_is_no_text_is_written_anew_by_the_next_step(played: t
     home, _ = played
     episode = Episode.resume("one", home)
     (home.root / "one" / "trajectory.jsonl").write_bytes(b"\xff\xfe\x00")
-    episode.step(Move(1))
+    episode.step(Action(1))
     lines = (home.root / "one" / "trajectory.jsonl").read_text().splitlines()
     assert [json.loads(line).get("step", 0) for line in lines] == [0, 1, 2, 3, 4]
     episode.close()
@@ -270,7 +269,7 @@ def test_a_database_deleted_under_an_open_episode_loses_no_step_silently(played:
     for file in (home.root / "one" / "dagster").glob("event_log.db*"):
         file.unlink()
     with pytest.raises(EpisodeDamaged, match=r"event_log\.db"):
-        episode.step(Move(1))
+        episode.step(Action(1))
     assert next(info for info in home.sandboxes() if info.id == "one").damaged
     assert home.prune(keep=0) and not home.exists("one")
 
@@ -280,7 +279,7 @@ def test_a_database_deleted_under_an_open_episode_loses_no_step_silently(played:
 HALF = """
 import os, sys
 from pathlib import Path
-from mario_dagster.sandbox import templates
+from mario_dagster.sandbox import template_cache as templates
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
@@ -316,7 +315,7 @@ def test_a_home_says_what_is_wrong_with_it(home: Home, tmp_path: Path) -> None:
 
 def test_a_clone_goes_by_its_own_name(home: Home) -> None:
     episode = start(home, "original")
-    episode.step(Move(1))
+    episode.step(Action(1))
     with episode.sandbox.clone("copy") as copy:
         assert [line.get("episode_id") for line in copy.steps] == ["copy", None]
         assert plain(Episode(copy).reply().observation) == plain(episode.reply().observation)

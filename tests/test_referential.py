@@ -18,8 +18,9 @@ import pytest
 from mario_dagster.checks.contract import contract_report
 from mario_dagster.checks.facts import Evidence, checks_for
 from mario_dagster.core import registry
+from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
-from mario_dagster.core.task import Profile
+from mario_dagster.core.task import SPLITS, Column, Profile
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.faults.bad_deploy import BadDeploy
 from mario_dagster.incidents.faults.base import AnyOf, Fault
@@ -27,13 +28,12 @@ from mario_dagster.incidents.faults.lost_values import LostValues
 from mario_dagster.incidents.faults.orphan_rows import OrphanRows
 from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 from mario_dagster.incidents.profiles import draw, profiles
-from mario_dagster.incidents.solution import Step
 from mario_dagster.scoring.compare import PipelineState, Truth
 from mario_dagster.scoring.score import Grade, grade
 from mario_dagster.tables.clean_data import CleanWorld
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import deployed
-from mario_dagster.tables.repairs import REPAIR_ACTIONS, InvalidRepair, Repair, apply, reapply
+from mario_dagster.tables.repairs import REPAIR_NAMES, InvalidRepair, apply, reapply
 from mario_dagster.tables.spec import clean_world
 from mario_dagster.tables.transforms import TransformError
 from mario_dagster.tasks.referential.transforms import order_totals
@@ -69,23 +69,23 @@ class Player:
         self.tables = {table.name: incident.landing[f"{table.feed}/c01"] for table in FED}
         self.deploy = incident.deploys[TOTALS]
         self.tables[TOTALS] = deployed(self.truth.tables[TOTALS], self.deploy)
-        self.plan: list[Repair] = []
+        self.plan: list[Action] = []
         self.active, self.fresh, self.committed = TASK.main_table.name, False, False
 
-    def play(self, steps: Iterable[Step]) -> Player:
+    def play(self, steps: Iterable[Action]) -> Player:
         for step in steps:
-            if step.action in REPAIR_ACTIONS:
-                self.repair(Repair(step.action, step.target_column, step.new_name, step.column_order))  # type: ignore[arg-type]
-            elif step.action == "inspect_schema":
+            if step.name in REPAIR_NAMES:
+                self.repair(Action.named(step.name, step.target_column, step.new_name, step.column_order))  # type: ignore[arg-type]
+            elif step.name == "inspect_schema":
                 self.active = str(step.target_column)
-            elif step.action == "refresh_downstream_assets":
+            elif step.name == "refresh_downstream_assets":
                 self.refresh()
             else:
-                assert step.action == "commit_changes"
+                assert step.name == "commit_changes"
                 self.committed = True
         return self
 
-    def repair(self, repair: Repair) -> None:
+    def repair(self, repair: Action) -> None:
         try:
             self.tables[self.active] = apply(repair, self.tables[self.active], TASK.table(self.active))
         except InvalidRepair:
@@ -129,8 +129,8 @@ def test_clean_data_meet_every_fact_and_no_repair_touches_them(seed: int) -> Non
         assert report.passed and not report.outlier_count, (table.name, report.counts)
         for column in table.columns:
             # Genuine rows beyond three standard deviations stay, and a name is not taken for a misread one.
-            done = [apply(Repair("cast_to_string", column.name), frame, table)] if not column.is_number else []
-            done += [apply(Repair("drop_outliers", column.name), frame, table)] if column.is_number else []
+            done = [apply(Action.named("cast_to_string", column.name), frame, table)] if not column.is_number else []
+            done += [apply(Action.named("drop_outliers", column.name), frame, table)] if column.is_number else []
             for each in done:
                 pd.testing.assert_frame_equal(each, frame)
     declared = {str(table.feed): len(tables[table.name]) for table in FED}
@@ -188,7 +188,7 @@ def test_leaving_any_gold_step_out_does_not_recover(name: str) -> None:
     for seed in (1, 4, 7):
         incident = compiled(name, seed)
         for index, step in enumerate(incident.gold):
-            kind = (step.action, step.table, step.new_name or step.target_column)
+            kind = (step.name, step.table, step.new_name or step.target_column)
             if kind not in seen:
                 rest = (*incident.gold[:index], *incident.gold[index + 1 :])
                 assert not Player(incident).play(rest).recovered(), (seed, step)
@@ -230,7 +230,7 @@ def number(key: Any) -> int | None:
     return None if pd.isna(key) else int(float(str(key).replace(",", "")))
 
 
-def texts(series: pd.Series, column: registry.Column) -> list[str | None]:
+def texts(series: pd.Series, column: Column) -> list[str | None]:
     """Values in canonical form, by plain Python."""
 
     def text(value: Any) -> str | None:
@@ -274,7 +274,7 @@ def test_profiles_are_those_of_the_task_card_and_small_seeds_draw_each() -> None
         "heldout_task3_contract_alias_family": (("eval",), True),
         "heldout_task3_dependency_rollup_family": (("eval",), True),
     }
-    for split in registry.SPLITS:
+    for split in SPLITS:
         assert {draw(TASK, split, seed).name for seed in range(40)} == {each.name for each in profiles(TASK, split)}
 
 

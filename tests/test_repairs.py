@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from mario_dagster.core.action import ROW_WISE, Action, ActionId
 from mario_dagster.core.formats import (
     CENT_WORDS,
     CURRENCY_MARKS,
@@ -26,7 +27,7 @@ from mario_dagster.core.task import Column, ColumnType, Table
 from mario_dagster.tables import repairs
 from mario_dagster.tables.frames import ARROW, as_type, column_type, content_hash
 from mario_dagster.tables.parsing import demojibake
-from mario_dagster.tables.repairs import InvalidRepair, Repair, outlier_mask, parse_moments, parse_numbers
+from mario_dagster.tables.repairs import InvalidRepair, outlier_mask, parse_moments, parse_numbers, repair_of
 
 lean = settings(max_examples=40, deadline=None)
 
@@ -65,7 +66,7 @@ def frame(**changes: pd.Series) -> pd.DataFrame:
 
 
 def after(action: Any, target: str | None = None, data: pd.DataFrame | None = None, **fields: Any) -> pd.DataFrame:
-    return repairs.apply(Repair(action, target, **fields), frame() if data is None else data, SALES)
+    return repairs.apply(Action.named(action, target, **fields), frame() if data is None else data, SALES)
 
 
 def cast(action: Any, values: Sequence[Any], target: str = "city") -> list[Any]:
@@ -446,29 +447,27 @@ def test_rename_and_reorder_touch_no_value() -> None:
 @pytest.mark.parametrize(
     ("repair", "said"),
     [
-        (Repair("fill_mean"), "needs target_column; choose one of: sale_id, quantity"),
-        (Repair("fill_mean", "quantty"), "did you mean 'quantity'.*sale_id, quantity"),
-        (Repair("fill_mean", "city"), "cast it first; numeric columns: sale_id, quantity, amount"),
-        (Repair("drop_outliers", "sold_at"), "is timestamp, not a number"),
-        (Repair("rename_column", "town", "city"), "no column 'town'"),
-        (Repair("rename_column", "city"), "needs new_name"),
-        (Repair("rename_column", "city", "status"), "a column 'status' already"),
-        (Repair("rename_column", "city", "two words"), "no column name"),
-        (Repair("rename_column", "city", "x" * 65), "no column name"),
-        (Repair("reorder_columns"), "needs column_order"),
+        (Action.named("fill_mean"), "needs target_column; choose one of: sale_id, quantity"),
+        (Action.named("fill_mean", "quantty"), "did you mean 'quantity'.*sale_id, quantity"),
+        (Action.named("fill_mean", "city"), "cast it first; numeric columns: sale_id, quantity, amount"),
+        (Action.named("drop_outliers", "sold_at"), "is timestamp, not a number"),
+        (Action.named("rename_column", "town", "city"), "no column 'town'"),
+        (Action.named("rename_column", "city"), "needs new_name"),
+        (Action.named("rename_column", "city", "status"), "a column 'status' already"),
+        (Action.named("rename_column", "city", "two words"), "no column name"),
+        (Action.named("rename_column", "city", "x" * 65), "no column name"),
+        (Action.named("reorder_columns"), "needs column_order"),
         (
-            Repair("reorder_columns", column_order=("city", "city", "town")),
+            Action.named("reorder_columns", column_order=("city", "city", "town")),
             "unknown town; missing sale_id.*repeated city",
         ),
-        (Repair("fill_maen", "city"), "did you mean 'fill_mean'"),  # type: ignore[arg-type]
     ],
 )
-def test_an_invalid_repair_says_what_is_wrong_and_what_there_is(repair: Repair, said: str) -> None:
+def test_an_invalid_repair_says_what_is_wrong_and_what_there_is(repair: Action, said: str) -> None:
     data = frame()
     before = content_hash(data)
-    for act in (repairs.check, repairs.apply):
-        with pytest.raises(InvalidRepair, match=said):
-            act(repair, data, SALES)
+    with pytest.raises(InvalidRepair, match=said):
+        repairs.apply(repair, data, SALES)
     assert content_hash(data) == before
 
 
@@ -483,30 +482,30 @@ MESSY = frame(
     sold_at=column(["29/03/2026 14:00:00", "03-29-2026 15:00:00", None, "@1772719629"]),
 )
 EACH = [
-    Repair("fill_mean", "amount"),
-    Repair("fill_median", "amount"),
-    Repair("fill_forward", "city"),
-    Repair("drop_nulls", "amount"),
-    Repair("cast_to_int", "quantity"),
-    Repair("cast_to_float", "quantity"),
-    *(Repair("cast_to_string", name) for name in ("city", "status", "sold_at", "amount", "due")),
-    Repair("remove_duplicates"),
-    Repair("drop_outliers", "amount"),
-    Repair("reorder_columns", column_order=("due", *SALES.column_names[:-1])),
-    Repair("rename_column", "city", "town"),
+    Action.named("fill_mean", "amount"),
+    Action.named("fill_median", "amount"),
+    Action.named("fill_forward", "city"),
+    Action.named("drop_nulls", "amount"),
+    Action.named("cast_to_int", "quantity"),
+    Action.named("cast_to_float", "quantity"),
+    *(Action.named("cast_to_string", name) for name in ("city", "status", "sold_at", "amount", "due")),
+    Action.named("remove_duplicates"),
+    Action.named("drop_outliers", "amount"),
+    Action.named("reorder_columns", column_order=("due", *SALES.column_names[:-1])),
+    Action.named("rename_column", "city", "town"),
 ]
-once_is_enough = [repair for repair in EACH if repair.action != "rename_column"]
+once_is_enough = [repair for repair in EACH if repair.name != "rename_column"]
 
 
-@pytest.mark.parametrize("repair", EACH, ids=lambda repair: f"{repair.action}-{repair.target_column}")
-def test_a_repair_leaves_its_input_and_all_other_cells_as_they_were(repair: Repair) -> None:
+@pytest.mark.parametrize("repair", EACH, ids=lambda repair: f"{repair.name}-{repair.target_column}")
+def test_a_repair_leaves_its_input_and_all_other_cells_as_they_were(repair: Action) -> None:
     data = MESSY.copy()
     done = repairs.apply(repair, data, SALES)
     assert content_hash(data) == content_hash(MESSY) and done is not data
     assert content_hash(done) != content_hash(MESSY) or repair.target_column == "due"
     others = [name for name in MESSY.columns if name != repair.target_column]
     kept = list(MESSY.index)
-    if repair.action.startswith(("drop", "remove")):
+    if repair.name.startswith(("drop", "remove")):
         others, kept = list(MESSY.columns), [row for row in kept if any(done.due == MESSY.due[row])]
         assert 0 < len(kept) < len(MESSY)
     assert done[others].equals(MESSY.loc[kept, others].reset_index(drop=True))
@@ -514,8 +513,8 @@ def test_a_repair_leaves_its_input_and_all_other_cells_as_they_were(repair: Repa
     assert content_hash(data) == content_hash(MESSY)
 
 
-@pytest.mark.parametrize("repair", once_is_enough, ids=lambda repair: f"{repair.action}-{repair.target_column}")
-def test_a_repair_done_twice_is_a_repair_done_once(repair: Repair) -> None:
+@pytest.mark.parametrize("repair", once_is_enough, ids=lambda repair: f"{repair.name}-{repair.target_column}")
+def test_a_repair_done_twice_is_a_repair_done_once(repair: Action) -> None:
     done = repairs.apply(repair, MESSY, SALES)
     assert content_hash(repairs.apply(repair, done, SALES)) == content_hash(done)
 
@@ -530,8 +529,8 @@ def test_normalising_twice_is_normalising_once(texts: list[str]) -> None:
         assert content_hash(after("cast_to_string", target, done)) == content_hash(done)
 
 
-@pytest.mark.parametrize("repair", EACH, ids=lambda repair: f"{repair.action}-{repair.target_column}")
-def test_an_empty_table_takes_every_repair_that_its_columns_do(repair: Repair) -> None:
+@pytest.mark.parametrize("repair", EACH, ids=lambda repair: f"{repair.name}-{repair.target_column}")
+def test_an_empty_table_takes_every_repair_that_its_columns_do(repair: Action) -> None:
     done = repairs.apply(repair, MESSY.iloc[:0], SALES)
     assert len(done) == 0 and len(done.columns) == len(MESSY.columns)
     assert all(column_type(done[name]) != "other" for name in done.columns)
@@ -540,10 +539,10 @@ def test_an_empty_table_takes_every_repair_that_its_columns_do(repair: Repair) -
 # --- plans ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("repair", EACH, ids=lambda repair: f"{repair.action}-{repair.target_column}")
-def test_a_repair_survives_being_written_down(repair: Repair) -> None:
-    written = repair.to_dict()
-    assert Repair.from_dict(written) == repair and None not in written.values()
+@pytest.mark.parametrize("repair", EACH, ids=lambda repair: f"{repair.name}-{repair.target_column}")
+def test_a_repair_survives_being_written_down(repair: Action) -> None:
+    written = repair.to_config()
+    assert repair_of(written) == repair and None not in written.values()
     assert isinstance(written.get("column_order", []), list)
 
 
@@ -554,16 +553,16 @@ def test_a_repair_survives_being_written_down(repair: Repair) -> None:
 )  # fmt: skip
 def test_what_is_no_repair_is_not_read_as_one(mapping: dict[str, Any]) -> None:
     with pytest.raises(InvalidRepair):
-        Repair.from_dict(mapping)
+        repair_of(mapping)
 
 
 def test_a_plan_does_to_batches_what_it_did_to_the_table() -> None:
     drifted = MESSY.rename(columns={"city": "town"})[["town", *(name for name in SALES.column_names if name != "city")]]
     plan = [
-        Repair("rename_column", "town", "city"),
-        Repair("cast_to_int", "quantity"),
-        *(Repair("cast_to_string", name) for name in ("city", "status", "sold_at")),
-        Repair("reorder_columns", column_order=SALES.column_names),
+        Action.named("rename_column", "town", "city"),
+        Action.named("cast_to_int", "quantity"),
+        *(Action.named("cast_to_string", name) for name in ("city", "status", "sold_at")),
+        Action.named("reorder_columns", column_order=SALES.column_names),
     ]
     whole = drifted
     for repair in plan:
@@ -577,18 +576,18 @@ def test_a_plan_does_to_batches_what_it_did_to_the_table() -> None:
 
 def test_a_plan_skips_what_a_batch_does_not_need_and_what_is_not_row_wise() -> None:
     plan = [
-        Repair("rename_column", "town", "city"),
-        Repair("cast_to_int", "qty"),
-        Repair("drop_nulls", "amount"),
-        Repair("remove_duplicates"),
-        Repair("reorder_columns", column_order=("a", "b")),
+        Action.named("rename_column", "town", "city"),
+        Action.named("cast_to_int", "qty"),
+        Action.named("drop_nulls", "amount"),
+        Action.named("remove_duplicates"),
+        Action.named("reorder_columns", column_order=("a", "b")),
     ]
     assert content_hash(repairs.reapply(plan, MESSY, SALES)) == content_hash(MESSY)
 
 
 def test_the_row_wise_repairs_and_their_order_are_the_contract() -> None:
-    assert len(repairs.REPAIR_ACTIONS) == 11 and repairs.REPAIR_ACTIONS[7] == "remove_duplicates"
-    assert {action for action in repairs.REPAIR_ACTIONS if Repair(action).row_wise} == repairs.ROW_WISE
+    assert len(repairs.REPAIR_NAMES) == 11 and repairs.REPAIR_NAMES[7] == "remove_duplicates"
+    assert {ActionId[name.upper()] for name in repairs.REPAIR_NAMES if Action.named(name).row_wise} == ROW_WISE
 
 
 def test_parse_reads_columns_of_any_type() -> None:

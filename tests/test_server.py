@@ -21,10 +21,10 @@ import uvicorn
 import yaml
 from fastapi.testclient import TestClient
 from openenv.core.env_server.serialization import serialize_observation
-from openenv.core.env_server.types import Action, Observation, State
+from openenv.core.env_server.types import Observation, State
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import task, tasks
-from mario_dagster.env.actions import Move
 from mario_dagster.env.client import MarioEnv
 from mario_dagster.env.environment import MarioEnvironment, observation
 from mario_dagster.env.episode import Episode
@@ -150,7 +150,7 @@ def test_a_client_plays_the_gold_plan_over_a_websocket(url: str, home: Home) -> 
         assert isinstance(result.observation, MarioObservation) and result.reward is None
         assert env.state().episode_id == "gold-over-ws"
         with Episode.resume("gold-over-ws").sandbox as sandbox:
-            moves = [Move.from_dict(each) for each in sandbox.vault.gold]
+            moves = [Action.from_dict(each) for each in sandbox.vault.gold]
         for number, move in enumerate(moves, 1):
             result = env.step(MarioAction(**move.to_dict()))
             assert env.state().step_count == number == result.observation.steps_taken
@@ -290,7 +290,7 @@ def test_many_episodes_stay_reachable_with_few_open(home: Home) -> None:
     for _ in range(2):
         for id in ids:
             with episodes.use(id) as episode:
-                episode.step(Move(1))
+                episode.step(Action(1))
     assert len(episodes._open) <= 2
     for id in ids:
         with episodes.use(id) as episode:
@@ -397,8 +397,8 @@ def test_nobody_elses_play_is_graded(home: Home) -> None:
     assert stranger.get("/grader", params={"episode_id": "never-played"}).status_code == 404
     assert id not in stranger.get("/grader", params={"episode_id": id[:-1]}).text
     assert stranger.get("/grade/nonsense", params={"episode_id": id}).status_code == 404
-    assert stranger.get("/grader", params={"baseline": "nobody"}).status_code == 501
-    assert stranger.post("/baseline", json={"policy_mode": "nobody"}).status_code == 501
+    assert stranger.get("/grader", params={"baseline": "nobody"}).status_code == 422
+    assert stranger.post("/baseline", json={"policy_mode": "nobody"}).status_code == 422
     assert stranger.get("/grader", params={"baseline": "x", "episode_id": id}).status_code == 422
 
 

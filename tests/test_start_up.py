@@ -72,5 +72,6 @@ def test_openenv_is_imported_in_one_file() -> None:
     assert found == ["env/openenv.py"]
 
 
-def test_the_code_location_loads_without_a_warning() -> None:
-    assert _run("-c", "from mario_dagster.definitions import definitions; definitions()") == ""
+def test_neither_the_code_location_nor_the_schema_of_the_routes_comes_with_a_warning() -> None:
+    code = f"from mario_dagster.definitions import definitions; definitions(); from {SERVER} import app; app.openapi()"
+    assert _run("-c", code) == ""

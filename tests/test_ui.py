@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mario_dagster.env.actions import Move
+from mario_dagster.core.action import Action
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
@@ -28,7 +28,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Stock dagster-webserver on an episode that is under way."""
     home = Home(tmp_path_factory.mktemp("home"))
     episode = Episode.start(reset_options({"task": "temporal", "seed": 4, "episode_id": "seen"}), home=home)
-    for move in [Move(18), *[Move.from_dict(each) for each in episode.sandbox.vault.gold[:2]]]:
+    for move in [Action(18), *[Action.from_dict(each) for each in episode.sandbox.vault.gold[:2]]]:
         episode.step(move)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

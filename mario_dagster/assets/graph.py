@@ -18,9 +18,10 @@ import dagster as dg
 
 from mario_dagster.checks.context import backlog, gather, report_of, require_workers
 from mario_dagster.checks.facts import Check, Evidence, Outcome, checks_for
+from mario_dagster.core.action import Action
 from mario_dagster.core.task import Table, Task
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
-from mario_dagster.tables.repairs import Repair
+from mario_dagster.tables.repairs import repair_of
 from mario_dagster.tables.spec import Transform
 from mario_dagster.tables.workspace import lake_name, world_of
 
@@ -191,17 +192,17 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
     return derived_asset
 
 
-def _requested(context: dg.AssetExecutionContext) -> Repair | None:
+def _requested(context: dg.AssetExecutionContext) -> Action | None:
     config = context.op_execution_context.op_config
-    return Repair.from_dict({k: v for k, v in config.items() if v is not None}) if config["action"] else None
+    return repair_of({k: v for k, v in config.items() if v is not None}) if config["action"] else None
 
 
 def _materialized(
-    task: Task, table: Table, write: Write, facts: Sequence[Check], repair: Repair | None
+    task: Task, table: Table, write: Write, facts: Sequence[Check], repair: Action | None
 ) -> dg.MaterializeResult[Any]:
     metadata: dict[str, Any] = {"dagster/row_count": len(write.frame), "columns": _columns(write)}
     if repair is not None:
-        metadata["repair"] = dg.MetadataValue.json(repair.to_dict())
+        metadata["repair"] = dg.MetadataValue.json(repair.to_config())
     report = report_of(task, table.name, write.frame, write.note.data_version)
     evidence = Evidence(
         task=task,
@@ -210,6 +211,7 @@ def _materialized(
         pending=(),
         stale=frozenset(),
         declared={},
+        versions={table.name: write.note.data_version},
         reports={table.name: (write.frame, report)},
     )
     return dg.MaterializeResult(

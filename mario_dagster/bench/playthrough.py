@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.task import Split, Table, Task
-from mario_dagster.env.actions import ACTIONS, Move
 from mario_dagster.env.episode import Episode
 from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.sandbox.home import Home
 
-ACTION_IDS: Mapping[str, int] = {action.name: action.id for action in ACTIONS}
 # A cheater's notes come from incidents that are not the one being played.
 ELSEWHERE = 1000
 
@@ -76,15 +75,15 @@ class Game:
         Raises:
             GameOver: the episode is done, or only what is kept for the end is left.
         """
-        return self.send(Move(ACTION_IDS[action], column, new_name))
+        return self.send(Action.named(action, column, new_name))
 
-    def send(self, move: Move) -> Mapping[str, Any]:
+    def send(self, move: Action) -> Mapping[str, Any]:
         """Play one move, as `do`."""
         if self.seen["done"] or self.left <= self._kept:
             raise GameOver
-        return self.insist(move) if move.action.applies_to(self.task) else self.seen
+        return self.insist(move) if move.spec.applies_to(self.task) else self.seen
 
-    def insist(self, move: Move) -> Mapping[str, Any]:
+    def insist(self, move: Action) -> Mapping[str, Any]:
         """Play one move, whether or not the episode is done."""
         reply = self.episode.step(move)
         self.seen = reply.observation
@@ -102,7 +101,7 @@ class Game:
         """The incident's family. Only for cheats that are granted more than any player is told."""
         return self.episode.sandbox.profile
 
-    def memory(self, profile: str | None = None) -> tuple[Move, ...]:
+    def memory(self, profile: str | None = None) -> tuple[Action, ...]:
         """The gold plan of another incident of this task: of another seed, and of a profile if one is named."""
         info = self.episode.sandbox.info
         known = {each.name: each.splits for each in profiles(self.task)}
@@ -110,7 +109,7 @@ class Game:
         if profile is not None and split not in known[profile]:
             split = known[profile][0]
         incident = compile_incident(self.task, profile, split=split, seed=info.seed + ELSEWHERE)
-        return tuple(Move.from_dict(step.to_dict()) for step in incident.gold)
+        return tuple(Action.from_dict(step.to_dict()) for step in incident.gold)
 
 
 Cheat = Callable[[Game], None]

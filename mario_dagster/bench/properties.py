@@ -16,8 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from mario_dagster.env.actions import Move, perform
+from mario_dagster.core.action import Action
 from mario_dagster.env.episode import Episode
+from mario_dagster.env.perform import perform
 from mario_dagster.incidents.compile import Incident
 from mario_dagster.incidents.damage import UNBATCHED
 from mario_dagster.incidents.profiles import profiles
@@ -81,8 +82,8 @@ class Scene:
         self._numbers = count(1)
 
     @cached_property
-    def gold(self) -> tuple[Move, ...]:
-        return tuple(Move.from_dict(step) for step in self.sandbox.vault.gold)
+    def gold(self) -> tuple[Action, ...]:
+        return tuple(Action.from_dict(step) for step in self.sandbox.vault.gold)
 
     def copy(self, of: Sandbox | None = None) -> Take:
         """The scene once more, as it was when the incident struck, or as `of` stands."""
@@ -98,7 +99,7 @@ class Scene:
     def acts(self) -> tuple[int, ...]:
         """Places in the gold plan of what undoes damage: all but the looks and the commit. None in a false alarm."""
         idle = (INSPECT, VALIDATE, COMMIT)
-        return tuple(place for place, move in enumerate(self.gold) if move.action_id not in idle)
+        return tuple(place for place, move in enumerate(self.gold) if move.id not in idle)
 
     def must_be_broken(self) -> None:
         """Raise `NotApplicable` where nothing is wrong, as in a false alarm."""
@@ -139,20 +140,20 @@ class Take:
         self.sandbox.close()
         self._home.remove(self.sandbox.id)
 
-    def play(self, moves: Sequence[Move]) -> None:
+    def play(self, moves: Sequence[Action]) -> None:
         """Act through the public actions, without the observations between: nobody is looking."""
         with self.sandbox.instance.database.transaction():
             for move in moves:
                 outcome = perform(self.sandbox, move, self.active, TAGS)
                 self.active = outcome.active_table
                 if outcome.status != "done":
-                    self.refused.append(f"{move.action.name}: {outcome.text}")
+                    self.refused.append(f"{move.name}: {outcome.text}")
 
-    def rescue(self, moves: Sequence[Move]) -> Ending:
+    def rescue(self, moves: Sequence[Action]) -> Ending:
         """Play on to the end; a commit only where the tables are the truth's, since else it decides nothing."""
-        self.play([move for move in moves if move.action_id != COMMIT])
+        self.play([move for move in moves if move.id != COMMIT])
         if not self._hold and self.sandbox.grade().score >= RECOVERED:
-            self.play([Move(COMMIT)])
+            self.play([Action(COMMIT)])
         return self.ending()
 
     def ending(self) -> Ending:
@@ -205,7 +206,7 @@ def doing_nothing_publishes_nothing(scene: Scene) -> str:
     with scene.copy() as take:
         before = take.sandbox.release()
         tables = {name: content_hash(take.sandbox.table(name)) for name in take.sandbox.task.table_names}
-        take.play([Move(COMMIT)])
+        take.play([Action(COMMIT)])
         if take.ending().published or take.sandbox.release() != before:
             return "a commit without a repair published"
         after = {name: content_hash(take.sandbox.table(name)) for name in take.sandbox.task.table_names}
@@ -257,13 +258,13 @@ def the_right_decision_alone_succeeds(scene: Scene) -> str:
             return f"holding back ends in {told['done_reason']}, score {score:.4f}"
     with scene.copy() as take:
         before = take.sandbox.release()
-        told = _told(take, (*scene.gold, Move(COMMIT)))
+        told = _told(take, (*scene.gold, Action(COMMIT)))
         if told["success"] or take.sandbox.release() != before:
             return f"a commit ends in {told['done_reason']}"
     return ""
 
 
-def _told(take: Take, moves: Sequence[Move]) -> Mapping[str, Any]:
+def _told(take: Take, moves: Sequence[Action]) -> Mapping[str, Any]:
     """What is told of an episode in which these moves were played."""
     episode = Episode(take.sandbox)
     for move in moves:
@@ -322,9 +323,9 @@ def _put_truth(sandbox: Sandbox) -> str:
     return ""
 
 
-def _words(move: Move) -> str:
+def _words(move: Action) -> str:
     named = [name for name in (move.target_column, move.new_name) if name]
-    return f"{move.action.name}({' -> '.join(named)})" if named else move.action.name
+    return f"{move.name}({' -> '.join(named)})" if named else move.name
 
 
 # That the clean history ran green is proven by a sandbox being there at all: its creation raises otherwise.

@@ -10,51 +10,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import cycle, groupby, islice, pairwise
 
+from mario_dagster.core.action import Action, ActionId
 from mario_dagster.core.task import Task
-from mario_dagster.env.actions import Move
 
-INSPECT, RENAME, VALIDATE, COMMIT, SCALE_UP, REFRESH = 0, 12, 14, 15, 16, 19
+INSPECT, RENAME, VALIDATE = ActionId.INSPECT_SCHEMA, ActionId.RENAME_COLUMN, ActionId.VALIDATE_SCHEMA
+COMMIT, SCALE_UP = ActionId.COMMIT_CHANGES, ActionId.SCALE_RECOVERY_WORKERS_UP
+REFRESH = ActionId.REFRESH_DOWNSTREAM_ASSETS
 CASTS = (7, 8, 9)
-LOG, SAMPLE = 1, 2
+LOG, SAMPLE = ActionId.VIEW_ERROR_LOG, ActionId.SAMPLE_DATA
 
 
-def other_order(task: Task, gold: Sequence[Move]) -> tuple[Move, ...]:
+def other_order(task: Task, gold: Sequence[Action]) -> tuple[Action, ...]:
     """The same moves in another order that must do as well, at most as many as the task's budget.
 
     Renames of different columns may swap, casts of different columns may swap, workers may be added first, and tables
     may be taken in any order. Equal to `gold` only where nothing of that applies and the budget leaves no look.
     """
     main, others, tail = sections(gold)
-    first = [move for move in main if move.action_id == SCALE_UP]
-    main = [*first, *_swapped([move for move in main if move.action_id != SCALE_UP])]
+    first = [move for move in main if move.id == SCALE_UP]
+    main = [*first, *_swapped([move for move in main if move.id != SCALE_UP])]
     others = [_swapped(section) for section in reversed(others)]
     rest = [move for section in others for move in section]
-    look = Move(INSPECT, target_column=task.main_table.name)
+    look = Action(INSPECT, target_column=task.main_table.name)
     if len(gold) < task.max_steps:
         return (*rest, look, *main, *tail)
     return (*main, *rest, *tail)
 
 
-def to_the_end(task: Task, gold: Sequence[Move]) -> tuple[Move, ...]:
+def to_the_end(task: Task, gold: Sequence[Action]) -> tuple[Action, ...]:
     """The gold plan to the end of the episode: a plan that publishes nothing waits, and looks in turn, meanwhile."""
-    if gold and gold[-1].action_id == COMMIT:
+    if gold and gold[-1].id == COMMIT:
         return tuple(gold)
-    looks = cycle((Move(LOG), Move(SAMPLE), Move(INSPECT)))
+    looks = cycle((Action(LOG), Action(SAMPLE), Action(INSPECT)))
     return (*gold, *islice(looks, max(0, task.max_steps - len(gold))))
 
 
-def sections(gold: Sequence[Move]) -> tuple[list[Move], list[list[Move]], list[Move]]:
+def sections(gold: Sequence[Action]) -> tuple[list[Action], list[list[Action]], list[Action]]:
     """The main table's moves, each other table's (its `inspect_schema` first), and what follows them all."""
-    end = next((place for place, move in enumerate(gold) if move.action_id in (REFRESH, COMMIT)), len(gold))
-    starts = [place for place, move in enumerate(gold[:end]) if move.action_id == INSPECT and move.target_column]
+    end = next((place for place, move in enumerate(gold) if move.id in (REFRESH, COMMIT)), len(gold))
+    starts = [place for place, move in enumerate(gold[:end]) if move.id == INSPECT and move.target_column]
     bounds = [*starts, end]
     others = [list(gold[begin:until]) for begin, until in pairwise(bounds)]
     return list(gold[: bounds[0]]), others, list(gold[end:])
 
 
-def _swapped(section: Sequence[Move]) -> list[Move]:
+def _swapped(section: Sequence[Action]) -> list[Action]:
     """Each run of moves that do not touch each other's columns, the other way round."""
-    found: list[Move] = []
+    found: list[Action] = []
     for kind, run in groupby(section, key=_kind):
         moves = list(run)
         touched = [name for move in moves for name in (move.target_column, move.new_name) if name]
@@ -62,5 +64,5 @@ def _swapped(section: Sequence[Move]) -> list[Move]:
     return found
 
 
-def _kind(move: Move) -> str:
-    return "rename" if move.action_id == RENAME else "cast" if move.action_id in CASTS else ""
+def _kind(move: Action) -> str:
+    return "rename" if move.id == RENAME else "cast" if move.id in CASTS else ""

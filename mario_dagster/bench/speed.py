@@ -24,6 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mario_dagster.core.action import REPAIRS, Action, ActionId
+
 ROUNDS = 15
 
 
@@ -60,7 +62,6 @@ def median(act: Callable[[], Any], rounds: int = ROUNDS) -> float:
 def measure(root: Path, large: int) -> list[Row]:
     """Every measurement that happens inside one process."""
     from mario_dagster.checks.audit import preload
-    from mario_dagster.env.actions import Move
     from mario_dagster.env.episode import Episode
     from mario_dagster.env.options import reset_options
     from mario_dagster.sandbox.home import Home
@@ -94,7 +95,7 @@ def measure(root: Path, large: int) -> list[Row]:
         episode.step(back)
     sandbox = episode.sandbox
     for number in range(ROUNDS + 1):
-        repair = _repair_of(there if number % 2 == 0 else back)
+        repair = there if number % 2 == 0 else back
         runs.append(milliseconds(lambda repair=repair: _only_run(sandbox, repair)))  # type: ignore[misc]
     step, run, stock_run = map(statistics.median, (ours, runs, stock_runs))
     rows.append(Row("mutating step: run, checks, signals, observation", step, "ms", 60))
@@ -108,7 +109,12 @@ def measure(root: Path, large: int) -> list[Row]:
 
     reader = start(102)
     rows.append(
-        Row("reading step", statistics.median(milliseconds(lambda: reader.step(Move(2))) for _ in range(9)), "ms", 5)
+        Row(
+            "reading step",
+            median(lambda: reader.step(Action(ActionId.SAMPLE_DATA)), 9),
+            "ms",
+            5,
+        )
     )
     reader.close()
     rows.append(Row("commit with the Great Expectations audit", statistics.median(_commits(start)), "ms", 250))
@@ -120,16 +126,9 @@ def measure(root: Path, large: int) -> list[Row]:
 
 def _swap(episode: Any) -> tuple[Any, Any]:
     """A rename, and the rename back: a real repair that can be made as often as one likes."""
-    from mario_dagster.env.actions import Move
 
     name = str(episode.sandbox.table("source_orders").columns[0])
-    return Move(12, target_column=name, new_name="swapped"), Move(12, target_column="swapped", new_name=name)
-
-
-def _repair_of(move: Any) -> Any:
-    from mario_dagster.tables.repairs import Repair
-
-    return Repair(action="rename_column", target_column=move.target_column, new_name=move.new_name)
+    return Action.named("rename_column", name, "swapped"), Action.named("rename_column", "swapped", name)
 
 
 def _only_run(sandbox: Any, repair: Any) -> None:
@@ -148,10 +147,10 @@ def _stock(episode: Any, root: Path) -> Callable[[int], None]:
     (root / "dagster").mkdir()
     instance = dg.DagsterInstance.local_temp(str(root / "dagster"), overrides={"telemetry": {"enabled": False}})
     job = definitions.job("temporal_repair_source_orders")
-    moves = [_repair_of(move) for move in _swap(episode)]
+    moves = _swap(episode)
 
     def run(number: int) -> None:
-        config = {"ops": {"temporal__source_orders": {"config": moves[number % 2].to_dict()}}}
+        config = {"ops": {"temporal__source_orders": {"config": moves[number % 2].to_config()}}}
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         assert job.execute_in_process(run_config={**quiet, **config}, instance=instance).success
 
@@ -162,12 +161,11 @@ def _stock(episode: Any, root: Path) -> Callable[[int], None]:
 
 def _commits(start: Callable[[int], Any]) -> list[float]:
     """Commits of a repaired pipeline, each in an episode of its own."""
-    from mario_dagster.env.actions import Move
 
     taken = []
     for seed in (100, 101, 102):
         episode = start(seed)
-        *repairs, commit = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
+        *repairs, commit = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
         for move in repairs:
             episode.step(move)
         taken.append(milliseconds(lambda e=episode, c=commit: e.step(c)))  # type: ignore[misc]
@@ -193,27 +191,20 @@ def _memory(start: Callable[[int], Any], sessions: int = 20) -> Row:
 
 def _large(home: Any, scale: int) -> Row:
     """One repair of a table of 150 rows times scale."""
-    from mario_dagster.env.actions import Move
     from mario_dagster.env.episode import Episode
     from mario_dagster.env.options import reset_options
 
     options = reset_options({"task": "temporal", "seed": 100, "scale": scale})
     episode = Episode.start(options, home=home)
-    moves = [Move.from_dict(each) for each in episode.sandbox.vault.gold]
-    repairs = [move for move in moves if 3 <= move.action_id <= 13]
-    for move in moves[: next(i for i, move in enumerate(moves) if move.action_id == 19)]:
-        if move.action_id in (16, 18):
+    moves = [Action.from_dict(each) for each in episode.sandbox.vault.gold]
+    repairs = [move for move in moves if move.id in REPAIRS]
+    for move in moves[: next(i for i, move in enumerate(moves) if move.id is ActionId.REFRESH_DOWNSTREAM_ASSETS)]:
+        if move.id in (ActionId.SCALE_RECOVERY_WORKERS_UP, ActionId.REPLAY_PRIORITY_BATCH):
             episode.step(move)
     rows = len(episode.sandbox.table("source_orders"))
-    taken = milliseconds(lambda: episode.sandbox.repair("source_orders", _as_repair(repairs[0]), {}))
+    taken = milliseconds(lambda: episode.sandbox.repair("source_orders", repairs[0], {}))
     episode.close()
     return Row(f"one repair at scale {scale} ({rows:,} rows)", taken, "ms", 1000)
-
-
-def _as_repair(move: Any) -> Any:
-    from mario_dagster.tables.repairs import Repair
-
-    return Repair(action=move.action.name, **{need: getattr(move, need) for need in move.action.needs})
 
 
 def start_ups(root: Path) -> list[Row]:

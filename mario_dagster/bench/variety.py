@@ -11,18 +11,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import task, tasks
 from mario_dagster.core.task import Split, Task
 from mario_dagster.incidents.assembly import Incident
 from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.incidents.solution import PHASES, Step
+from mario_dagster.incidents.solution import PHASES
 
 SEEDS = 200
 # A grader takes the one fill for the other: the middle of a column is the middle of it.
 ALIKE = {"fill_mean": "fill_median"}
 
-Act = tuple[object, ...]
+Deed = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,18 @@ class Variety:
     spare: int
 
 
-def acts(incident: Incident) -> frozenset[Act]:
+def acts(incident: Incident) -> frozenset[Deed]:
     """What an incident's gold plan does, looks and the commit left out."""
     idle = ("inspect_schema", "commit_changes")
-    return frozenset(_act(step) for step in incident.gold if step.action not in idle)
+    return frozenset(_act(step) for step in incident.gold if step.name not in idle)
 
 
-def _act(step: Step) -> Act:
-    table = step.table if step.action in PHASES else None
-    return table, ALIKE.get(step.action, step.action), step.target_column, step.new_name, step.column_order
+def _act(step: Action) -> Deed:
+    table = step.table if step.name in PHASES else None
+    return table, ALIKE.get(step.name, step.name), step.target_column, step.new_name, step.column_order
 
 
-def covered(plans: Sequence[frozenset[Act]]) -> float:
+def covered(plans: Sequence[frozenset[Deed]]) -> float:
     """Share of ordered pairs of which the one's acts are all among the other's."""
     pairs = len(plans) * (len(plans) - 1)
     return sum(one <= other for one in plans for other in plans if one is not other) / pairs

@@ -17,7 +17,7 @@ from mario_dagster.tables.landing import Delivery, Manifest
 from mario_dagster.tables.load import SNAPSHOT, table_name
 from mario_dagster.tables.workspace import World
 
-from .contract import ContractReport, contract_report
+from .contract import ContractReport, contract_report, report_bytes
 from .facts import Evidence
 
 
@@ -79,6 +79,7 @@ def gather(world: World, task: Task, state: Backlog, stale: frozenset[str]) -> E
         pending=tuple(delivery.batch for delivery in state.pending),
         stale=stale,
         declared=declared,
+        versions={name: each.note.data_version for name, each in stored.items()},
         reports={
             name: (each.frame, report_of(task, name, each.frame, each.note.data_version))
             for name, each in stored.items()
@@ -90,7 +91,8 @@ def report_of(task: Task, table: str, frame: pd.DataFrame, data_version: str) ->
     """The contract report of a table's content, made once for each content."""
     if not data_version:
         return contract_report(frame, task.table(table))
-    return MEMO.get(("report", task.slug, table, data_version), lambda: contract_report(frame, task.table(table)))
+    key = ("report", task.slug, table, data_version)
+    return MEMO.get(key, lambda: contract_report(frame, task.table(table)), report_bytes)
 
 
 def pool_slots(instance: dg.DagsterInstance, pool: str) -> int:

@@ -28,11 +28,13 @@ import pyarrow.compute as pc
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from mario_dagster.core.task import Column, Table
-from mario_dagster.tables.frames import column_type
+from mario_dagster.tables.frames import column_type, distinct
 from mario_dagster.tables.repairs import outlier_mask
 
 SHOWN_CASES = 20
 SHOWN_CHARACTERS = 80
+# What a failure case takes in memory, more or less.
+CASE_BYTES = 512
 WHOLE = "*"
 
 Case: TypeAlias = Mapping[str, Any]
@@ -120,6 +122,11 @@ class ContractReport:
     def failures(self) -> tuple[Case, ...]:
         """The first failure cases, every kind of failure before more of the same."""
         return first_cases(self.breaches)
+
+
+def report_bytes(report: ContractReport) -> int:
+    """Roughly what a report takes in memory."""
+    return sum(CASE_BYTES * (1 + len(each.cases)) for each in (*report.breaches, *report.outliers))
 
 
 def contract_report(frame: pd.DataFrame, table: Table) -> ContractReport:
@@ -309,7 +316,7 @@ def _all_present(values: Values) -> bool:
 
 
 def _all_distinct(values: Values) -> bool:
-    return bool(pc.count_distinct(values, mode="only_valid").as_py() == len(values) - values.null_count)
+    return bool(distinct(values) == len(values) - values.null_count)
 
 
 def _bounds(column: Column) -> tuple[float, float]:
@@ -331,7 +338,25 @@ def _beyond(values: Values, low: float, high: float) -> Mask:
 
 def _misfits(values: Values, matcher: re.Pattern[str]) -> list[str]:
     """The distinct values that do not match, by Python's own `re`, so that a pattern means what it says."""
-    return [text for text in pc.unique(values).to_pylist() if text is not None and not matcher.fullmatch(text)]
+    texts = pc.unique(values).drop_null()
+    unsure = texts.filter(pc.invert(_plainly_fitting(texts, matcher.pattern)))
+    return [text for text in unsure.to_pylist() if not matcher.fullmatch(text)]
+
+
+def _plainly_fitting(texts: pyarrow.Array, pattern: str) -> pyarrow.Array:
+    """Which texts are plain ASCII and match by RE2, where it says what Python's `re` would, at a tenth of the cost."""
+    none = pyarrow.nulls(len(texts), pyarrow.bool_()).fill_null(False)
+    if any(mark in pattern for mark in _READ_APART):
+        return none
+    try:
+        fitting = pc.match_substring_regex(texts, f"^(?:{pattern})$")
+    except pyarrow.ArrowInvalid:  # look-arounds, references back, and what else RE2 does not have
+        return none
+    return pc.and_(fitting, pc.match_substring_regex(texts, "^[ -~]*$"))
+
+
+# What stands for one thing in RE2 and for another in Python, and is an error in neither.
+_READ_APART = ("{,", "[:")
 
 
 def _strangers(values: Values, known: frozenset[str]) -> list[str]:

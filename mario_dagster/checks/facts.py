@@ -8,23 +8,29 @@ empty or of the wrong type fails every fact about it, so nothing is passed by ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Column, Table, Task
+from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.frames import distinct
 from mario_dagster.tables.spec import blueprint
 
 from .contract import (
+    CASE_BYTES,
     SHOWN_CASES,
     Breach,
     Case,
     ContractReport,
+    Mask,
+    Values,
     amounts,
     case,
     cells,
@@ -37,6 +43,7 @@ from .contract import (
 Severity = Literal["error", "warn"]
 Kind = Literal["contract", "quality", "audit"]
 Scope = Literal["table", "pipeline"]
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 BATCH = "batch_id"
 # Half a cent: sums of cents differ by float noise, never by this much.
@@ -65,6 +72,11 @@ class Outcome:
         return cls(not found, tally(found), first_cases(found), _in_words(found))
 
 
+def outcome_bytes(outcome: Outcome) -> int:
+    """Roughly what an outcome takes in memory."""
+    return CASE_BYTES * (len(outcome.counts) + len(outcome.failures))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Everything that checks may look at: never the vault.
@@ -75,6 +87,8 @@ class Evidence:
         pending: batches of the manifest that are not materialized, oldest first.
         stale: derived tables that Dagster calls stale.
         declared: feed without batches -> rows its producer declared.
+        versions: stored table -> its data version, which names its content; what is found in content that has a name
+            is found once.
     """
 
     task: Task
@@ -83,6 +97,7 @@ class Evidence:
     pending: tuple[str, ...]
     stale: frozenset[str]
     declared: Mapping[str, int]
+    versions: Mapping[str, str] = field(default_factory=dict)
     reports: dict[str, tuple[pd.DataFrame, ContractReport]] = field(default_factory=dict, repr=False, compare=False)
 
     def report(self, table: str) -> ContractReport:
@@ -92,6 +107,14 @@ class Evidence:
         if made is None or made[0] is not frame:
             made = self.reports[table] = (frame, contract_report(frame, self.task.table(table)))
         return made[1]
+
+    def named(self, table: str, scope: Scope) -> Hashable | None:
+        """What names all that a check of a table looks at; None where some of it has no name."""
+        names = {name: self.versions.get(name) for name in ([table] if scope == "table" else self.task.table_names)}
+        if any(name in self.tables and not version for name, version in names.items()):
+            return None
+        feeds = (tuple(self.landed.items()), self.pending, tuple(self.declared.items()), self.stale)
+        return (tuple(names.items()), () if scope == "table" else feeds)
 
 
 Find = Callable[[Evidence, Table], "Iterable[Breach] | Outcome"]
@@ -170,13 +193,20 @@ def _names(table: Table) -> Mapping[str, str]:
 
 def _check(name: str, table: Table, kind: Kind, find: Find, description: str, scope: Scope | None = None) -> Check:
     scope = scope or ("pipeline" if kind == "audit" else "table")
-    return Check(name, table.name, "error", True, kind, scope, description, partial(_evaluate, find, table))
+    evaluate = partial(_evaluate, name, table, scope, find)
+    return Check(name, table.name, "error", True, kind, scope, description, evaluate)
 
 
-def _evaluate(find: Find, table: Table, evidence: Evidence) -> Outcome:
-    try:
+def _evaluate(name: str, table: Table, scope: Scope, find: Find, evidence: Evidence) -> Outcome:
+    """What a check finds; looked for once in each content of what it looks at."""
+
+    def look() -> Outcome:
         found = find(evidence, table)
         return found if isinstance(found, Outcome) else Outcome.of(found)
+
+    named = evidence.named(table.name, scope)
+    try:
+        return look() if named is None else MEMO.get(("outcome", evidence.task.slug, name, named), look, outcome_bytes)
     except Exception as error:  # a check that cannot be made has not been passed
         return Outcome.of([Breach.whole(table.name, "check_error", f"{type(error).__name__}: {error}")])
 
@@ -273,7 +303,7 @@ def _kept(evidence: Evidence, _: Table) -> Iterable[Breach]:
         elif table.feed is None or table.feed not in evidence.declared:
             yield Breach.whole(table.name, "undeclared_feed", table.feed)
         else:
-            held = pc.count_distinct(cells(evidence.tables[table.name], table.key), mode="only_valid").as_py()
+            held = distinct(cells(evidence.tables[table.name], table.key))
             yield from _compared(table.key, {table.name: (held, evidence.declared[table.feed])})
 
 
@@ -333,37 +363,83 @@ def _reconciles(evidence: Evidence, table: Table) -> Iterable[Breach]:
 
 
 def _differences(stored: pd.DataFrame, right: pd.DataFrame, table: Table) -> Iterable[Breach]:
-    names = [table.key, *(name for name in table.column_names if name != table.key)]
-    expected = {record[0]: record for record in _records(right, names)}
-    cases: dict[tuple[str, str], list[Case]] = {}
-
-    def note(column: str, reason: str, index: int | None, value: object) -> None:
-        cases.setdefault((column, reason), []).append(case(column, reason, index, value))
-
-    seen: set[object] = set()
-    for index, record in enumerate(_records(stored, names)):
-        key = record[0]
-        if key in seen or key not in expected:
-            note(table.key, "repeated_row" if key in seen else "unfounded_row", index, key)
-            continue
-        seen.add(key)
-        for name, value, wanted in zip(names, record, expected[key], strict=True):
-            if not _agree(value, wanted):
-                note(name, "wrong_value", index, f"{_shown(value)}, not {_shown(wanted)}")
-    for key in expected:
-        if key not in seen:
-            note(table.key, "missing_row", None, key)
-    return [Breach(*kind, len(found), tuple(found[:SHOWN_CASES])) for kind, found in sorted(cases.items())]
+    """Where stored rows are not the right ones: of a key that is stored twice the first row counts, of one that is
+    computed twice the last."""
+    key = cells(stored, table.key)
+    rows, places, lone, missing = _matched(key, cells(right, table.key))
+    breaches = [
+        Breach.rows(table.key, "repeated_row", lone == _REPEATED, key),
+        Breach.rows(table.key, "unfounded_row", lone == _UNFOUNDED, key),
+        Breach(table.key, "missing_row", len(missing), _without_row(table.key, "missing_row", missing)),
+        *(_wrong_values(name, cells(stored, name), cells(right, name), rows, places) for name in table.column_names),
+    ]
+    return sorted((each for each in breaches if each.count), key=lambda each: (each.column, each.reason))
 
 
-def _records(frame: pd.DataFrame, names: Iterable[str]) -> list[tuple[object, ...]]:
-    return list(zip(*(cells(frame, name).to_pylist() for name in names), strict=True))
+_REPEATED, _UNFOUNDED = 1, 2
+_NONE: Rows = np.zeros(0, dtype=np.int64)
 
 
-def _agree(value: object, wanted: object) -> bool:
-    if isinstance(value, float) and isinstance(wanted, float):
-        return abs(value - wanted) < CENT
-    return value == wanted
+def _matched(stored: Values, right: Values) -> tuple[Rows, Rows, Rows, Values]:
+    """Stored and computed rows of the same key, side by side, and what is left over on either side.
+
+    Returns:
+        Stored rows, in order; the computed row of each; for every stored row 0, or why it has none (`_REPEATED`,
+        `_UNFOUNDED`); the keys that are computed and not stored, in order.
+    """
+    if not _comparable(stored, right):
+        return _NONE, _NONE, np.full(len(stored), _UNFOUNDED), pc.unique(right)
+    if not stored.type.equals(right.type):
+        stored, right = stored.cast(pyarrow.float64(), safe=False), right.cast(pyarrow.float64(), safe=False)
+    known = right.combine_chunks().dictionary_encode(null_encoding="encode")
+    newest = np.zeros(len(known.dictionary), dtype=np.int64)
+    newest[known.indices.to_numpy()] = np.arange(len(right))
+    place = pc.index_in(stored, value_set=known.dictionary).fill_null(-1).to_numpy()
+    founded = np.flatnonzero(place >= 0)
+    first = np.full(len(newest), -1, dtype=np.int64)
+    first[place[founded[::-1]]] = founded[::-1]
+    rows = founded[first[place[founded]] == founded]
+    lone = np.where(place >= 0, _REPEATED, _UNFOUNDED)
+    lone[rows] = 0
+    return rows, newest[place[rows]], lone, known.dictionary.filter(pyarrow.array(first < 0))
+
+
+def _wrong_values(name: str, stored: Values, right: Values, rows: Rows, places: Rows) -> Breach:
+    here, there = (_picked(values, at) for values, at in ((stored, rows), (right, places)))
+    wrong = np.flatnonzero(~_agree(here, there))
+    shown = [
+        case(name, "wrong_value", int(rows[at]), f"{_shown(here[at].as_py())}, not {_shown(there[at].as_py())}")
+        for at in wrong[:SHOWN_CASES].tolist()
+    ]
+    return Breach(name, "wrong_value", len(wrong), tuple(shown))
+
+
+def _agree(here: Values, there: Values) -> Mask:
+    """Which values are the same; amounts that differ by less than half a cent are, and so are two that are missing."""
+    both = pc.and_(pc.is_null(here), pc.is_null(there))
+    if not _comparable(here, there):
+        same = both
+    elif pyarrow.types.is_floating(here.type) and pyarrow.types.is_floating(there.type):
+        same = pc.or_(both, pc.less(pc.abs(pc.subtract(here, there)), CENT).fill_null(False))
+    else:
+        same = pc.or_(both, pc.equal(here, there).fill_null(False))
+    return np.asarray(same.to_numpy(), dtype=bool)
+
+
+def _comparable(one: Values, other: Values) -> bool:
+    """Whether values of two columns can be equal at all."""
+    kinds = (one.type, other.type)
+    number = [pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) for kind in kinds]
+    return kinds[0].equals(kinds[1]) or all(number)
+
+
+def _picked(values: Values, rows: Rows) -> Values:
+    whole = len(rows) == len(values) and bool((rows == np.arange(len(rows))).all())
+    return values if whole else values.take(pyarrow.array(rows))
+
+
+def _without_row(column: str, reason: str, values: Values | pyarrow.Array) -> tuple[Case, ...]:
+    return tuple(case(column, reason, None, value) for value in values.slice(0, SHOWN_CASES).to_pylist())
 
 
 def _shown(value: object) -> str:

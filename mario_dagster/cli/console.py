@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mario_dagster.env.actions import Move
+    from mario_dagster.core.action import Action
 
 
 class CommandError(Exception):
@@ -73,12 +73,12 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
-def describe(move: Move) -> str:
+def describe(move: Action) -> str:
     """A move as a person would write it: `rename_column(observed_at → event_ts)`."""
     named = [name for name in (move.target_column, move.new_name) if name]
     if move.column_order:
         named.append(", ".join(move.column_order))
-    return f"{move.action.name}({' → '.join(named)})" if named else move.action.name
+    return f"{move.name}({' → '.join(named)})" if named else move.name
 
 
 def command(arguments: str) -> str:

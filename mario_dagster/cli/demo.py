@@ -146,9 +146,9 @@ def _deed(turn: Turn) -> str:
     result = str(turn.observation["action_result"]).split("\n")[0]
     if turn.move is None:
         return result
-    if turn.move.action_id in READS:
-        return "no run; five rows looked at" if turn.move.action_id == SAMPLE else f"no run; {result}"
-    return result.removeprefix(f"{turn.move.action.name} on ")
+    if turn.move.id in READS:
+        return "no run; five rows looked at" if turn.move.id == SAMPLE else f"no run; {result}"
+    return result.removeprefix(f"{turn.move.name} on ")
 
 
 # --- when it is over --------------------------------------------------------------------------------------------------

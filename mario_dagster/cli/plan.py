@@ -32,7 +32,7 @@ def export_plan(reference: str, output: Path | None) -> None:
         output.write_text(plan.to_yaml(), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{output} cannot be written: {error.strerror}") from None
-    err().print(f"{len(plan.acts)} steps of {info.id} written to {output}", markup=False)
+    err().print(f"{len(plan.actions)} steps of {info.id} written to {output}", markup=False)
 
 
 def apply_plan(file: Path, overrides: Mapping[str, Any], as_json: bool) -> int:
@@ -47,12 +47,12 @@ def apply_plan(file: Path, overrides: Mapping[str, Any], as_json: bool) -> int:
     try:
         plan = Plan.from_yaml(text)
         options = options_for(plan, overrides)
-        with working(f"Playing {len(plan.acts)} steps"):
+        with working(f"Playing {len(plan.actions)} steps"):
             episode = apply(plan, options)
     except (BadPlan, PlayError) as error:
         raise CommandError(f"{file}: {error}") from None
     try:
-        report = _report(episode, len(plan.acts))
+        report = _report(episode, len(plan.actions))
     finally:
         episode.close()
     if as_json:

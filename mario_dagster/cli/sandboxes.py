@@ -181,11 +181,11 @@ def show_trace(reference: str, as_json: bool) -> None:
     elif not lines:
         out().print("nothing was played in it", markup=False)
     else:
-        from mario_dagster.env.actions import Move
+        from mario_dagster.core.action import Action
 
         print_table(
             ("step", "table", "action", "what happened", "score", "reward"),
-            (_step_row(line, Move.from_dict) for line in lines),
+            (_step_row(line, Action.from_dict) for line in lines),
             right=("step", "score", "reward"),
         )
 

@@ -7,18 +7,23 @@ so that a reply after a restart is the reply before it, byte for byte. A step an
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mario_dagster.core.action import Action, ActionId
 from mario_dagster.core.errors import Damaged, StorageError, UnknownName
 from mario_dagster.core.task import Task
+from mario_dagster.env.perform import Outcome, perform
 
 from . import reward
-from .actions import COMMIT, Move, Outcome, perform
 from .episode_state import SUCCESSES, DoneReason, Standing, after, standing
 from .errors import BadRequest, EpisodeDamaged, EpisodeExists, NoEpisode, PlayError, StorageUnavailable
+from .keys import FIELD, played
 from .observation import View, observe, state_fields
 from .options import ResetOptions, episode_id
 
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from mario_dagster.signals.signals import Signals
 
 ACTOR = "agent"
+# Where Dagster's key-value storage holds the newest reply: beside the lines, in the same transactions.
+REPLY = "mario/reply"
 
 
 @dataclass(frozen=True)
@@ -145,28 +152,63 @@ class Episode:
         with self._looking():
             return state_fields(self._view(self.standing()))
 
-    def step(self, move: Move) -> Reply:
-        """Play one move. Once the episode is done, nothing happens, nothing is recorded and the reward is 0."""
+    def newest(self) -> Reply:
+        """What the newest reset or step was answered with: the same again, whatever was done to the world since."""
+        with self._looking():
+            kept = self._kept()
+            return kept if kept is not None else self._keep(self.reply())
+
+    def step(self, move: Action, key: str | None = None) -> Reply:
+        """Play one move. Once the episode is done, nothing happens, nothing is recorded and the reward is 0.
+
+        Args:
+            key: what the caller knows this step by; the newest step's plays nothing and is answered as that step was.
+
+        Raises:
+            KeyReused, StepPassed: the key is that of another action, or of a step before the newest.
+        """
         with self._answering():
-            before = self.standing()
-            if not before.done:
-                try:
-                    with self.sandbox.step() as step:
-                        before = self.standing()
-                        # Another process may have ended it while this one waited for its turn.
-                        if before.done:
-                            raise _Over
-                        line = self._play(move, before)
-                        step.record(line, status=line["done_reason"] or "open")
-                        # Before anybody else acts: the reply is of this step, whoever makes the next one.
-                        reply = Reply(observe(self._view(after(before, line))))
-                    return reply
-                except _Over:
-                    pass
-            over = f"invalid: the episode is over ({before.done_reason}); reset to start another"
-            unpaid = {name: 0.0 for name in before.parts}
-            with self._looking():
-                return Reply(observe(self._view(replace(before, reward=0.0, parts=unpaid, result=over))))
+            try:
+                with self._looking():
+                    self._turn(move, key)
+                with self.sandbox.step() as step:
+                    # Again: while this one waited, another process may have ended it, or played this very step.
+                    before = self._turn(move, key)
+                    line = self._play(move, before) | ({} if key is None else {FIELD: key})
+                    step.record(line, status=line["done_reason"] or "open")
+                    # Before anybody else acts: the reply is of this step, whoever makes the next one.
+                    reply = self._keep(Reply(observe(self._view(after(before, line)))))
+                return reply
+            except _Played as instead:
+                return instead.reply
+
+    def _turn(self, move: Action, key: str | None) -> Standing:
+        """How the episode stands for one more move; raised is the reply to a move that is not to be played."""
+        lines = self.sandbox.steps
+        now = standing(lines)
+        if key is not None and played(lines, key, move.to_dict()):
+            raise _Played(self.newest())
+        if now.done:
+            over = f"invalid: the episode is over ({now.done_reason}); reset to start another"
+            unpaid = {name: 0.0 for name in now.parts}
+            raise _Played(Reply(observe(self._view(replace(now, reward=0.0, parts=unpaid, result=over)))))
+        return now
+
+    def _keep(self, reply: Reply) -> Reply:
+        """Keep the newest reply, in the transaction that is open; packed, since most of it is the same words again."""
+        text = base64.b64encode(zlib.compress(json.dumps(reply.observation).encode())).decode()
+        self.sandbox.instance.daemon_cursor_storage.set_cursor_values({REPLY: text})
+        return reply
+
+    def _kept(self) -> Reply | None:
+        """The newest reply as it was kept; None where nobody has been told anything since the newest step."""
+        text = self.sandbox.instance.daemon_cursor_storage.get_cursor_values({REPLY}).get(REPLY)
+        try:
+            seen = json.loads(zlib.decompress(base64.b64decode(text))) if text else {}
+        except (ValueError, zlib.error):
+            # Not what was kept; made again it is the same, unless others had their hands in the world.
+            seen = {}
+        return Reply(seen) if seen.get("steps_taken") == self.standing().steps else None
 
     def summary(self) -> dict[str, Any]:
         """What a grader may say: the true score once done, before that what the player sees."""
@@ -222,14 +264,14 @@ class Episode:
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
-    def _play(self, move: Move, now: Standing) -> dict[str, Any]:
+    def _play(self, move: Action, now: Standing) -> dict[str, Any]:
         """Do a move and write down what came of it."""
         number, score = now.steps + 1, self._score()
         exposed = rows_at_fault(self.sandbox.signals())
         tags = {
             "mario/episode": self.id,
             "mario/step": str(number),
-            "mario/action": move.action.name,
+            "mario/action": move.name,
             "mario/actor": ACTOR,
         }
         outcome = perform(self.sandbox, move, now.active_table, tags)
@@ -239,20 +281,20 @@ class Episode:
             "kind": "step",
             "step": number,
             "action": move.to_dict(),
-            "name": move.action.name,
+            "name": move.name,
             "table": now.active_table,
             "active_table": outcome.active_table,
             "status": outcome.status,
             "result": outcome.text,
-            "minutes": move.action.minutes,
+            "minutes": move.spec.minutes,
             "rows_at_fault": exposed,
             "failing_checks": list(self.sandbox.signals().blocking_failures),
             **self._paid(move, outcome, now, score, scored, reason),
         }
 
-    def _verdict(self, move: Move, outcome: Outcome, before: float, scored: float, number: int) -> DoneReason:
+    def _verdict(self, move: Action, outcome: Outcome, before: float, scored: float, number: int) -> DoneReason:
         """Why the episode is over after this step; empty when it goes on."""
-        if move.action_id == COMMIT and outcome.status != "invalid":
+        if move.id == ActionId.COMMIT_CHANGES and outcome.status != "invalid":
             won = outcome.status == "done" and self._truth().score >= self.task.threshold
             return "commit_success" if won else "commit_failure"
         if reward.collapsed(before, scored):
@@ -271,7 +313,7 @@ class Episode:
         return self._truth().score >= self.task.threshold and self._collateral() == 0
 
     def _paid(
-        self, move: Move, outcome: Outcome, now: Standing, before: float, scored: float, reason: DoneReason
+        self, move: Action, outcome: Outcome, now: Standing, before: float, scored: float, reason: DoneReason
     ) -> dict[str, Any]:
         """The reward and the score of a step, and with the last one the truth."""
         ended, success = bool(reason), reason in SUCCESSES
@@ -341,14 +383,19 @@ class Episode:
 def told(error: StorageError, id: str | None) -> PlayError:
     """What is wrong with an episode's files, as the answer to whoever plays it."""
     if isinstance(error, Damaged):
+        name = "the episode" if id is None else f"episode '{id}'"
         return EpisodeDamaged(
-            f"episode '{id}' is damaged and set aside: {error}. Restore that file, or reset to start another episode"
+            f"{name} is damaged and set aside: {error}. Restore that file, or reset to start another episode"
         )
     return StorageUnavailable(f"{error}. Nothing has happened; send the same request again later")
 
 
-class _Over(Exception):
-    """The episode ended while a step waited for its turn."""
+class _Played(Exception):
+    """A move that is not played: it was already, or the episode is over. Leaves a step's block without a line."""
+
+    def __init__(self, reply: Reply):
+        super().__init__()
+        self.reply = reply
 
 
 def rows_at_fault(signals: Signals) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .actions import READS, Move
+from mario_dagster.core.action import READS, Action
 
 DoneReason = Literal["", "commit_success", "held_back", "commit_failure", "quality_collapse", "step_budget_exhausted"]
 # Published, and rightly; or rightly not published, to the last step of the budget.
@@ -71,7 +71,7 @@ class Standing:
         """Whether labels of the incident may be shown: always in train, else when it is over."""
         return self.split == "train" or self.done
 
-    def streak_of(self, move: Move) -> int:
+    def streak_of(self, move: Action) -> int:
         return self.streak + 1 if self.last_action == move.to_dict() else 1
 
 

@@ -47,10 +47,24 @@ class WrongTask(PlayError):
     status = 409
 
 
+class OtherIncident(PlayError):
+    """An episode to go on with that is not the one the request describes."""
+
+    status = 409
+
+
 class NoPlayer(PlayError):
     """A baseline that no installed package provides."""
 
-    status = 501
+
+class KeyReused(PlayError):
+    """A step asked for under the key of a step with another action."""
+
+
+class StepPassed(PlayError):
+    """A step asked for under the key of one that was played before the newest: its reply is not kept."""
+
+    status = 409
 
 
 class EpisodeDamaged(PlayError):
@@ -63,3 +77,12 @@ class StorageUnavailable(PlayError):
     """The disk is full, read-only or held by somebody: nothing happened, and the same request may succeed later."""
 
     status = 503
+
+
+class Fault(PlayError):
+    """Something that nobody foresaw. The log has it all; whoever asked is told this sentence and nothing of it."""
+
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__("the server could not answer this request; its log says why")

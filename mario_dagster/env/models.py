@@ -7,15 +7,30 @@ imports OpenEnv, which takes seconds; the engine and `Episode` do without.
 
 from __future__ import annotations
 
-from typing import Annotated
+import operator
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationError
 
-from .actions import ACTIONS
+from mario_dagster.core.action import ACTIONS
+
+from .errors import BadRequest
 from .openenv import Action, Observation, State
+from .options import unknown, whole
 
 NAME_LENGTH, ORDER_LENGTH = 128, 256
+
+
+def _integer(value: Any) -> Any:
+    """NumPy's integers as Python's; what is no integer as it is, for the strict type to refuse."""
+    try:
+        return value if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return value
+
+
 Name = Annotated[str, Field(max_length=NAME_LENGTH)]
+WireActionId = Annotated[int, Field(strict=True, ge=0, le=len(ACTIONS) - 1), BeforeValidator(_integer)]
 
 _ACTION_TABLE = "; ".join(
     f"{action.id} {action.name}: {action.summary}" + (f" (needs {', '.join(action.needs)})" if action.needs else "")
@@ -26,7 +41,7 @@ _ACTION_TABLE = "; ".join(
 class MarioAction(Action):
     """One of the twenty actions, on the active table."""
 
-    action_id: int = Field(ge=0, le=len(ACTIONS) - 1, description=_ACTION_TABLE)
+    action_id: WireActionId = Field(description=_ACTION_TABLE)
     target_column: Name | None = Field(
         default=None, description="Column to work on; for inspect_schema, the table to make active."
     )
@@ -34,6 +49,30 @@ class MarioAction(Action):
     column_order: list[Name] | None = Field(
         default=None, max_length=ORDER_LENGTH, description="Every column of the table, in the order wanted."
     )
+
+
+def read_action(fields: Any) -> MarioAction:
+    """The action of a request, over HTTP and over `/ws`.
+
+    Raises:
+        BadRequest: it is none; the message names the field and the choices.
+    """
+    if not isinstance(fields, dict) or not fields:
+        raise BadRequest('a step takes an action: {"action_id": 0 to 19, ...}')
+    for name in fields:
+        if name not in MarioAction.model_fields:
+            raise BadRequest(unknown("field of an action", name, tuple(sorted(MarioAction.model_fields))))
+    whole(fields.get("action_id"), "action_id", 0, len(ACTIONS) - 1)
+    try:
+        action: MarioAction = MarioAction.model_validate(fields)
+    except ValidationError as error:
+        raise BadRequest(f"not an action: {in_words(error.errors())}") from None
+    return action
+
+
+def in_words(errors: Any) -> str:
+    """A validation error's findings on one line, without the values that were sent."""
+    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in list(errors)[:5])
 
 
 class MarioObservation(Observation):

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from mario_dagster.core.action import ACTIONS, available
 from mario_dagster.core.registry import task as find_task
 from mario_dagster.core.task import Profile, Task
 
 from . import reward
-from .actions import ACTIONS, available
 from .subgoals import Progress, progress
 
 if TYPE_CHECKING:

@@ -37,6 +37,7 @@ with _not_found(WEB_INTERFACE):
     from openenv.core.env_client import EnvClient
     from openenv.core.env_server.http_server import create_app
     from openenv.core.env_server.interfaces import Environment
+    from openenv.core.env_server.mcp_types import JsonRpcErrorCode, JsonRpcRequest
     from openenv.core.env_server.serialization import serialize_observation
     from openenv.core.env_server.types import Action, EnvironmentMetadata, Observation, ServerMode, State
 
@@ -45,6 +46,8 @@ __all__ = [
     "EnvClient",
     "Environment",
     "EnvironmentMetadata",
+    "JsonRpcErrorCode",
+    "JsonRpcRequest",
     "Observation",
     "ServerMode",
     "State",

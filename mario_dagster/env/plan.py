@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mario_dagster.core.action import ACTIONS, REPAIRS, Action, ActionId
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import Task
 
-from .actions import ACTIONS, Move
 from .episode import Episode
 from .episode_state import standing
 from .options import ResetOptions, reset_options
@@ -27,36 +27,15 @@ if TYPE_CHECKING:
 
 VERSION = 1
 UNDISCLOSED = "undisclosed"
-INSPECT = 0
 # Looks and check-only runs leave everything as it was.
 LOOKS = frozenset({"inspect_schema", "view_error_log", "sample_data", "validate_schema"})
-ACTS: Mapping[str, int] = {action.name: action.id for action in ACTIONS if action.name not in LOOKS}
-# Acts of one table; the others are the pipeline's.
-REPAIRS = frozenset(range(3, 14))
+ACTS: Mapping[str, ActionId] = {action.name: action.id for action in ACTIONS if action.name not in LOOKS}
 INCIDENT_FIELDS = ("task", "split", "seed", "scale", "profile")
 STEP_FIELDS = ("action", "table", "target_column", "new_name", "column_order")
 
 
 class BadPlan(ValueError):
     """A plan that is no plan, or that cannot be played where it was to be; the message says where and why."""
-
-
-@dataclass(frozen=True)
-class Act:
-    """One act of a plan.
-
-    Args:
-        table: the table that a repair is for; None for an act of the whole pipeline.
-    """
-
-    move: Move
-    table: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        fields = self.move.to_dict()
-        fields.pop("action_id")
-        named = {"table": self.table} if self.table else {}
-        return {"action": self.move.action.name, **named, **fields}
 
 
 @dataclass(frozen=True)
@@ -69,7 +48,7 @@ class Plan:
     """
 
     incident: Mapping[str, Any]
-    acts: tuple[Act, ...]
+    actions: tuple[Action, ...]
 
     @property
     def task(self) -> Task:
@@ -80,7 +59,7 @@ class Plan:
         body = {
             "version": VERSION,
             "incident": dict(self.incident),
-            "steps": [act.to_dict() for act in self.acts],
+            "steps": [_entry(action) for action in self.actions],
         }
         text: str = yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=100)
         return text
@@ -113,14 +92,14 @@ class Plan:
 def plan_of(episode: Episode) -> Plan:
     """What has been done so far in an episode, and worked."""
     lines = [line for line in episode.sandbox.steps if line.get("kind") == "step"]
-    acts = [_recorded(line) for line in lines if line["status"] == "done" and line["name"] in ACTS]
-    return Plan(_incident_of(episode), tuple(acts))
+    actions = [_recorded(line) for line in lines if line["status"] == "done" and line["name"] in ACTS]
+    return Plan(_incident_of(episode), tuple(actions))
 
 
-def _recorded(line: Mapping[str, Any]) -> Act:
-    move = Move.from_dict(line["action"])
+def _recorded(line: Mapping[str, Any]) -> Action:
+    move = Action.from_dict(line["action"])
     # The line's own table: `active_table` is the one after the step.
-    return Act(move, line["table"] if move.action_id in REPAIRS else None)
+    return replace(move, table=line["table"]) if move.id in REPAIRS else move
 
 
 def _incident_of(episode: Episode) -> dict[str, Any]:
@@ -166,7 +145,7 @@ def apply(plan: Plan, options: ResetOptions, home: Home | None = None) -> Episod
         raise BadPlan(f"the plan is for task '{plan.task.slug}', not '{options.task.slug}'")
     episode = Episode.start(options, via="plan", home=home)
     try:
-        for number, act in enumerate(plan.acts, 1):
+        for number, act in enumerate(plan.actions, 1):
             _play(episode, act, number)
     except BaseException:
         episode.close()
@@ -174,22 +153,29 @@ def apply(plan: Plan, options: ResetOptions, home: Home | None = None) -> Episod
     return episode
 
 
-def _play(episode: Episode, act: Act, number: int) -> None:
+def _play(episode: Episode, act: Action, number: int) -> None:
     """One act, on its table."""
     for move in _moves(episode, act):
         now = episode.standing()
         if now.done:
-            raise BadPlan(f"step {number} ({move.action.name}): episode {episode.id} was over ({now.done_reason})")
+            raise BadPlan(f"step {number} ({move.name}): episode {episode.id} was over ({now.done_reason})")
         episode.step(move)
         line = episode.sandbox.steps[-1]
         if line["status"] != "done":
-            raise BadPlan(f"step {number} ({move.action.name}) of episode {episode.id}: {line['result']}")
+            raise BadPlan(f"step {number} ({move.name}) of episode {episode.id}: {line['result']}")
 
 
-def _moves(episode: Episode, act: Act) -> Iterable[Move]:
+def _moves(episode: Episode, act: Action) -> Iterable[Action]:
     if act.table is not None and act.table != episode.standing().active_table:
-        yield Move(INSPECT, target_column=act.table)
-    yield act.move
+        yield Action(ActionId.INSPECT_SCHEMA, target_column=act.table)
+    yield act
+
+
+def _entry(action: Action) -> dict[str, Any]:
+    """An action as a plan's file has it: its name, its table, its arguments."""
+    config = action.to_config()
+    named = {"table": action.table} if action.table else {}
+    return {"action": config.pop("action"), **named, **config}
 
 
 # --- reading a file ---------------------------------------------------------------------------------------------------
@@ -206,34 +192,34 @@ def _incident(value: object) -> dict[str, Any]:
         raise BadPlan(f"incident: {error}") from None
 
 
-def _act(value: object, number: int, found: Task) -> Act:
+def _act(value: object, number: int, found: Task) -> Action:
     where = f"step {number}"
     fields = _mapping(value, where, STEP_FIELDS)
     name, table = fields.get("action"), fields.get("table")
     if not isinstance(name, str) or name not in ACTS:
         raise BadPlan(f"{where}: {UnknownName('action', name, ACTS)}")
-    move = Move(ACTS[name])
+    move = Action(ACTS[name], table=table if isinstance(table, str) else None)
     if table is not None and (not isinstance(table, str) or table not in found.table_names):
         raise BadPlan(f"{where}: {UnknownName('table', table, found.table_names)}")
-    if (move.action_id in REPAIRS) != (table is not None):
+    if (move.id in REPAIRS) != (table is not None):
         raise BadPlan(
             f"{where}: {name} {'needs a' if table is None else 'is of the whole pipeline and takes no'} table"
         )
     for need in ("target_column", "new_name", "column_order"):
-        if need in fields and need not in move.action.needs:
+        if need in fields and need not in move.spec.needs:
             raise BadPlan(f"{where}: {name} takes no {need}")
-        if need in move.action.needs:
+        if need in move.spec.needs:
             move = _with(move, need, fields.get(need), where)
-    return Act(move, table)
+    return move
 
 
-def _with(move: Move, need: str, given: object, where: str) -> Move:
+def _with(move: Action, need: str, given: object, where: str) -> Action:
     if need == "column_order":
         if not isinstance(given, list) or not all(isinstance(name, str) for name in given) or not given:
-            raise BadPlan(f"{where}: {move.action.name} needs column_order, a list of column names")
+            raise BadPlan(f"{where}: {move.name} needs column_order, a list of column names")
         return replace(move, column_order=tuple(given))
     if not isinstance(given, str) or not given:
-        raise BadPlan(f"{where}: {move.action.name} needs {need}, a column name")
+        raise BadPlan(f"{where}: {move.name} needs {need}, a column name")
     return replace(move, target_column=given) if need == "target_column" else replace(move, new_name=given)
 
 

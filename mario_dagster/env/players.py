@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, Protocol
 
-from .actions import Move
+from mario_dagster.core.action import Action
+
 from .episode import Episode
 from .errors import NoPlayer
-from .options import ResetOptions
+from .options import ResetOptions, likeliest, quoted
 
 GROUP = "mario_dagster.policies"
 
@@ -26,20 +27,27 @@ class Player(Protocol):
     def choose(self, observation: Mapping[str, Any]) -> Any: ...
 
 
-def player(name: str) -> Player:
+def installed() -> dict[str, metadata.EntryPoint]:
+    """The players that the installed packages offer, by name."""
+    return {entry.name: entry for entry in sorted(metadata.entry_points(group=GROUP), key=lambda each: each.name)}
+
+
+def player(name: object) -> Player:
     """A new player by name.
 
     Raises:
-        NoPlayer: no installed package offers it.
+        NoPlayer: no installed package offers it; the message lists those that are there.
     """
-    found = {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
-    if name not in found:
-        raise NoPlayer(f"no policy '{str(name)[:80]}' is installed; installed: {', '.join(sorted(found)) or 'none'}")
+    found = installed()
+    if not isinstance(name, str) or name not in found:
+        names = tuple(found)
+        hint = likeliest(name, names)
+        raise NoPlayer(f"no policy {quoted(name)} is installed; installed: {', '.join(names) or 'none'}{hint}")
     made: Player = found[name].load()()
     return made
 
 
-def play(name: str, options: ResetOptions) -> dict[str, Any]:
+def play(name: object, options: ResetOptions) -> dict[str, Any]:
     """One episode played to its end by a player of that name, as the grader tells it."""
     chosen = player(name)
     chosen.begin(options.seed)
@@ -48,7 +56,7 @@ def play(name: str, options: ResetOptions) -> dict[str, Any]:
         reply = episode.reply()
         while not reply.done:
             fields = chosen.choose(reply.observation).to_dict()
-            reply = episode.step(Move.from_dict(fields))
+            reply = episode.step(Action.from_dict(fields))
         return {**episode.summary(), "policy": name}
     finally:
         episode.close()

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.task import Profile, Split, Table, Task, required_workers
 from mario_dagster.tables.clean_data import CleanWorld
@@ -24,7 +25,7 @@ from .build_manifest import ledger_of
 from .damage import Damage, Feed
 from .faults.base import Fault
 from .manifest import Ledger
-from .solution import Backlog, Step, plan
+from .solution import Waiting, plan
 
 Streams = Callable[[str], np.random.Generator]
 Decision = Literal["publish", "hold"]
@@ -67,7 +68,7 @@ class Incident:
     workers: int
     required_floor: int
     ledger: Ledger
-    gold: tuple[Step, ...]
+    gold: tuple[Action, ...]
     alerts: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
 
@@ -179,14 +180,14 @@ def _judged_before(task: Task, table: Table) -> set[str]:
     return found
 
 
-def _backlog(task: Task, damage: Damage, floor: int) -> Backlog:
+def _backlog(task: Task, damage: Damage, floor: int) -> Waiting:
     table = task.batched_table
     if task.pool is None or table is None:
-        return Backlog(workers=damage.workers, floor=damage.workers, peak=damage.workers)
+        return Waiting(workers=damage.workers, floor=damage.workers, peak=damage.workers)
     feed = damage.feed(table.name)
     rows = [int((feed.genuine & (feed.batch == index)).sum()) for index in range(damage.healthy, len(feed.batches))]
     coming = len(_coming(damage, len(feed.batches)))
-    return Backlog(
+    return Waiting(
         tuple(rows[:coming]),
         damage.workers,
         floor=required_workers(len(rows) - coming, sum(rows[coming:]), floor),

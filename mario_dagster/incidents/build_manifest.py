@@ -32,7 +32,7 @@ def ledger_of(damage: Damage) -> Ledger:
         columns=_table([row for table, feed, _ in feeds for row in _columns(table, feed)], COLUMNS),
         repairs=_table(
             [
-                (step.table, step.action, step.target_column, step.new_name, fault)
+                (step.table, step.name, step.target_column, step.new_name, fault)
                 for step, fault in damage.repairs.items()
             ],
             REPAIRS,

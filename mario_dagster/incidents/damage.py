@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.task import Column, Table, Task
@@ -23,7 +24,6 @@ from mario_dagster.tables.clean_data import CleanWorld, split_rows
 from mario_dagster.tables.frames import from_arrow, to_arrow
 
 from .formatting import plain
-from .solution import ACTION_IDS, Step
 
 # Rows' places within a batch: genuine ones keep theirs, then come trailer lines, then what a retry wrote again.
 TRAILER_PLACE, RETRY_PLACE = 1e9, 2e9
@@ -175,7 +175,7 @@ class Damage:
     workers: int = 1
     floor: int | None = None  # workers that the feed takes at the least; None where the profile says
     deploys: dict[str, Deploy] = field(default_factory=dict)
-    repairs: dict[Step, str] = field(default_factory=dict)  # in order, with the fault that first asked for it
+    repairs: dict[Action, str] = field(default_factory=dict)  # in order, with the fault that first asked for it
 
     @classmethod
     def of(cls, task: Task, world: CleanWorld) -> Damage:
@@ -198,7 +198,7 @@ class Damage:
 
     def undo(self, fault: str, table: str, action: str, column: str | None = None, **fields: Any) -> None:
         """Note a repair that the fault makes necessary."""
-        self.repairs.setdefault(Step(ACTION_IDS[action], table, column, **fields), fault)
+        self.repairs.setdefault(Action.named(action, column, table=table, **fields), fault)
 
     def deploy(
         self, table: str, rename: Mapping[str, str], texts: Mapping[str, str], scale: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""What a player is: `Policy`, which turns an observation into a `Move`.
+"""What a player is: `Policy`, which turns an observation into a `Action`.
 
 In: an observation as a plain mapping, as any client receives it. Out: one action's fields. A policy sees nothing else:
 no sandbox, no seed of the incident, no catalogue of what may go wrong.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from mario_dagster.env.actions import Move
+from mario_dagster.core.action import Action
 
-__all__ = ["Move", "Observation", "Policy"]
+__all__ = ["Action", "Observation", "Policy"]
 
 Observation = Mapping[str, Any]
 
@@ -22,5 +22,5 @@ class Policy(Protocol):
     def begin(self, seed: int) -> None:
         """Forget the last episode. `seed` is the player's own, for its random choices."""
 
-    def choose(self, observation: Observation) -> Move:
+    def choose(self, observation: Observation) -> Action:
         """The next action, given the newest observation of this episode."""

@@ -13,13 +13,17 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from itertools import cycle
 
-from .base import Move, Observation
+from mario_dagster.core.action import ActionId
 
-INSPECT, VIEW_LOG, SAMPLE = 0, 1, 2
-FILL_MEDIAN, FILL_FORWARD, DROP_NULLS = 4, 5, 6
-CAST_TO_INT, CAST_TO_FLOAT, NORMALISE = 7, 8, 9
-REMOVE_DUPLICATES, DROP_OUTLIERS, RENAME, REORDER = 10, 11, 12, 13
-COMMIT, WORKERS_UP, WORKERS_DOWN, REPLAY, REFRESH = 15, 16, 17, 18, 19
+from .base import Action, Observation
+
+INSPECT, VIEW_LOG, SAMPLE = ActionId.INSPECT_SCHEMA, ActionId.VIEW_ERROR_LOG, ActionId.SAMPLE_DATA
+FILL_MEDIAN, FILL_FORWARD, DROP_NULLS = ActionId.FILL_MEDIAN, ActionId.FILL_FORWARD, ActionId.DROP_NULLS
+CAST_TO_INT, CAST_TO_FLOAT, NORMALISE = ActionId.CAST_TO_INT, ActionId.CAST_TO_FLOAT, ActionId.CAST_TO_STRING
+REMOVE_DUPLICATES, DROP_OUTLIERS = ActionId.REMOVE_DUPLICATES, ActionId.DROP_OUTLIERS
+RENAME, REORDER, COMMIT = ActionId.RENAME_COLUMN, ActionId.REORDER_COLUMNS, ActionId.COMMIT_CHANGES
+WORKERS_UP, WORKERS_DOWN = ActionId.SCALE_RECOVERY_WORKERS_UP, ActionId.SCALE_RECOVERY_WORKERS_DOWN
+REPLAY, REFRESH = ActionId.REPLAY_PRIORITY_BATCH, ActionId.REFRESH_DOWNSTREAM_ASSETS
 
 NO_NUMBERS = ("string", "date", "timestamp")
 CASTS = {"int64": CAST_TO_INT, "float64": CAST_TO_FLOAT}
@@ -32,7 +36,7 @@ TEXT = re.compile(r"^(\w+): string, expected string$", re.MULTILINE)
 EXPECTED = re.compile(r"^(\w+): \w+, expected (\w+)(?:: .+)?$", re.MULTILINE)
 
 # A plan yields moves, is sent what came of each, and returns the newest observation.
-Plan = Generator[Move, Observation, Observation]
+Plan = Generator[Action, Observation, Observation]
 
 
 class HeuristicPolicy:
@@ -46,9 +50,9 @@ class HeuristicPolicy:
         # Column -> type that its contract expects, as told so far.
         self._types: dict[str, str] = {}
 
-    def choose(self, observation: Observation) -> Move:
+    def choose(self, observation: Observation) -> Action:
         if observation["time_budget_remaining"] <= 1:
-            return Move(SAMPLE if observation["pending_batches"] else COMMIT)
+            return Action(SAMPLE if observation["pending_batches"] else COMMIT)
         self._types |= _expected_types(observation)
         try:
             if self._plan is None:
@@ -56,7 +60,7 @@ class HeuristicPolicy:
                 return next(self._plan)
             return self._plan.send(observation)
         except StopIteration:
-            return Move(COMMIT)
+            return Action(COMMIT)
 
 
 def _recovery(seen: Observation, types: Mapping[str, str]) -> Plan:
@@ -75,7 +79,7 @@ def _recovery(seen: Observation, types: Mapping[str, str]) -> Plan:
         seen = yield from _visit(seen, table, types)
     seen = yield from _refresh(seen)
     while seen["resource_level"] > seen["required_resource_level"]:
-        seen = yield Move(WORKERS_DOWN)
+        seen = yield Action(WORKERS_DOWN)
     return (yield from _hold(seen))
 
 
@@ -83,7 +87,7 @@ def _hold(seen: Observation) -> Plan:
     """While a batch is pending that no replay could load, nothing may be published: look on, to the end."""
     looks = cycle((SAMPLE, VIEW_LOG))
     while seen["pending_batches"]:
-        seen = yield Move(next(looks))
+        seen = yield Action(next(looks))
     return seen
 
 
@@ -93,7 +97,7 @@ def _visit(seen: Observation, table: str, types: Mapping[str, str]) -> Plan:
         seen = yield from _refresh(seen)
     if "fails" not in _ailments(seen, table):
         return seen
-    seen = yield Move(INSPECT, target_column=table)
+    seen = yield Action(INSPECT, target_column=table)
     seen = yield from _shape(seen)
     return (yield from _clean(seen, types))
 
@@ -110,7 +114,7 @@ def _ailments(seen: Observation, table: str) -> str:
 
 def _refresh(seen: Observation, *, again: bool = False) -> Plan:
     if (seen["downstream_stale"] or again) and REFRESH in seen["available_actions"]:
-        seen = yield Move(REFRESH)
+        seen = yield Action(REFRESH)
     return seen
 
 
@@ -123,15 +127,15 @@ def _shape(seen: Observation) -> Plan:
     seen = yield from _rename(seen)
     for column, kinds in dict(seen["schema_report"]).items():
         if kinds["actual"] != "missing":
-            seen = yield Move(CASTS.get(kinds["expected"], NORMALISE), target_column=column)
+            seen = yield Action(CASTS.get(kinds["expected"], NORMALISE), target_column=column)
     seen = yield from _normalise(seen, TEXT.findall(inspected))
     if "unexpected_order" in {reason for _, reason in _culprits(seen)}:
         if not inspected:
-            seen = yield Move(INSPECT, target_column=seen["stage"])
+            seen = yield Action(INSPECT, target_column=seen["stage"])
             inspected = str(seen["action_result"])
         order = _in_contract_order(list(seen["observed_columns"]), inspected)
         if order != tuple(seen["observed_columns"]):
-            seen = yield Move(REORDER, column_order=order)
+            seen = yield Action(REORDER, column_order=order)
     return seen
 
 
@@ -141,21 +145,21 @@ def _rename(seen: Observation) -> Plan:
     while names := [(old, new) for old, new in seen["column_alias_hints"].items() if old not in tried]:
         old, new = names[0]
         tried.add(old)
-        seen = yield Move(RENAME, target_column=old, new_name=new)
+        seen = yield Action(RENAME, target_column=old, new_name=new)
     return seen
 
 
 def _normalise(seen: Observation, texts: list[str]) -> Plan:
     """Normalise columns that break a pattern or a category, and of `texts` those that look garbled in a sample."""
     if seen["format_issues"] and not _broken_texts(seen):
-        seen = yield Move(VIEW_LOG)
+        seen = yield Action(VIEW_LOG)
     odd = _broken_texts(seen)
     unseen = [column for column in texts if column not in odd]
     if unseen:
-        seen = yield Move(SAMPLE)
+        seen = yield Action(SAMPLE)
         odd += [column for column in unseen if _looks_garbled(str(seen["action_result"]), column)]
     for column in odd:
-        seen = yield Move(NORMALISE, target_column=column)
+        seen = yield Action(NORMALISE, target_column=column)
     return seen
 
 
@@ -187,10 +191,10 @@ def _load(seen: Observation) -> Plan:
     """Enough workers, then every pending batch; stops when a load will not succeed."""
     while seen["pending_batches"]:
         if seen["resource_level"] < seen["required_resource_level"]:
-            seen = yield Move(WORKERS_UP)
+            seen = yield Action(WORKERS_UP)
             continue
         before = seen["pending_batches"]
-        seen = yield Move(REPLAY)
+        seen = yield Action(REPLAY)
         if seen["pending_batches"] >= before:
             break
     return seen
@@ -202,28 +206,28 @@ def _load(seen: Observation) -> Plan:
 def _clean(seen: Observation, types: Mapping[str, str]) -> Plan:
     """Rows of the active table: loaded twice, without a key, out of this world, or with a value lost."""
     if seen["duplicate_rate"]:
-        seen = yield Move(REMOVE_DUPLICATES)
+        seen = yield Action(REMOVE_DUPLICATES)
     if (seen["outlier_count"] or seen["missing_rate"]) and not list(_row_faults(seen, types)):
-        seen = yield Move(VIEW_LOG)
-    tried: set[Move] = set()
+        seen = yield Action(VIEW_LOG)
+    tried: set[Action] = set()
     while moves := [move for move in _row_faults(seen, types) if move not in tried]:
         tried.add(moves[0])
         seen = yield moves[0]
     return seen
 
 
-def _row_faults(seen: Observation, types: Mapping[str, str]) -> Iterator[Move]:
+def _row_faults(seen: Observation, types: Mapping[str, str]) -> Iterator[Action]:
     """What to do about the rows that the checks name: those that name nothing real, then amounts, then gaps."""
     culprits = _culprits(seen)
     lost = [column for column, reason in culprits if reason == "missing_value"] if seen["missing_rate"] else []
     for column in filter(_identifies, lost):
-        yield Move(DROP_NULLS, target_column=column)
+        yield Action(DROP_NULLS, target_column=column)
     for column, reason in culprits:
         if reason in ("outlier", "out_of_range"):
-            yield Move(DROP_OUTLIERS, target_column=column)
+            yield Action(DROP_OUTLIERS, target_column=column)
     for column in lost:
         if not _identifies(column):
-            yield Move(FILL_FORWARD if types.get(column) in NO_NUMBERS else FILL_MEDIAN, target_column=column)
+            yield Action(FILL_FORWARD if types.get(column) in NO_NUMBERS else FILL_MEDIAN, target_column=column)
 
 
 def _identifies(column: str) -> bool:

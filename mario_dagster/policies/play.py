@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from mario_dagster.env.episode_state import SUCCESSES
 
-from .base import Move, Observation, Policy
+from .base import Action, Observation, Policy
 
 # Episodes end by their task's step budget; this only stops a play against an environment that never says done.
 MOST_TURNS = 200
@@ -31,7 +31,7 @@ class Turn:
     """One move and what came of it. Turn 0 is the reset, which has no move."""
 
     number: int
-    move: Move | None
+    move: Action | None
     observation: Observation
     reward: float
     done: bool
@@ -91,14 +91,14 @@ def play(
     return Played(tuple(turns))
 
 
-def _turn(number: int, move: Move | None, reply: Any) -> Turn:
+def _turn(number: int, move: Action | None, reply: Any) -> Turn:
     observation = getattr(reply, "observation", reply)
     fields: Mapping[str, Any] = observation if isinstance(observation, Mapping) else observation.model_dump(mode="json")
     reward, done = (getattr(reply, name, None) or fields.get(name) for name in ("reward", "done"))
     return Turn(number, move, fields, float(reward or 0.0), bool(done))
 
 
-def _action(move: Move) -> Any:
+def _action(move: Action) -> Any:
     # Here and not above: OpenEnv's import costs seconds, and naming the policies must not.
     from mario_dagster.env.models import MarioAction
 

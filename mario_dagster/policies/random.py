@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import random
 
-from mario_dagster.env.actions import ACTIONS
+from mario_dagster.core.action import ACTIONS, ActionId
 
-from .base import Move, Observation
+from .base import Action, Observation
 
-INSPECT, RENAME, REORDER = 0, 12, 13
+INSPECT, RENAME, REORDER = ActionId.INSPECT_SCHEMA, ActionId.RENAME_COLUMN, ActionId.REORDER_COLUMNS
 COLUMN_ACTIONS = frozenset(action.id for action in ACTIONS if "target_column" in action.needs)
 
 
@@ -24,17 +24,17 @@ class RandomPolicy:
     def begin(self, seed: int) -> None:
         self._dice = random.Random(seed)
 
-    def choose(self, observation: Observation) -> Move:
-        action = self._dice.randrange(len(ACTIONS))
+    def choose(self, observation: Observation) -> Action:
+        action = ActionId(self._dice.randrange(len(ACTIONS)))
         columns = list(observation.get("observed_columns") or ())
         if action == INSPECT:
-            return Move(action, target_column=self._pick([None, *(observation.get("table_health") or ())]))
+            return Action(action, target_column=self._pick([None, *(observation.get("table_health") or ())]))
         if action == RENAME:
             missing = list(observation.get("missing_expected_columns") or columns)
-            return Move(action, target_column=self._pick(columns), new_name=self._pick(missing))
+            return Action(action, target_column=self._pick(columns), new_name=self._pick(missing))
         if action == REORDER:
-            return Move(action, column_order=tuple(self._dice.sample(columns, len(columns))))
-        return Move(action, target_column=self._pick(columns) if action in COLUMN_ACTIONS else None)
+            return Action(action, column_order=tuple(self._dice.sample(columns, len(columns))))
+        return Action(action, target_column=self._pick(columns) if action in COLUMN_ACTIONS else None)
 
     def _pick(self, choices: list[str | None] | list[str]) -> str | None:
         return self._dice.choice(choices) if choices else None

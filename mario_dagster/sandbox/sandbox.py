@@ -21,6 +21,7 @@ import pandas as pd
 from mario_dagster import definitions
 from mario_dagster.assets.publish import Release, newest_release
 from mario_dagster.checks.context import Backlog, backlog, pool_slots
+from mario_dagster.core.action import Action
 from mario_dagster.core.errors import Damaged, StorageError
 from mario_dagster.core.files import file_trouble
 from mario_dagster.core.registry import task
@@ -31,9 +32,7 @@ from mario_dagster.scoring.score import Grade
 from mario_dagster.scoring.truth import Vault
 from mario_dagster.signals.failures import FailureLog
 from mario_dagster.signals.signals import Signals, read_signals
-from mario_dagster.tables.load import table_name
-from mario_dagster.tables.repairs import Repair
-from mario_dagster.tables.repairs import check as check_repair
+from mario_dagster.tables.load import table_name, tried
 from mario_dagster.tables.workspace import World, world_at
 
 from .create import DAGSTER_HOME, stored
@@ -245,7 +244,7 @@ class Sandbox:
 
     # --- acting -------------------------------------------------------------------------------------------------------
 
-    def repair(self, table: str, repair: Repair, tags: Tags = {}) -> Result:  # noqa: B006 - never changed
+    def repair(self, table: str, repair: Action, tags: Tags = {}) -> Result:  # noqa: B006 - never changed
         """Materialize one table with one repair.
 
         Raises:
@@ -253,14 +252,14 @@ class Sandbox:
         """
         contract = self.task.table(table)
         before = self.table(table)
-        check_repair(repair, before, contract)
+        tried(self.world, self.task, contract, repair)
         op = f"{self.task.slug}__{table}"
-        result = self._run(f"repair_{table}", tags, {"ops": {op: {"config": repair.to_dict()}}})
+        result = self._run(f"repair_{table}", tags, {"ops": {op: {"config": repair.to_config()}}})
         if not result.success:
-            return self._failed(result, f"{repair.action} on {table} failed")
+            return self._failed(result, f"{repair.name} on {table} failed")
         after = self.table(table)
         rows = f"{len(before)} -> {len(after)} rows" if len(before) != len(after) else f"{len(after)} rows"
-        return self._done(result, f"{repair.action} on {table}: {rows}")
+        return self._done(result, f"{repair.name} on {table}: {rows}")
 
     def replay(self, tags: Tags = {}) -> Result:  # noqa: B006
         """Load the oldest pending batch, then its table; with too few workers the run fails.

@@ -1,8 +1,8 @@
 """Collateral damage: what was right when the incident struck, and is wrong or gone at the end.
 
-In: tables then and now, the twin, the ledger. Out: a number of cells. A cell counts as right when its value, read as
-any repair would read it, is the truth, under whatever name or type its column landed; so a table that is left as it
-is costs nothing, and a repair costs only what it breaks.
+In: tables then and now, the twin, the names that columns landed under. Out: a number of cells. A cell counts as right
+when its value, read as any repair would read it, is the truth, under whatever name or type its column landed; so a
+table that is left as it is costs nothing, and a repair costs only what it breaks.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Column, Table, Task
-from mario_dagster.incidents.manifest import Ledger
-from mario_dagster.tables.frames import ARROW, column_type
+from mario_dagster.tables.frames import ARROW, column_type, distinct
 from mario_dagster.tables.load import table_name
 from mario_dagster.tables.parsing import parse_moments, parse_numbers, read_moments
 from mario_dagster.tables.workspace import World
@@ -27,19 +26,21 @@ CENT = 0.005
 Tables = Mapping[str, pd.DataFrame]
 
 
-def collateral(task: Task, before: Tables, after: Tables, twin: Tables, ledger: Ledger) -> int:
+def collateral(
+    task: Task, before: Tables, after: Tables, twin: Tables, landed_as: Mapping[str, Mapping[str, str]]
+) -> int:
     """Cells that held the truth in `before` and do not in `after`.
 
     Args:
         before: tables as the incident left them; one that is absent had nothing right.
         after: the same tables at the end.
-        ledger: says under which names columns landed.
+        landed_as: table -> column -> the name that it landed under, for those that landed under another.
     """
     found = 0
     for table in task.tables:
         if table.name not in before:
             continue
-        aliases = _aliases(table, ledger)
+        aliases = landed_as.get(table.name, {})
         rows = len(twin[table.name])
         was = _right(before[table.name], twin[table.name], table, aliases)
         now = _right(after[table.name], twin[table.name], table, aliases) if table.name in after else {}
@@ -65,15 +66,10 @@ def collateral_since(
     before = {name: world.lake.read_at(table_name(task, name), version) for name, version in since.items()}
     after = {name: world.lake.read(table_name(task, name)).frame for name in versions(world, task)}
     twin = {name: vault.twin(name, absent) for name in task.table_names}
-    return collateral(task, before, after, twin, vault.ledger)
+    return collateral(task, before, after, twin, vault.landed_as)
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------
-
-
-def _aliases(table: Table, ledger: Ledger) -> Mapping[str, str]:
-    noted = ledger.columns[(ledger.columns["table"] == table.name) & ledger.columns["column"].notna()]
-    return dict(zip(noted["column"], noted["landed_as"], strict=True))
 
 
 def _right(frame: pd.DataFrame, twin: pd.DataFrame, table: Table, aliases: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -82,13 +78,18 @@ def _right(frame: pd.DataFrame, twin: pd.DataFrame, table: Table, aliases: Mappi
     key = names[table.key]
     if key is None:
         return {}
-    column = table.column(table.key)
-    place = pc.index_in(_array(twin[table.key]), value_set=_read(frame[key], column), skip_nulls=True)
+    keys, wanted = _read(frame[key], table.column(table.key)), _array(twin[table.key])
+    in_place = keys.equals(wanted) and distinct(keys) == len(keys)
+    place = None if in_place else pc.index_in(wanted, value_set=keys, skip_nulls=True)
     return {
-        each.name: _equal(_read(frame[held], each).take(place), _array(twin[each.name]), each)
+        each.name: _equal(_taken(_read(frame[held], each), place), _array(twin[each.name]), each)
         for each in table.columns
         if (held := names[each.name]) is not None
     }
+
+
+def _taken(values: pa.Array, place: pa.Array | None) -> pa.Array:
+    return values if place is None else values.take(place)
 
 
 def _name(frame: pd.DataFrame, column: str, aliases: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ is computed again from the tables; no check result is trusted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Column, Table
-from mario_dagster.tables.frames import ARROW, to_arrow
+from mario_dagster.tables.frames import ARROW, distinct, to_arrow
 
 TABLE_WEIGHTS: Mapping[str, float] = {"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30}
 # Money is kept in cents: two amounts closer than half a cent are the same amount.
@@ -47,15 +47,19 @@ class PipelineState:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the grader holds against the tables: the twin, and the cells whose value is nowhere."""
+    """What the grader holds against the tables: the twin, and the cells whose value is nowhere.
+
+    Args:
+        named: tells one truth from any other; None for one that is not told apart.
+    """
 
     tables: Mapping[str, pd.DataFrame]
     lost: Mapping[str, LostCells] = field(default_factory=dict)
+    named: Hashable = None
 
 
-def table_score(table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame, lost: LostCells = frozenset()) -> float:
-    """One table's score, 0 to 1: weighted completeness, validity, consistency and accuracy."""
-    parts = table_parts(table, frame, twin, lost)
+def weighed(parts: Mapping[str, float]) -> float:
+    """One table's score, 0 to 1, from its parts: completeness, validity, consistency and accuracy."""
     return sum(TABLE_WEIGHTS[name] * value for name, value in parts.items())
 
 
@@ -109,12 +113,13 @@ def align(table: Table, held: pa.Table, true: pa.Table) -> Pairs | None:
     """
     if not has_type(held, table.column(table.key)):
         return None
-    keys = held.column(table.key).combine_chunks()
-    place = pc.index_in(true.column(table.key), value_set=keys, skip_nulls=True)
+    keys, wanted = held.column(table.key).combine_chunks(), true.column(table.key).combine_chunks()
+    size = distinct(keys)
+    if keys.equals(wanted) and size == len(keys):
+        return Pairs(held, true, size)
+    place = pc.index_in(wanted, value_set=keys, skip_nulls=True)
     found = pc.is_valid(place)
-    distinct = pc.count_distinct(keys, mode="only_valid").as_py()
-    matched = count(found)
-    return Pairs(held.take(place.filter(found)), true.filter(found), true.num_rows + distinct - matched)
+    return Pairs(held.take(place.filter(found)), true.filter(found), true.num_rows + size - count(found))
 
 
 def has_type(held: pa.Table, column: Column) -> bool:

@@ -6,36 +6,37 @@ truth is without them.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import pandas as pd
+
 from mario_dagster.checks.context import Backlog
-from mario_dagster.core.task import Table, Task
+from mario_dagster.core.task import Task
 from mario_dagster.signals.freshness import freshness_lag_minutes
-from mario_dagster.tables.content_cache import MEMO
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import stale_tables, table_name
-from mario_dagster.tables.store import Stored
 from mario_dagster.tables.workspace import World
 
-from .compare import PipelineState, Truth, table_score
+from .compare import PipelineState, Truth
 from .missing_batches import absent_batches
 from .score import Grade, grade
 from .truth import Vault
 
 
 def grade_world(world: World, task: Task, vault: Vault, state: Backlog) -> Grade:
-    """The score of a world now, from its tables and state; nothing recorded is trusted."""
+    """The score of a world now, from its tables and state; nothing recorded is trusted.
+
+    What is the same tables and the same truth as before has the same part in the score, and is not compared again.
+    """
     names = [name for name in task.table_names if world.lake.exists(table_name(task, name))]
     stored = {name: world.lake.read(table_name(task, name)) for name in names}
-    tables = {name: each.frame for name, each in stored.items()}
     absent = absent_batches(world, task, vault, state)
     due = replace(state, pending=tuple(each for each in state.pending if each.batch not in absent))
-    truth = Truth({name: vault.twin(name, absent) for name in task.table_names}, vault.lost)
     return grade(
         task,
-        tables,
-        truth,
+        {name: each.frame for name, each in stored.items()},
+        Truth(Twins(vault, task, absent), vault.lost, (vault.key, absent)),
         PipelineState(
             loaded=len(due.loaded),
             pending=len(due.pending),
@@ -46,19 +47,23 @@ def grade_world(world: World, task: Task, vault: Vault, state: Backlog) -> Grade
             required_workers=state.required_workers,
             late=tuple(batch for batch in vault.pending if batch not in absent),
         ),
-        {table.name: _score((vault.key, absent), table, stored.get(table.name), truth) for table in task.tables},
+        {name: each.note.data_version or content_hash(each.frame) for name, each in stored.items()},
     )
 
 
-def _score(named: Hashable, table: Table, stored: Stored | None, truth: Truth) -> float:
-    """A table's own score, computed once for each content and for each truth, which is `named`."""
-    if stored is None:
-        return 0.0
-    twin, lost = truth.tables[table.name], truth.lost.get(table.name, frozenset())
-    key = (
-        "score",
-        named,
-        table.name,
-        content_hash(stored.frame) if not stored.note.data_version else stored.note.data_version,
-    )
-    return MEMO.get(key, lambda: table_score(table, stored.frame, twin, lost))
+class Twins(Mapping[str, pd.DataFrame]):
+    """The twin's tables, each read when it is looked at: of most, the part in a score is known already."""
+
+    def __init__(self, vault: Vault, task: Task, absent: tuple[str, ...]):
+        self._vault, self._task, self._absent = vault, task, absent
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self._task.table_names:
+            raise KeyError(name)
+        return self._vault.twin(name, self._absent)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._task.table_names)
+
+    def __len__(self) -> int:
+        return len(self._task.table_names)

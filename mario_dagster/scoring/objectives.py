@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import TypeVar
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.errors import BrokenTask
 from mario_dagster.core.task import Table, Task
-from mario_dagster.tables.frames import ARROW, column_type, to_arrow
-from mario_dagster.tasks.referential.transforms import order_totals
+from mario_dagster.tables.content_cache import MEMO
+from mario_dagster.tables.frames import column_type, to_arrow
 
-from .compare import PipelineState, Truth, align, count, has_type, plausible_cells, right_cells, table_parts
+from .compare import PipelineState, Truth, align, count, right_cells, table_parts, weighed
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,37 @@ class Found:
 
     Args:
         tables: as stored; one that was never written is absent.
-        scores: each table's own score.
+        versions: table -> what names its content; what is computed from content that has a name is computed once.
     """
 
     task: Task
     tables: Mapping[str, pd.DataFrame]
     truth: Truth
     state: PipelineState
-    scores: Mapping[str, float]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Each table's own score."""
+        return {table.name: weighed(self.parts(table.name)) for table in self.task.tables}
+
+    def parts(self, name: str) -> dict[str, float]:
+        """The parts of a table's own score."""
+        table, truth = self.task.table(name), self.truth
+        lost = truth.lost.get(name, frozenset())
+        return self.once("parts", (name,), lambda: table_parts(table, self.tables.get(name), truth.tables[name], lost))
 
     def same_rows(self, name: str) -> float:
         """Share of a table's rows that are the twin's in every column."""
-        return same_rows(self.task.table(name), self.tables.get(name), self.truth.tables[name])
+        table, truth = self.task.table(name), self.truth
+        return self.once("same rows", (name,), lambda: same_rows(table, self.tables.get(name), truth.tables[name]))
+
+    def once(self, what: str, names: tuple[str, ...], compute: Callable[[], Value]) -> Value:
+        """What is computed from these tables and their truth, computed once for each content of them."""
+        contents = tuple(self.versions.get(name, "") if name in self.tables else None for name in names)
+        if self.truth.named is None or "" in contents:
+            return compute()
+        return MEMO.get(("graded", what, self.task.slug, self.truth.named, names, contents), compute)
 
 
 Objectives = Callable[[Found], dict[str, float]]
@@ -68,71 +89,7 @@ def each_table(found: Found) -> dict[str, float]:
 
 def only_table(found: Found) -> dict[str, float]:
     """Tasks 1 and 2: the parts of their one table's own score."""
-    table, truth = found.task.main_table, found.truth
-    lost = truth.lost.get(table.name, frozenset())
-    return table_parts(table, found.tables.get(table.name), truth.tables[table.name], lost)
-
-
-def referential(found: Found) -> dict[str, float]:
-    """Task 3's parts of the score, each 0 to 1.
-
-    Weighted they are quality * (0.30 + 0.70 * share of right totals): three parts share the first term, the last part
-    is the whole second one, so that right totals of wrong tables, and wrong totals of right ones, are worth little.
-    """
-    scores = found.scores
-    quality = 0.50 * scores["orders"] + 0.30 * scores["customers"] + 0.20 * scores["products"]
-    totals = same_rows(found.task.table("order_totals"), found.tables.get("order_totals"), _due_totals(found))
-    return {
-        "orders_quality": scores["orders"],
-        "customers_quality": scores["customers"],
-        "products_quality": scores["products"],
-        "dependency_consistency": quality * totals,
-    }
-
-
-def _due_totals(found: Found) -> pd.DataFrame:
-    """The totals that are right: the twin's; where an order's quantity is lost, what a plausible stand-in comes to."""
-    truth, orders, twin = found.truth, found.task.table("orders"), found.truth.tables["orders"]
-    gone = [key for key, name in truth.lost.get(orders.name, ()) if name == "quantity"]
-    pairs = align(orders, to_arrow(found.tables.get(orders.name, pd.DataFrame())), to_arrow(twin)) if gone else None
-    if pairs is None or "quantity" not in pairs.held.column_names:
-        return truth.tables["order_totals"]
-    keys, values = pairs.true.column(orders.key), pairs.held.column("quantity")
-    fits = plausible_cells(values, to_arrow(twin).column("quantity"), orders.column("quantity"))
-    fits = pc.and_(fits, pc.is_in(pc.cast(keys, pa.string()), value_set=pa.array(gone)))
-    filled = dict(zip(keys.filter(fits).to_pylist(), values.filter(fits).to_pylist(), strict=True))
-    quantity = [filled.get(key, value) for key, value in zip(twin[orders.key], twin["quantity"], strict=True)]
-    right = twin.assign(quantity=pd.Series(quantity, dtype=ARROW["int64"], index=twin.index))
-    return order_totals(right, truth.tables["products"])
-
-
-def incremental(found: Found) -> dict[str, float]:
-    """Task 4's parts of the score, each 0 to 1."""
-    state, scores = found.state, found.scores
-    fresh = max(0.0, 1.0 - state.lag_minutes / 180.0)
-    short = state.pending > 0 and state.workers < state.required_workers
-    surplus = max(0, state.workers - state.required_workers)
-    return {
-        "data_quality": (0.4 * scores["orders"] + 0.2 * scores["products"] + 0.2 * scores["daily_summary"]) / 0.8,
-        "freshness": fresh / 2 if state.stale else fresh,
-        "backlog": backfill(state),
-        "resources": 0.2 if short else max(0.6, 1.0 - 0.15 * surplus),
-        "summary_consistency": found.same_rows("daily_summary"),
-    }
-
-
-def temporal(found: Found) -> dict[str, float]:
-    """Task 5's parts of the score, each 0 to 1."""
-    state, scores, tables = found.state, found.scores, found.task.tables
-    return {
-        "schema_alignment": sum(alignment(each, found.tables.get(each.name)) for each in tables) / len(tables),
-        "temporal_backfill": backfill(state),
-        "rollup_consistency": found.same_rows("hourly_rollup"),
-        "temporal_closure": _closure(found),
-        "freshness": max(0.0, 1.0 - state.lag_minutes / 240.0),
-        "resources": max(0.65, 1.0 - 0.10 * max(0, state.workers - state.required_workers)),
-        "data_quality": 0.45 * scores["source_orders"] + 0.25 * scores["catalog"] + 0.30 * scores["hourly_rollup"],
-    }
+    return found.parts(found.task.main_table.name)
 
 
 def alignment(table: Table, frame: pd.DataFrame | None) -> float:
@@ -161,28 +118,3 @@ def same_rows(table: Table, frame: pd.DataFrame | None, twin: pd.DataFrame) -> f
     for column in table.columns[1:]:
         right = pc.and_(right, right_cells(pairs, column))
     return count(right) / pairs.union
-
-
-def _closure(found: Found) -> float:
-    """Mean of: late orders present, watermark reached, hours of late orders present in the rollup."""
-    tables, orders, rollup = found.tables, found.task.table("source_orders"), found.task.table("hourly_rollup")
-    twin = to_arrow(found.truth.tables[orders.name])
-    late = twin.filter(pc.is_in(twin.column("batch_id"), value_set=pa.array(found.state.late, pa.string())))
-    hours = pc.unique(pc.floor_temporal(late.column("event_ts"), unit="hour"))
-    held = to_arrow(tables.get(orders.name, pd.DataFrame()))
-    reached = False
-    if has_type(held, orders.column("event_ts")) and held.num_rows:
-        newest = pc.max(held.column("event_ts")).as_py()
-        reached = newest is not None and newest >= pc.max(twin.column("event_ts")).as_py()
-    arrived = _present(late.column(orders.key), held, orders)
-    covered = _present(hours, to_arrow(tables.get(rollup.name, pd.DataFrame())), rollup)
-    return (arrived + reached + covered) / 3
-
-
-def _present(keys: pa.ChunkedArray | pa.Array, held: pa.Table, table: Table) -> float:
-    """Share of keys that a stored table has."""
-    if not len(keys):
-        return 1.0
-    if not has_type(held, table.column(table.key)):
-        return 0.0
-    return count(pc.is_in(keys, value_set=held.column(table.key).combine_chunks())) / len(keys)

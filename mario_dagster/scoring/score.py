@@ -13,7 +13,7 @@ import pandas as pd
 from mario_dagster.core.errors import BrokenTask
 from mario_dagster.core.task import Task
 
-from .compare import PipelineState, Truth, table_score
+from .compare import PipelineState, Truth
 from .objectives import Found, objectives
 
 
@@ -42,31 +42,21 @@ def grade(
     tables: Mapping[str, pd.DataFrame],
     truth: Truth,
     state: PipelineState,
-    scores: Mapping[str, float] | None = None,
+    versions: Mapping[str, str] = {},
 ) -> Grade:
     """Score a task's tables and state against the truth.
 
     Args:
-        scores: the tables' own scores, where the caller has them.
+        versions: table -> what names its content, where the caller knows.
 
     Raises:
         BrokenTask: what computes its objectives does not load, or gives other parts than the task weighs.
     """
-    scores = scores or table_scores(task, tables, truth)
-    parts = objectives(task)(Found(task, tables, truth, state, scores))
+    found = Found(task, tables, truth, state, versions)
+    parts = objectives(task)(found)
     if set(parts) != set(task.objective_weights):
         raise BrokenTask(
             task.slug, f"its objectives are {', '.join(parts)}, and it weighs {', '.join(task.objective_weights)}"
         )
     total = sum(task.objective_weights[name] * value for name, value in parts.items())
-    return Grade(float(total), {name: float(value) for name, value in parts.items()}, scores)
-
-
-def table_scores(task: Task, tables: Mapping[str, pd.DataFrame], truth: Truth) -> dict[str, float]:
-    """Each table's own score."""
-    return {
-        table.name: table_score(
-            table, tables.get(table.name), truth.tables[table.name], truth.lost.get(table.name, frozenset())
-        )
-        for table in task.tables
-    }
+    return Grade(float(total), {name: float(value) for name, value in parts.items()}, found.scores)

@@ -1,7 +1,8 @@
 """Where the truth of an episode is kept: twin tables, ledger, gold repairs. Never served, never in the UI.
 
 In: a compiled incident and the twin. Out: the same, for the grader. A folder of its own beside the sandboxes, mode
-0700.
+0700. What grows with rows (twins, ledger, lost cells) is read when asked for and kept within the process's budget, if
+at all: a vault that is held open holds none of it.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from typing import Any
 import pandas as pd
 
 from mario_dagster.core.errors import Damaged
-from mario_dagster.core.files import digest_of, file_trouble, read_json, write_json
+from mario_dagster.core.files import digest_of, file_trouble, read_json, replace_file, write_json
 from mario_dagster.incidents.compile import Incident
 from mario_dagster.incidents.manifest import Ledger
+from mario_dagster.tables.content_cache import MEMO
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.store import Lake, NoTable, Note
 
-TRUTH_FILE = "incident.json"
+from .compare import LostCells
+
 VAULT_VARIABLE, VAULTS = "MARIO_VAULT", ".vault"
+TRUTH_FILE, LEDGER_FILE, LOST = "incident.json", "ledger.json", "lost"
+# What a lost cell takes in memory, more or less.
+LOST_CELL_BYTES = 256
 
 
 class Vault:
-    """One episode's truth, read once and kept."""
+    """One episode's truth."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -46,6 +52,7 @@ class Vault:
                 name = _twin_name(table, absent)
                 self._lake.write(name, frame, Note())
                 hashes[name] = content_hash(frame)
+        ledger = incident.ledger.to_json().encode()
         body = {
             "profile": incident.profile,
             "held_out": incident.held_out,
@@ -53,20 +60,23 @@ class Vault:
             "unavailable": list(incident.unavailable),
             "twin": hashes,
             "gold": [step.to_dict() for step in incident.gold],
-            "ledger": incident.ledger.to_json(),
+            "landed_as": incident.ledger.landed_as,
+            LOST: incident.ledger.lost,
+            "ledger": digest_of(ledger),
         }
+        replace_file(self.root / LEDGER_FILE, ledger)
         write_json(self.root / TRUTH_FILE, body)
 
     def exists(self) -> bool:
         return (self.root / TRUTH_FILE).exists()
 
     def check(self) -> None:
-        """Read what an episode is graded by.
+        """Read all of the truth but the twins.
 
         Raises:
             Damaged: it is missing, or is not what was written.
         """
-        _ = self.profile, self.ledger
+        _ = self.lost, self._ledger()
 
     def damage(self) -> Iterator[str]:
         """What is wrong with the twins on disk, in words."""
@@ -108,23 +118,49 @@ class Vault:
         """The actions that undo the incident, as dictionaries of `MarioAction` fields."""
         return tuple(self._truth["gold"])
 
-    @cached_property
-    def ledger(self) -> Ledger:
-        return Ledger.from_json(self._truth["ledger"])
+    @property
+    def landed_as(self) -> Mapping[str, Mapping[str, str]]:
+        """Table -> contract column -> the name that it landed under, for the columns that landed in another way."""
+        names: Mapping[str, Mapping[str, str]] = self._truth["landed_as"]
+        return names
 
-    @cached_property
-    def lost(self) -> Mapping[str, frozenset[tuple[str, str]]]:
+    @property
+    def lost(self) -> Mapping[str, LostCells]:
         """Table -> (key as text, column) of cells whose value is nowhere any more."""
-        found: dict[str, set[tuple[str, str]]] = {}
-        cells = self.ledger.cells
-        gone = cells[cells["lost"].astype(bool)]
-        for table, key, column in zip(gone["table"], gone["key"], gone["column"], strict=True):
-            found.setdefault(str(table), set()).add((str(key), str(column)))
-        return {table: frozenset(cells) for table, cells in found.items()}
+        return MEMO.get(("lost", self.key), self._lost, _lost_bytes)
+
+    def ledger(self) -> Ledger:
+        """All that the incident changed. A row for each cell is long, so it is read when asked for and not kept."""
+        return Ledger.from_json(self._ledger().decode())
 
     @cached_property
     def _truth(self) -> Mapping[str, Any]:
-        return read_json(self.root / TRUTH_FILE, f"truth/{TRUTH_FILE}")
+        return {name: value for name, value in self._read().items() if name != LOST}
+
+    def _ledger(self) -> bytes:
+        expected = self._truth["ledger"]
+        with file_trouble(f"truth/{LEDGER_FILE}"):
+            data = (self.root / LEDGER_FILE).read_bytes()
+        if digest_of(data) != expected:
+            raise Damaged(f"truth/{LEDGER_FILE} is not what was written: its digest differs")
+        return data
+
+    def _lost(self) -> Mapping[str, LostCells]:
+        return {
+            table: frozenset((key, column) for column, keys in columns.items() for key in keys)
+            for table, columns in self._read()[LOST].items()
+        }
+
+    def _read(self) -> Mapping[str, Any]:
+        """The truth's file, of a kind that tells what is lost and how columns landed."""
+        body = read_json(self.root / TRUTH_FILE, f"truth/{TRUTH_FILE}")
+        if not body.keys() >= {"profile", "gold", "landed_as", LOST, "ledger"}:
+            raise Damaged(f"truth/{TRUTH_FILE} is of an older kind: it does not tell all that an episode is graded by")
+        return body
+
+
+def _lost_bytes(lost: Mapping[str, LostCells]) -> int:
+    return LOST_CELL_BYTES * sum(map(len, lost.values()))
 
 
 def _twin_name(table: str, absent: tuple[str, ...]) -> str:

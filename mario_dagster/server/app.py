@@ -1,8 +1,9 @@
 """The server: OpenEnv's app with episodes that a second request can find, and nothing that ends in a 500.
 
 In: environment variables (`MARIO_HOME`, `MARIO_MAX_SESSIONS`, `ENABLE_WEB_INTERFACE`). Out: `app`, for
-`uvicorn mario_dagster.server.app:app` or `mario serve`. `/ws` is OpenEnv's own, one environment and one thread a
-socket; `/reset`, `/step` and `/state` are ours. Importing this imports OpenEnv, which takes seconds.
+`mario serve`, or `uvicorn --http mario_dagster.env.transport:HttpProtocol mario_dagster.server.app:app`. `/ws` is
+OpenEnv's own, one environment and one thread a socket; `/reset`, `/step` and `/state` are ours. Importing this imports
+OpenEnv, which takes seconds.
 """
 
 from __future__ import annotations
@@ -16,20 +17,26 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mario_dagster.core.errors import StorageError
+from mario_dagster.env import schemas
 from mario_dagster.env.environment import NAME, MarioEnvironment
+from mario_dagster.env.episode import told
 from mario_dagster.env.errors import PlayError
-from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
+from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, in_words
 from mario_dagster.env.openenv import ServerMode, create_app
 
 from .open_episodes import Episodes
 from .request_guard import Guard
-from .routes import card_routes, grade_routes, in_words, page_routes, play_routes
+from .routes import card_routes, grade_routes, page_routes, play_routes
 
 API_PREFIX = "/api"
 DEFAULT_SESSIONS = 64
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+# When a disk that is full or held by somebody is worth asking again.
+RETRY_AFTER_SECONDS = 5
 
 
 def build_app() -> FastAPI:
@@ -44,18 +51,21 @@ def build_app() -> FastAPI:
         # OpenEnv's production mode is its app without the stateless /reset, /step and /state, which ours replace.
         mode=ServerMode.PRODUCTION,
     )
-    episodes = Episodes()
+    episodes, web = Episodes(), os.environ.get("ENABLE_WEB_INTERFACE", "").lower() in ("1", "true", "yes")
     routers = [play_routes(episodes), grade_routes(episodes), card_routes()]
-    if os.environ.get("ENABLE_WEB_INTERFACE", "").lower() not in ("1", "true", "yes"):
+    if not web:
         routers.append(page_routes())
     for router in routers:
         app.include_router(router)
+    _describe(app)
     app.add_exception_handler(PlayError, _refused)
+    app.add_exception_handler(StorageError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(ValidationError, _misread)
     app.router.on_startup.append(_preload)
     app.router.on_shutdown.append(episodes.close)
     # The last one added stands first: CORS, then the prefix, then the guard.
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, web=web)
     app.add_middleware(ApiPrefix)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     return app
@@ -74,15 +84,34 @@ class ApiPrefix:
         await self.app(scope, receive, send)
 
 
+def _describe(app: FastAPI) -> None:
+    """Have the app say of its routes what is so."""
+    made = app.openapi
+
+    def described() -> dict[str, Any]:
+        return app.openapi_schema or schemas.truthful(made())
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    status = error.status if isinstance(error, PlayError) else 422
-    return JSONResponse({"detail": str(error)}, status_code=status)
+    refusal = told(error, None) if isinstance(error, StorageError) else error
+    status = refusal.status if isinstance(refusal, PlayError) else 422
+    again = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == 503 else None
+    return JSONResponse({"detail": str(refusal)}, status_code=status, headers=again)
 
 
 async def _malformed(request: Request, error: Exception) -> JSONResponse:
     # FastAPI's own handler says the input back, and fails on what JSON cannot hold.
     found = error.errors() if isinstance(error, RequestValidationError) else []
     return JSONResponse({"detail": in_words(found)}, status_code=422)
+
+
+async def _misread(request: Request, error: Exception) -> JSONResponse:
+    # OpenEnv's web interface reads an action without seeing to it that it is one. Elsewhere nobody foresaw this.
+    if isinstance(error, ValidationError) and request.scope["path"] == "/web/step":
+        return JSONResponse({"detail": in_words(error.errors())}, status_code=422)
+    raise error
 
 
 def _preload() -> None:
@@ -104,7 +133,9 @@ def main(host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
     """Serve until stopped."""
     import uvicorn
 
-    uvicorn.run(app, host=host, port=port, ws_max_size=MAX_MESSAGE_BYTES, **options)
+    from mario_dagster.env.transport import HttpProtocol
+
+    uvicorn.run(app, host=host, port=port, http=HttpProtocol, ws_max_size=MAX_MESSAGE_BYTES, **options)
 
 
 app = build_app()

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mario_dagster import __version__
+from mario_dagster.core.action import ACTIONS, available
 from mario_dagster.core.registry import tasks
 from mario_dagster.core.task import FEEDBACKS, SPLITS, Task
 from mario_dagster.env import reward
-from mario_dagster.env.actions import ACTIONS, available
 from mario_dagster.env.options import MAX_SCALE, MAX_SEED
 
 RUNS, ADAPTATION = "benchmark_runs.json", "adaptation_report.json"

@@ -9,31 +9,34 @@ alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import ValidationError
 
 from mario_dagster.core.registry import tasks
+from mario_dagster.env import schemas
 from mario_dagster.env.environment import move, observation
 from mario_dagster.env.episode import Reply
 from mario_dagster.env.errors import BadRequest, NoEpisode, WrongTask
-from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
+from mario_dagster.env.keys import HEADER, keys_in, one_key
+from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, read_action
 from mario_dagster.env.openenv import serialize_observation
-from mario_dagster.env.options import KEYWORDS, reset_options, task_named
+from mario_dagster.env.options import KEYWORDS, episode_id, quoted, reset_options, task_named, unknown
 from mario_dagster.env.players import play
+from mario_dagster.env.resumption import Resumption
+from mario_dagster.server import cards
 
-from . import cards
 from .open_episodes import Episodes
-from .request_guard import parse_json
+from .request_guard import json_type, parse_json
 
 COOKIE = "mario_episode"
-STEP_KEYS = ("action", "episode_id", "task", "task_id", "timeout_s", "request_id")
-GRADE_KEYS = ("episode_id", "task", "task_id", "seed", "split", "baseline")
-BASELINE_KEYS = ("seed", "split", "policy_mode")
+MUST_HAVE = ("reset", "step", "state", "observation", "grader", "tasks", "health", "schema")
+# What a query, which is text, spells: as a body would have it.
+NUMBERS = ("seed", "scale", "index", "action_id")
+TRUTHS = {"true": True, "false": False}
 Payload = dict[str, Any]
 
 
@@ -42,67 +45,69 @@ async def payload(request: Request) -> Payload:
     raw = await request.body()
     body = parse_json(raw) if raw.strip() else {}
     if not isinstance(body, dict):
-        raise BadRequest(f"the body must be a JSON object, not {type(body).__name__}")
-    return {**request.query_params, **body}
+        raise BadRequest(f"the body must be a JSON object, not {json_type(body)}")
+    return {**_query(request), **body}
+
+
+def _query(request: Request) -> Payload:
+    """A query's arguments, numbers and truths read: text in a body is text, here there is nothing else."""
+    read: Payload = {}
+    for name, value in request.query_params.multi_items():
+        if name in read:
+            raise BadRequest(f"argument {quoted(name)} is there twice")
+        number = name in NUMBERS and re.fullmatch("-?[0-9]{1,20}", value)
+        read[name] = int(value) if number else TRUTHS.get(value, value) if name == "resume" else value
+    return read
 
 
 Arguments = Annotated[Payload, Depends(payload)]
 
 
-def _body(schema: Mapping[str, Any], required: bool = False) -> dict[str, Any]:
-    return {"requestBody": {"required": required, "content": {"application/json": {"schema": dict(schema)}}}}
-
-
-def _keys(*names: str) -> dict[str, Any]:
-    return {"type": "object", "properties": {name: {} for name in names}, "additionalProperties": False}
-
-
-RESET_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "seed": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
-        "episode_id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
-        "task": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
-        "task_id": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
-        "split": {"enum": ["train", "eval"]},
-        "profile": {"type": "string"},
-        "scale": {"type": "integer", "minimum": 1, "maximum": 1000},
-        "feedback": {"enum": ["truth", "checks"]},
-        "index": {"type": "integer", "minimum": 0},
-    },
-    "examples": [{"task": "temporal", "seed": 42, "split": "train"}],
-}
-STEP_SCHEMA = {
-    "type": "object",
-    "properties": {"action": {"type": "object"}, "episode_id": {"type": "string"}},
-    "examples": [{"episode_id": "my-episode", "action": {"action_id": 1}}],
-}
-
-
 def play_routes(episodes: Episodes) -> APIRouter:
-    """`/reset`, `/step`, `/state`."""
+    """`/reset`, `/step`, `/state`, `/observation`."""
     router = APIRouter(tags=["Environment Control"])
 
-    @router.post("/reset", summary="Start an incident", openapi_extra=_body(RESET_SCHEMA))
+    @router.post("/reset", summary="Start an incident, or go on with an episode", **schemas.RESET)
     def reset(response: Response, arguments: Arguments) -> Payload:
-        """Break a fresh sandbox's pipeline. The answer's `episode_id` names the episode in every later request."""
-        id, reply = episodes.start(reset_options(_numbers(arguments, "seed", "scale", "index")))
+        """Break a fresh sandbox's pipeline. The answer's `episode_id` names the episode in every later request.
+
+        With `"resume": true` the episode of that id goes on instead, and is answered as it was answered last.
+        """
+        wanted = Resumption.wanted(arguments)
+        id = wanted.episode_id if wanted else episodes.start(reset_options(arguments))[0]
+        with episodes.use(id) as episode:
+            if wanted:
+                wanted.check(episode)
+            reply = episode.newest()
         response.set_cookie(COOKIE, id, httponly=True, samesite="lax")
         return _reply(id, reply)
 
-    @router.post("/step", summary="Play one action", openapi_extra=_body(STEP_SCHEMA, required=True))
+    @router.post("/step", summary="Play one action", **schemas.STEP)
     def step(request: Request, arguments: Arguments) -> Payload:
-        """Play `{"action": {...}}`, or the action's own fields, in the episode that is named."""
+        """Play `{"action": {...}}`, or the action's own fields, in the episode that is named.
+
+        A step that is sent again under the `Idempotency-Key` of the newest step is not played again: the answer is the
+        one that it had.
+        """
         action, rest = _action(arguments)
+        key = one_key([*request.headers.getlist(HEADER), *keys_in(rest), *keys_in(action.metadata)])
         id = _named(request, rest, episodes)
         with episodes.use(id) as episode:
             _same_task(rest, episode.task.id)
-            return _reply(id, episode.step(move(action)))
+            return _reply(id, episode.step(move(action), key))
 
-    @router.get("/state", summary="Where an episode stands", response_model=MarioState)
+    @router.get("/observation", summary="The newest answer again", **schemas.OBSERVATION)
+    def newest(request: Request, arguments: Arguments) -> Payload:
+        """What the newest `/reset` or `/step` of the episode was answered with, for whoever lost it."""
+        _only(arguments, *schemas.NAMED)
+        id = _named(request, arguments, episodes)
+        with episodes.use(id) as episode:
+            _same_task(arguments, episode.task.id)
+            return _reply(id, episode.newest())
+
+    @router.get("/state", summary="Where an episode stands", response_model=MarioState, **schemas.STATE)
     def state(request: Request, arguments: Arguments) -> MarioState:
-        _only(arguments, "episode_id", "task", "task_id")
+        _only(arguments, *schemas.NAMED)
         with episodes.use(_named(request, arguments, episodes)) as episode:
             _same_task(arguments, episode.task.id)
             return MarioState(**episode.state())
@@ -115,8 +120,10 @@ def grade_routes(episodes: Episodes) -> APIRouter:
     router = APIRouter(tags=["Grading"])
 
     def grade(request: Request, arguments: Payload) -> Payload:
-        _only(arguments, *GRADE_KEYS)
-        if "baseline" in arguments:
+        _only(arguments, *schemas.GRADED)
+        # They are a baseline's, and wrong ones are no better without.
+        reset_options({name: arguments.get(name) for name in ("seed", "split")})
+        if arguments.get("baseline") is not None:
             return _baseline_grade(arguments)
         with episodes.use(_named(request, arguments, episodes)) as episode:
             _same_task(arguments, episode.task.id)
@@ -126,36 +133,37 @@ def grade_routes(episodes: Episodes) -> APIRouter:
         names = ("episode_id", "task_id", "score", "reward", "finished", "feedback", "grader_mode")
         return {name: graded[name] for name in names}
 
-    @router.api_route("/grader", methods=["GET", "POST"], openapi_extra=_body(_keys(*GRADE_KEYS)))
+    @router.get("/grader", **schemas.GRADE_QUERY)
+    @router.post("/grader", **schemas.GRADE_BODY)
     def grader(request: Request, arguments: Arguments) -> Payload:
         """The score of an episode. An unfinished one's is the present one, as its player sees it, marked unfinished."""
         return brief(grade(request, arguments))
 
-    @router.api_route("/grade/{task}", methods=["GET", "POST"], openapi_extra=_body(_keys(*GRADE_KEYS)))
+    @router.get("/grade/{task}", **schemas.GRADE_TASK_QUERY)
+    @router.post("/grade/{task}", **schemas.GRADE_BODY)
     def grade_task(task: str, request: Request, arguments: Arguments) -> Payload:
         """The same, for an episode of this task only."""
-        return brief(grade(request, {**arguments, "task": _task_in_path(task)}))
+        return brief(grade(request, _of_path(arguments, task)))
 
-    @router.api_route("/grader/debug", methods=["GET", "POST"])
+    @router.get("/grader/debug", **schemas.GRADE_QUERY)
+    @router.post("/grader/debug", **schemas.GRADE_BODY)
     def grader_debug(request: Request, arguments: Arguments) -> Payload:
         """The same with everything that is known of the episode."""
         return grade(request, arguments)
 
-    @router.api_route("/grade-debug/{task}", methods=["GET", "POST"])
+    @router.get("/grade-debug/{task}", **schemas.GRADE_TASK_QUERY)
+    @router.post("/grade-debug/{task}", **schemas.GRADE_BODY)
     def grade_debug(task: str, request: Request, arguments: Arguments) -> Payload:
-        return grade(request, {**arguments, "task": _task_in_path(task)})
+        return grade(request, _of_path(arguments, task))
 
-    @router.post("/baseline", openapi_extra=_body(_keys(*BASELINE_KEYS)))
+    @router.post("/baseline", **schemas.BASELINE)
     def baseline(arguments: Arguments) -> Payload:
         """Let an installed policy play every task here, and say how it went."""
-        _only(arguments, *BASELINE_KEYS)
-        policy = str(arguments.get("policy_mode", "heuristic"))
-        given = _numbers({"seed": 42, "split": "train", **arguments}, "seed")
-        played = [
-            play(policy, reset_options({"task": task.slug, "seed": given["seed"], "split": given["split"]}))
-            for task in tasks()
-        ]
-        return {"policy_mode": policy, "seed": given["seed"], "split": given["split"], "results": played}
+        _only(arguments, *schemas.BASELINES)
+        asked = {"policy_mode": "heuristic", "seed": 42, "split": "train", **_given(arguments)}
+        policy, seed, split = asked["policy_mode"], asked["seed"], asked["split"]
+        played = [play(policy, reset_options({"task": task.slug, "seed": seed, "split": split})) for task in tasks()]
+        return {"policy_mode": policy, "seed": seed, "split": split, "results": played}
 
     return router
 
@@ -170,7 +178,8 @@ def card_routes() -> APIRouter:
         base = _public_url(request)
         return {"tasks": [cards.task_card(task, base) for task in tasks()]}
 
-    @router.get("/benchmark-metadata")
+    # Named: by their paths the two would have one operation id.
+    @router.get("/benchmark-metadata", operation_id="benchmark_metadata_get")
     @router.get("/benchmark/metadata")
     def metadata() -> Payload:
         return cards.benchmark_metadata()
@@ -218,48 +227,38 @@ def page_routes() -> APIRouter:
 
 
 def _only(arguments: Payload, *names: str) -> None:
-    unknown = next((name for name in arguments if name not in names), None)
-    if unknown is not None:
-        raise BadRequest(f"no argument '{unknown[:80]}' here; it takes {', '.join(names)}")
+    for name in arguments:
+        if name not in names:
+            raise BadRequest(unknown("argument", name, names))
 
 
-def _numbers(arguments: Payload, *names: str) -> Payload:
-    """Arguments with those of a query, which are text, read as the whole numbers they spell."""
-    read = dict(arguments)
-    for name in names:
-        value = read.get(name)
-        if isinstance(value, str) and len(value) <= 20 and value.lstrip("-").isdecimal():
-            read[name] = int(value)
-    return read
+def _given(arguments: Payload) -> Payload:
+    """Arguments that say anything: null is as good as left out."""
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _action(arguments: Payload) -> tuple[MarioAction, Payload]:
     """The action of a step, and the arguments beside it."""
     if "action" in arguments:
         fields, rest = arguments["action"], {name: value for name, value in arguments.items() if name != "action"}
-        _only(arguments, *STEP_KEYS)
+        _only(arguments, *schemas.STEPPED)
     else:
-        rest = {name: arguments[name] for name in STEP_KEYS if name in arguments}
+        rest = {name: arguments[name] for name in schemas.STEPPED if name in arguments}
         fields = {name: value for name, value in arguments.items() if name not in rest}
+    seconds = rest.get("timeout_s")
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0):
+        raise BadRequest(f"timeout_s must be a number of seconds above 0, not {quoted(seconds)}")
     if isinstance(fields, int) and not isinstance(fields, bool):
         fields = {"action_id": fields}
-    if not isinstance(fields, dict) or not fields:
-        raise BadRequest('a step takes an action: {"action": {"action_id": 0 to 19, ...}}')
-    try:
-        return MarioAction.model_validate(fields), rest
-    except ValidationError as error:
-        raise BadRequest(f"not an action: {in_words(error.errors())}") from None
-
-
-def in_words(errors: Any) -> str:
-    """A validation error's findings on one line, without the values that were sent."""
-    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in list(errors)[:5])
+    return read_action(fields), rest
 
 
 def _named(request: Request, arguments: Payload, episodes: Episodes) -> str:
     """The id of the episode that a request means: in its arguments, else its cookie, else the only one there is."""
-    id = arguments.get("episode_id") or request.cookies.get(COOKIE)
-    return id if id is not None else episodes.the_only_one()
+    for id in (arguments.get("episode_id"), request.cookies.get(COOKIE)):
+        if id is not None:
+            return episode_id(id)
+    return episodes.the_only_one()
 
 
 def _same_task(arguments: Payload, task_id: int) -> None:
@@ -270,20 +269,25 @@ def _same_task(arguments: Payload, task_id: int) -> None:
                 raise WrongTask(f"that episode is one of task {task_id}, not of task {asked.id} ('{asked.slug}')")
 
 
-def _task_in_path(name: str) -> str:
+def _of_path(arguments: Payload, name: str) -> Payload:
+    """The arguments of a route whose path names the task."""
     try:
-        return task_named(name).slug
+        slug = task_named(name).slug
     except BadRequest as error:
         raise NoEpisode(str(error)) from None
+    named = arguments.get("task")
+    if named is not None and task_named(named).slug != slug:
+        raise BadRequest(f"the path is task '{slug}''s, the argument task says {quoted(named)}; leave it out")
+    return {**arguments, "task": slug}
 
 
 def _baseline_grade(arguments: Payload) -> Payload:
     """The score of a policy that is asked for by name, in an episode of its own."""
-    if "episode_id" in arguments:
+    asked = {"seed": 42, "split": "eval", **_given(arguments)}
+    if "episode_id" in asked:
         raise BadRequest("either an episode_id or a baseline: a baseline plays an episode of its own")
-    given = _numbers({"seed": 42, "split": "eval", **arguments}, "seed")
-    policy = str(given.pop("baseline"))
-    return {**play(policy, reset_options(given)), "grader_mode": f"baseline:{policy}"}
+    policy = asked.pop("baseline")
+    return {**play(policy, reset_options(asked)), "grader_mode": f"baseline:{policy}"}
 
 
 def _reply(id: str, reply: Reply) -> Payload:
@@ -310,13 +314,11 @@ def _bench_folder() -> Path:
 def _self_check(request: Request) -> Payload:
     paths = request.app.openapi()["paths"]
     checks = {
-        "routes": all(
-            f"/{name}" in paths for name in ("reset", "step", "state", "grader", "tasks", "health", "schema")
-        ),
+        "routes": all(f"/{name}" in paths for name in MUST_HAVE),
         "typed_models": all(model.model_json_schema() for model in (MarioAction, MarioObservation, MarioState)),
         "tasks": bool(tasks()),
         "graders": all(task.objective_weights for task in tasks()),
         "shaped_reward": all(task.card.dense_shaping_notes for task in tasks()),
-        "reset_keywords": set(KEYWORDS) == set(RESET_SCHEMA["properties"]),
+        "reset_keywords": set(KEYWORDS) == set(schemas.RESET_BODY["properties"]),
     }
     return {"valid": all(checks.values()), "checks": checks}

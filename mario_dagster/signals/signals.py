@@ -16,11 +16,10 @@ import sqlalchemy as sa
 from mario_dagster.assets.publish import newest_release
 from mario_dagster.checks.context import Backlog, gather
 from mario_dagster.checks.contract import ContractReport
-from mario_dagster.checks.facts import Check, Evidence, Outcome, checks_for
+from mario_dagster.checks.facts import Outcome, checks_for
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.instance import SandboxInstance
 from mario_dagster.tables.content_cache import MEMO
-from mario_dagster.tables.load import table_name
 from mario_dagster.tables.workspace import World
 
 from .alias_hints import alias_hints
@@ -94,11 +93,10 @@ def read_signals(
     failures.update()
     late = stale(world, instance, task, graph)
     evidence = gather(world, task, state, late)
-    versions = {name: world.lake.note(table_name(task, name)).data_version for name in evidence.tables}
     checks = [check for check in checks_for(task) if check.kind != "audit"]
-    outcomes = {check.name: _evaluated(check, evidence, versions) for check in checks}
+    outcomes = {check.name: check.evaluate(evidence) for check in checks}
     reports = {name: evidence.report(name) for name in evidence.tables}
-    hints = {name: _hints(task.table(name), frame, versions[name]) for name, frame in evidence.tables.items()}
+    hints = {name: _hints(task.table(name), frame, evidence.versions[name]) for name, frame in evidence.tables.items()}
     failing = {
         table.name: [c.name for c in checks if c.table == table.name and not outcomes[c.name].passed]
         for table in task.tables
@@ -127,18 +125,10 @@ def read_signals(
     )
 
 
-def _evaluated(check: Check, evidence: Evidence, versions: Mapping[str, str]) -> Outcome:
-    """What a check finds; made once for each content of what it looks at."""
-    if check.scope == "table":
-        key: tuple[Any, ...] = (versions.get(check.table),)
-    else:
-        feeds = (tuple(evidence.landed.items()), evidence.pending, tuple(evidence.declared.items()))
-        key = (tuple(versions.items()), feeds, evidence.stale)
-    return MEMO.get(("outcome", evidence.task.slug, check.name, key), lambda: check.evaluate(evidence))
-
-
 def _hints(table: Table, frame: pd.DataFrame, version: str) -> Mapping[str, str]:
-    """Alias hints of a table; made once for each content."""
+    """Alias hints of a table; made once for each content that has a name."""
+    if not version:
+        return alias_hints(frame, table)
     return MEMO.get(("hints", table, version), lambda: alias_hints(frame, table))
 
 

@@ -1,40 +1,93 @@
-"""What was computed for the same content is not computed again.
+"""What was read or computed for the same content is not read or computed again, within one budget for a whole process.
 
-In: a key that names content (a table's data version, say) and how to compute. Out: the value. Only pure functions of
-the key's content may be kept here; nothing here is state, and losing it costs time only.
+In: a key that names content (a data file, a table's data version), how to compute the value, how many bytes it takes.
+Out: the value. Only pure functions of the key's content may be kept here; nothing here is state, and losing it costs
+time only. Frames are most of it, and all sandboxes of a process share the budget: however many episodes are open, and
+however large, no more is kept than `MARIO_CACHE_MB` megabytes, the newest used of it.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+import pandas as pd
+import pyarrow as pa
+
+CACHE_VARIABLE, DEFAULT_MEGABYTES = "MARIO_CACHE_MB", 256
+# What a key and its place take, and a value that says nothing of its own size.
+ENTRY_BYTES = 4096
+
 Value = TypeVar("Value")
 
 
-class Memo:
-    """The most recently used values, up to a number of them."""
+def budget() -> int:
+    """Bytes that a process may keep. Raises `ValueError` where `MARIO_CACHE_MB` is no number of megabytes."""
+    named = os.environ.get(CACHE_VARIABLE, "").strip()
+    if named and not named.isdecimal():
+        raise ValueError(f"{CACHE_VARIABLE} is a whole number of megabytes, such as {DEFAULT_MEGABYTES}, not '{named}'")
+    return int(named or DEFAULT_MEGABYTES) * 2**20
 
-    def __init__(self, capacity: int):
+
+class Memo:
+    """The most recently used values, within a number of bytes that is looked up anew each time.
+
+    Raises:
+        ValueError: that number is not to be had.
+    """
+
+    def __init__(self, capacity: Callable[[], int] = budget):
+        capacity()
         self._capacity = capacity
-        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._held = 0
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """The value kept under the key, or else computed and kept."""
+    @property
+    def held(self) -> int:
+        """Bytes that are kept now."""
+        return self._held
+
+    def get(self, key: Hashable, compute: Callable[[], Value], size: Callable[[Value], int] | None = None) -> Value:
+        """The value kept under the key, or else computed and kept.
+
+        Args:
+            size: bytes that a value takes beyond its entry; to be given for all that grows with rows or with cases.
+        """
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
-                return self._values[key]  # type: ignore[no-any-return]
+                return self._values[key][0]  # type: ignore[no-any-return]
         value = compute()
-        with self._lock:
-            self._values[key] = value
-            while len(self._values) > self._capacity:
-                self._values.popitem(last=False)
+        self._keep(key, value, ENTRY_BYTES + (size(value) if size else 0))
         return value
+
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        with self._lock:
+            self._values.clear()
+            self._held = 0
+
+    def _keep(self, key: Hashable, value: object, size: int) -> None:
+        """Keep a value, at the cost of those that were not used for longest; not one that is larger than all may be."""
+        capacity = self._capacity()
+        with self._lock:
+            if key not in self._values and size <= capacity:
+                self._values[key] = (value, size)
+                self._held += size
+            while self._held > capacity:
+                _, (_, freed) = self._values.popitem(last=False)
+                self._held -= freed
+
+
+def frame_bytes(frame: pd.DataFrame) -> int:
+    """What a frame of Arrow types takes: whole buffers, also where it shows only a part of one."""
+    arrays = [pa.array(frame.iloc[:, place], from_pandas=True) for place in range(frame.shape[1])]
+    return int(pa.table(arrays, [str(place) for place in range(len(arrays))]).get_total_buffer_size())
 
 
 # Shared by all sandboxes of a process: keys name content, and clones have the same content.
-MEMO = Memo(512)
+MEMO = Memo()

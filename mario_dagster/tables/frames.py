@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -72,6 +73,13 @@ def from_arrow(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
+def distinct(values: pa.Array | pa.ChunkedArray) -> int:
+    """How many different values there are; missing ones do not count."""
+    if pa.types.is_integer(values.type) and not values.null_count:
+        return len(pd.unique(values.to_numpy()))
+    return len(pc.unique(values)) - bool(values.null_count)
+
+
 def content_hash(frame: pd.DataFrame) -> str:
     """A data version: equal for equal names, types, values and row order, on any machine."""
     digest = hashlib.sha256()
@@ -84,10 +92,19 @@ def content_hash(frame: pd.DataFrame) -> str:
         values = array.drop_null()
         if pa.types.is_string(array.type):
             digest.update(pc.binary_length(values).to_numpy(zero_copy_only=False).tobytes())
-            digest.update("".join(values.to_pylist()).encode())
+            digest.update(text_bytes(values))
         else:
             digest.update(values.to_numpy(zero_copy_only=False).tobytes())
     return digest.hexdigest()[:16]
+
+
+def text_bytes(texts: pa.Array) -> memoryview:
+    """The UTF-8 of all texts, one after the other; none of them may be null."""
+    _, offsets, data = texts.buffers()
+    if data is None or not len(texts):
+        return memoryview(b"")
+    ends = np.frombuffer(offsets, np.int32)[[texts.offset, texts.offset + len(texts)]]
+    return memoryview(data)[int(ends[0]) : int(ends[1])]
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -12,12 +12,14 @@ from datetime import date
 
 import pandas as pd
 
+from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy
 from mario_dagster.core.errors import Damaged
 from mario_dagster.core.task import Table, Task
 
+from .content_cache import MEMO, frame_bytes
 from .frames import as_type, column_type, content_hash
-from .repairs import Repair, apply, reapply
+from .repairs import apply, reapply, repair_of
 from .spec import Transform
 from .store import NoTable, Note, Stored
 from .workspace import World
@@ -65,7 +67,7 @@ def loaded(world: World, task: Task, table: Table, run_id: str) -> Write:
     fresh = sorted(versions if restated else versions.keys() - held.note.loaded.keys())
     if not fresh:
         return Write(held.frame, replace(held.note, run_id=run_id))
-    plan = [Repair.from_dict(entry) for entry in held.note.plan]
+    plan = [repair_of(entry) for entry in held.note.plan]
     parts = [reapply(plan, world.lake.read(landed_name(task, table, batch)).frame, table) for batch in fresh]
     if not restated and len(held.frame.columns):
         parts.insert(0, held.frame)
@@ -73,17 +75,30 @@ def loaded(world: World, task: Task, table: Table, run_id: str) -> Write:
     return _write(frame, held.note, run_id, loaded=versions)
 
 
-def repaired(world: World, task: Task, table: Table, repair: Repair, run_id: str) -> Write:
+def repaired(world: World, task: Task, table: Table, repair: Action, run_id: str) -> Write:
     """The stored table after one repair; a row-wise one is remembered for rows that come later.
 
     Raises:
         InvalidRepair: the repair does not fit the table as it stands.
     """
     held = world.lake.read(table_name(task, table.name))
-    frame = apply(repair, held.frame, table)
-    entry = repair.to_dict()
+    frame = tried(world, task, table, repair)
+    entry = repair.to_config()
     plan = (*held.note.plan, entry) if repair.row_wise else held.note.plan
     return _write(frame, held.note, run_id, plan=plan, repairs=(*held.note.repairs, entry))
+
+
+def tried(world: World, task: Task, table: Table, repair: Action) -> pd.DataFrame:
+    """What a repair would make of the stored table; made once for each content, so whoever has tried it does it free.
+
+    Raises:
+        InvalidRepair: the repair does not fit the table as it stands.
+    """
+    held = world.lake.read(table_name(task, table.name))
+    if not held.note.data_version:
+        return apply(repair, held.frame, table)
+    key = ("repaired", table, repair, held.note.data_version)
+    return MEMO.get(key, lambda: apply(repair, held.frame, table), frame_bytes)
 
 
 def derived(
@@ -96,7 +111,7 @@ def derived(
     """
     held = _held(world, task, table)
     frame = deployed(transform(**inputs), world.deploy(table.name))
-    frame = reapply([Repair.from_dict(entry) for entry in held.note.plan], frame, table)
+    frame = reapply([repair_of(entry) for entry in held.note.plan], frame, table)
     notes = {name: world.lake.note(table_name(task, name)) for name in table.upstream}
     batches = {batch: version for note in notes.values() for batch, version in note.loaded.items()}
     built_from = {name: note.data_version for name, note in notes.items()}

@@ -101,8 +101,13 @@ def read_numbers(text: pa.Array) -> pa.Array:
     """The number each text holds, as float64; null where it holds none.
 
     Currency marks, unit words, thousands separators and blanks are stripped; an amount in cents is divided by 100 and
-    rounded to whole cents.
+    rounded to whole cents. Each text is read once, however often it stands there.
     """
+    words = text.dictionary_encode()
+    return _read_each(words.dictionary).take(words.indices)
+
+
+def _read_each(text: pa.Array) -> pa.Array:
     plain = pc.fill_null(pc.match_substring_regex(text, _PLAIN), False)
     values = pc.if_else(plain, text, None).cast(pa.float64())
     rest = pc.and_(pc.fill_null(pc.match_substring_regex(text, r"\d"), False), pc.invert(plain))
@@ -176,6 +181,9 @@ class Moments:
     read: np.ndarray
     timed: np.ndarray
 
+    def take(self, rows: np.ndarray) -> Moments:
+        return Moments(self.local[rows], self.offset[rows], self.read[rows], self.timed[rows])
+
     def timestamps(self) -> pa.Array:
         """The moments in UTC."""
         return pa.array(self.local - self.offset, mask=~self.read).cast(TIMESTAMP)
@@ -189,9 +197,16 @@ class Moments:
 def read_moments(text: pa.Array) -> Moments:
     """The moment that each text spells, in any of `marks.TIME_SPELLINGS` and `marks.DATE_SPELLINGS`.
 
-    The layouts in a column are few: each is understood once, and its digits are then read for all its rows together.
+    The layouts in a column are few: each is understood once, and its digits are then read for all its texts together.
     """
-    size = len(text)
+    words = text.dictionary_encode()
+    rows = words.indices.fill_null(len(words.dictionary)).to_numpy(zero_copy_only=False)
+    return _moments_of(words.dictionary).take(rows)
+
+
+def _moments_of(text: pa.Array) -> Moments:
+    """The moment that each text spells, and after them an entry for no text at all."""
+    size = len(text) + 1
     moments = Moments(np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, bool), np.zeros(size, bool))
     trimmed = pc.utf8_trim_whitespace(text)
     maybe = pc.and_(pc.match_substring_regex(trimmed, r"^[@\d]"), pc.less_equal(pc.binary_length(trimmed), _LONGEST))

@@ -1,6 +1,6 @@
 """The eleven table operations (actions 3 to 13): pure functions from a frame to a frame.
 
-In: a `Repair`, a frame with Arrow types and the contract of its table. Out: a new frame; the input is never touched. A
+In: an `Action` that is a repair, a frame with Arrow types and the contract of its table. Out: a new frame; the input is never touched. A
 repair that cannot apply raises `InvalidRepair` and nothing has happened. Dagster assets, the compiler that proves gold
 plans and the tests all call these, so that a repair means the same everywhere.
 """
@@ -10,14 +10,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mario_dagster.core.action import ACTIONS, ARGUMENTS, REPAIRS, Action
 from mario_dagster.core.task import Column, Table
 
 from .frames import as_type, column_type
@@ -35,38 +35,17 @@ from .parsing import (
 
 __all__ = [
     "OUTLIER_K",
-    "REPAIR_ACTIONS",
-    "ROW_WISE",
+    "REPAIR_NAMES",
     "InvalidRepair",
-    "Repair",
-    "RepairAction",
     "apply",
-    "check",
     "outlier_mask",
     "parse_moments",
     "parse_numbers",
     "reapply",
+    "repair_of",
 ]
 
-RepairAction = Literal[
-    "fill_mean",
-    "fill_median",
-    "fill_forward",
-    "drop_nulls",
-    "cast_to_int",
-    "cast_to_float",
-    "cast_to_string",
-    "remove_duplicates",
-    "drop_outliers",
-    "rename_column",
-    "reorder_columns",
-]
-REPAIR_ACTIONS: tuple[RepairAction, ...] = get_args(RepairAction)
-# What one row becomes does not depend on the others: remembered, and applied to every batch that loads later.
-ROW_WISE: frozenset[RepairAction] = frozenset(
-    {"rename_column", "cast_to_int", "cast_to_float", "cast_to_string", "reorder_columns"}
-)
-
+REPAIR_NAMES = tuple(spec.name for spec in ACTIONS if spec.id in REPAIRS)
 OUTLIER_K = 8.0
 _MAD_TO_SIGMA = 1.4826  # MAD of a normal distribution to its standard deviation
 _LOG_SPREAD = float(np.log(1.5))  # a skewed column spreads at least this far about its median: a tighter sample is luck
@@ -79,73 +58,39 @@ class InvalidRepair(ValueError):
     """A repair that cannot apply to this frame; says what is wrong and which choices there are. Nothing has changed."""
 
 
-@dataclass(frozen=True)
-class Repair:
-    """One table operation.
+def repair_of(config: Mapping[str, Any]) -> Action:
+    """The repair that an op config or a remembered plan asks for, as `Action.to_config` wrote it.
 
-    Args:
-        action: which.
-        target_column: the column it works on; every action but `remove_duplicates` and `reorder_columns` needs one.
-        new_name: for `rename_column`.
-        column_order: for `reorder_columns`, a permutation of the frame's columns.
+    Raises:
+        InvalidRepair: it is none, or has a field that none has.
     """
-
-    action: RepairAction
-    target_column: str | None = None
-    new_name: str | None = None
-    column_order: tuple[str, ...] | None = None
-
-    @property
-    def row_wise(self) -> bool:
-        return self.action in ROW_WISE
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON or YAML, fields that are None left out."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        if self.column_order is not None:
-            values["column_order"] = list(self.column_order)
-        return {name: value for name, value in values.items() if value is not None}
-
-    @classmethod
-    def from_dict(cls, mapping: Mapping[str, Any]) -> Repair:
-        """The repair that `to_dict` wrote. Raises `InvalidRepair` for what no repair has."""
-        names = [each.name for each in fields(cls)]
-        unknown = sorted(set(map(str, mapping)) - set(names))
-        if unknown:
-            raise InvalidRepair(f"a repair has no field '{unknown[0]}'; it has {', '.join(names)}")
-        if mapping.get("action") not in REPAIR_ACTIONS:
-            raise InvalidRepair(_unknown("repair", mapping.get("action"), REPAIR_ACTIONS))
-        texts = {name: mapping.get(name) for name in ("target_column", "new_name")}
-        order = mapping.get("column_order")
-        wrong = [name for name, value in texts.items() if not isinstance(value, str | None)]
-        if not (order is None or (isinstance(order, list | tuple) and all(isinstance(name, str) for name in order))):
-            wrong.append("column_order")
-        if wrong:
-            raise InvalidRepair(f"a repair's {wrong[0]} is {'a list of names' if 'order' in wrong[0] else 'a name'}")
-        return cls(mapping["action"], **texts, column_order=None if order is None else tuple(order))
+    names = ("action", *ARGUMENTS)
+    if unknown := sorted(set(map(str, config)) - set(names)):
+        raise InvalidRepair(f"a repair has no field '{unknown[0]}'; it has {', '.join(names)}")
+    if config.get("action") not in REPAIR_NAMES:
+        raise InvalidRepair(_unknown("repair", config.get("action"), REPAIR_NAMES))
+    order = config.get("column_order")
+    wrong = [name for name in ("target_column", "new_name") if not isinstance(config.get(name), str | None)]
+    if not (order is None or (isinstance(order, list | tuple) and all(isinstance(name, str) for name in order))):
+        wrong.append("column_order")
+    if wrong:
+        raise InvalidRepair(f"a repair's {wrong[0]} is {'a list of names' if 'order' in wrong[0] else 'a name'}")
+    return Action.from_config(config)
 
 
-def apply(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def apply(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """A new frame with the repair done; rows keep their order, and rows that are dropped leave no hole in the index.
 
     Raises:
         InvalidRepair: it cannot apply to this frame.
     """
-    operation = _OPERATIONS.get(repair.action)
+    operation = _OPERATIONS.get(repair.name)
     if operation is None:
-        raise InvalidRepair(_unknown("repair", repair.action, REPAIR_ACTIONS))
+        raise InvalidRepair(_unknown("repair", repair.name, REPAIR_NAMES))
     return operation(repair, frame, table)
 
 
-def check(repair: Repair, frame: pd.DataFrame, table: Table) -> None:
-    """Raise `InvalidRepair` when the repair cannot apply to this frame.
-
-    Whether a cast would wipe a column shows only in casting it, so this does what `apply` does, for the same cost.
-    """
-    apply(repair, frame, table)
-
-
-def reapply(plan: Iterable[Repair], frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def reapply(plan: Iterable[Action], frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """The row-wise repairs of a plan, in order, on a newly loaded batch.
 
     A repair that does not apply to the batch is skipped (a column that is not there has its new name already); what
@@ -208,58 +153,58 @@ def _beyond(values: np.ndarray, floor: float) -> np.ndarray:
 # --- operations: (repair, frame, table) -> frame ----------------------------------------------------------------------
 
 
-def _fill_number(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _fill_number(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     series = _numeric(repair, frame)
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     known = values[np.isfinite(values)]
     if not len(known) and len(values):
-        raise InvalidRepair(f"{repair.action}: {_NOTHING.format(series.name)}")
+        raise InvalidRepair(f"{repair.name}: {_NOTHING.format(series.name)}")
     if len(known) == len(values):
         return frame.copy()
-    centre = float(np.mean(known) if repair.action == "fill_mean" else np.median(known))
+    centre = float(np.mean(known) if repair.name == "fill_mean" else np.median(known))
     fill = int(np.rint(centre)) if column_type(series) == "int64" else round(centre, 2)
     return _with(frame, series.name, to_series(pc.fill_null(to_array(series), fill), series))
 
 
-def _fill_forward(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _fill_forward(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     series = _column(repair, frame)
     array = to_array(series)
     if len(array) and array.null_count == len(array):
-        raise InvalidRepair(f"{repair.action}: {_NOTHING.format(series.name)}")
+        raise InvalidRepair(f"{repair.name}: {_NOTHING.format(series.name)}")
     return _with(frame, series.name, to_series(pc.fill_null_backward(pc.fill_null_forward(array)), series))
 
 
-def _drop_nulls(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _drop_nulls(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     series = _column(repair, frame)
     return _keep(frame, series.notna().to_numpy(dtype=bool), repair, f"every value of '{series.name}' is missing")
 
 
-def _drop_outliers(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _drop_outliers(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     series = _numeric(repair, frame)
     mask = outlier_mask(series, _contract(table, series.name))
     return _keep(frame, ~mask, repair, f"every value of '{series.name}' is outside the contract's range")
 
 
-def _cast_to_int(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _cast_to_int(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     series, values = _read(repair, frame)
     if column_type(series) == "int64":
         return frame.copy()
     if pc.any(pc.greater(pc.abs(values), _EXACT_INTEGERS)).as_py():
-        raise InvalidRepair(f"{repair.action}: '{series.name}' holds numbers too large for an exact integer")
+        raise InvalidRepair(f"{repair.name}: '{series.name}' holds numbers too large for an exact integer")
     fractions = values.filter(pc.not_equal(values, pc.round(values)))
     if len(fractions):
         raise InvalidRepair(
-            f"{repair.action}: '{series.name}' holds {fractions[0]}: an integer would lose it, use cast_to_float"
+            f"{repair.name}: '{series.name}' holds {fractions[0]}: an integer would lose it, use cast_to_float"
         )
     return _with(frame, series.name, to_series(values.cast(pa.int64()), series))
 
 
-def _cast_to_float(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _cast_to_float(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     series, values = _read(repair, frame)
     return _with(frame, series.name, to_series(values, series))
 
 
-def _cast_to_string(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _cast_to_string(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     series = _column(repair, frame)
     column = _contract(table, series.name)
     kind = column_type(series)
@@ -276,33 +221,31 @@ def _cast_to_string(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.Dat
     return _with(frame, series.name, to_series(read_text(text, column), series))
 
 
-def _remove_duplicates(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _remove_duplicates(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     if table.key not in frame.columns:
-        raise InvalidRepair(
-            f"{repair.action}: {table.name} has no column '{table.key}', its key; it has {_names(frame)}"
-        )
+        raise InvalidRepair(f"{repair.name}: {table.name} has no column '{table.key}', its key; it has {_names(frame)}")
     key = frame[table.key]
     return _keep(frame, (~key.duplicated() | key.isna()).to_numpy(dtype=bool), repair, "")
 
 
-def _rename_column(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _rename_column(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     series = _column(repair, frame)
     name = repair.new_name
     if not name:
-        raise InvalidRepair(f"{repair.action} needs new_name; the contract has {', '.join(table.column_names)}")
+        raise InvalidRepair(f"{repair.name} needs new_name; the contract has {', '.join(table.column_names)}")
     if not _NAME.fullmatch(name):
         raise InvalidRepair(
-            f"{repair.action}: '{name[:80]}' is no column name: use letters, digits and _, no digit first, 64 at most"
+            f"{repair.name}: '{name[:80]}' is no column name: use letters, digits and _, no digit first, 64 at most"
         )
     if name in frame.columns:
-        raise InvalidRepair(f"{repair.action}: there is a column '{name}' already; columns: {_names(frame)}")
+        raise InvalidRepair(f"{repair.name}: there is a column '{name}' already; columns: {_names(frame)}")
     return frame.rename(columns={series.name: name})
 
 
-def _reorder_columns(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _reorder_columns(repair: Action, frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     have = [str(name) for name in frame.columns]
     if repair.column_order is None:
-        raise InvalidRepair(f"{repair.action} needs column_order, a permutation of: {', '.join(have)}")
+        raise InvalidRepair(f"{repair.name} needs column_order, a permutation of: {', '.join(have)}")
     order = list(repair.column_order)
     faults = {
         "unknown": [name for name in dict.fromkeys(order) if name not in have],
@@ -313,11 +256,11 @@ def _reorder_columns(repair: Repair, frame: pd.DataFrame, table: Table) -> pd.Da
         f"{what} {', '.join(str(name)[:80] for name in names[:10])}" for what, names in faults.items() if names
     )
     if found:
-        raise InvalidRepair(f"{repair.action}: column_order must be a permutation of {', '.join(have)}; {found}")
+        raise InvalidRepair(f"{repair.name}: column_order must be a permutation of {', '.join(have)}; {found}")
     return frame[order].copy()
 
 
-_OPERATIONS: Mapping[str, Callable[[Repair, pd.DataFrame, Table], pd.DataFrame]] = {
+_OPERATIONS: Mapping[str, Callable[[Action, pd.DataFrame, Table], pd.DataFrame]] = {
     "fill_mean": _fill_number,
     "fill_median": _fill_number,
     "fill_forward": _fill_forward,
@@ -335,38 +278,38 @@ _OPERATIONS: Mapping[str, Callable[[Repair, pd.DataFrame, Table], pd.DataFrame]]
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def _column(repair: Repair, frame: pd.DataFrame) -> pd.Series:
+def _column(repair: Action, frame: pd.DataFrame) -> pd.Series:
     name = repair.target_column
     if not name:
-        raise InvalidRepair(f"{repair.action} needs target_column; choose one of: {_names(frame)}")
+        raise InvalidRepair(f"{repair.name} needs target_column; choose one of: {_names(frame)}")
     if name not in frame.columns:
-        raise InvalidRepair(f"{repair.action}: {_unknown('column', name, map(str, frame.columns))}")
+        raise InvalidRepair(f"{repair.name}: {_unknown('column', name, map(str, frame.columns))}")
     return frame[name]
 
 
-def _numeric(repair: Repair, frame: pd.DataFrame) -> pd.Series:
+def _numeric(repair: Action, frame: pd.DataFrame) -> pd.Series:
     series = _column(repair, frame)
     if column_type(series) in ("int64", "float64"):
         return series
     numbers = [str(name) for name in frame.columns if column_type(frame[name]) in ("int64", "float64")]
     raise InvalidRepair(
-        f"{repair.action}: '{series.name}' is {column_type(series)}, not a number: cast it first; "
+        f"{repair.name}: '{series.name}' is {column_type(series)}, not a number: cast it first; "
         f"numeric columns: {', '.join(numbers) or 'none'}"
     )
 
 
-def _read(repair: Repair, frame: pd.DataFrame) -> tuple[pd.Series, pa.Array]:
+def _read(repair: Action, frame: pd.DataFrame) -> tuple[pd.Series, pa.Array]:
     """The column and its numbers; a cast that would wipe the column is refused."""
     series = _column(repair, frame)
     if column_type(series) in ("date", "timestamp"):
-        raise InvalidRepair(f"{repair.action}: '{series.name}' is a {column_type(series)}, not a number")
+        raise InvalidRepair(f"{repair.name}: '{series.name}' is a {column_type(series)}, not a number")
     values = to_array(parse_numbers(series))
     if len(values) and values.null_count == len(values):
         said = pc.drop_null(to_text(to_array(series)))
         said = said.filter(pc.invert(is_sentinel(said)))
         if len(said):
             raise InvalidRepair(
-                f"{repair.action}: no value of '{series.name}' reads as a number (it holds '{said[0].as_py()[:40]}')"
+                f"{repair.name}: no value of '{series.name}' reads as a number (it holds '{said[0].as_py()[:40]}')"
             )
     return series, values
 
@@ -397,9 +340,9 @@ def _with(frame: pd.DataFrame, name: Any, series: pd.Series) -> pd.DataFrame:
     return frame.assign(**{str(name): series})
 
 
-def _keep(frame: pd.DataFrame, kept: np.ndarray, repair: Repair, why: str) -> pd.DataFrame:
+def _keep(frame: pd.DataFrame, kept: np.ndarray, repair: Action, why: str) -> pd.DataFrame:
     if len(kept) and not kept.any():
-        raise InvalidRepair(f"{repair.action}: {why}: no row would be left")
+        raise InvalidRepair(f"{repair.name}: {why}: no row would be left")
     return frame.copy() if kept.all() else frame[kept].reset_index(drop=True)
 
 

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +27,12 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from mario_dagster.core.errors import Damaged, StorageError
 from mario_dagster.core.files import digest_of, file_trouble
 
+from .content_cache import MEMO, frame_bytes
 from .frames import column_type, content_hash, from_arrow, to_arrow
 
 NOTE_KEY, CONTENT_KEY, SEAL_KEY = "mario", "mario_content", "mario_seal"
 # Version, and modification time and inode of its log entry.
 Stamp = tuple[int, int, int]
-CACHE_BYTES = 256 * 1024 * 1024
 
 
 class NoTable(LookupError):
@@ -79,36 +78,6 @@ class Stored:
     frame: pd.DataFrame
     note: Note
     version: int
-
-
-class _Frames:
-    """Frames by file name, for the whole process: a parquet file never changes, and clones share their files."""
-
-    def __init__(self, capacity: int):
-        self._capacity, self._held = capacity, 0
-        self._frames: OrderedDict[str, tuple[pd.DataFrame, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, name: str) -> pd.DataFrame | None:
-        with self._lock:
-            if name not in self._frames:
-                return None
-            self._frames.move_to_end(name)
-            return self._frames[name][0]
-
-    def put(self, name: str, frame: pd.DataFrame) -> None:
-        size = int(frame.memory_usage(index=False).sum())
-        with self._lock:
-            if name in self._frames:
-                return
-            self._frames[name] = (frame, size)
-            self._held += size
-            while self._held > self._capacity and len(self._frames) > 1:
-                _, (_, freed) = self._frames.popitem(last=False)
-                self._held -= freed
-
-
-_FRAMES = _Frames(CACHE_BYTES)
 
 
 @dataclass(frozen=True)
@@ -207,7 +176,7 @@ class Lake:
             if handle is not None:
                 self._handles[name] = (entry.stamp, handle)
         if entry.file is not None:
-            _FRAMES.put(entry.file, stored)
+            MEMO.get(("frame", entry.file), lambda: stored, frame_bytes)
         return version
 
     def rollback(self, name: str) -> None:
@@ -298,13 +267,10 @@ class Lake:
             return _parse((self.root / name / entry).read_text(), stamp)
 
     def _frame(self, name: str, entry: _Entry) -> pd.DataFrame:
-        frame = None if entry.file is None else _FRAMES.get(entry.file)
-        if frame is not None:
-            return frame
-        frame = self._from_disk(name, entry)
-        if entry.file is not None:
-            _FRAMES.put(entry.file, frame)
-        return frame
+        if entry.file is None:
+            return self._from_disk(name, entry)
+        # By file name for the whole process: a data file never changes, and clones have their files' names in common.
+        return MEMO.get(("frame", entry.file), lambda: self._from_disk(name, entry), frame_bytes)
 
     def _from_disk(self, name: str, entry: _Entry) -> pd.DataFrame:
         with file_trouble(f"{self._called(name)}/{entry.file or ''}"):

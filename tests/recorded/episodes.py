@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mario_dagster.env.actions import Move
+from mario_dagster.core.action import Action
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.env.players import player
@@ -76,17 +76,17 @@ class _Moves:
     """What a player does, told one observation after the other."""
 
     def __init__(self, who: str, episode: Episode):
-        self._solution = [Move.from_dict(each) for each in episode.sandbox.vault.gold] if who == "solution" else None
+        self._solution = [Action.from_dict(each) for each in episode.sandbox.vault.gold] if who == "solution" else None
         self._player = None if who == "solution" else player(who)
         if self._player is not None:
             self._player.begin(SEED)
 
-    def send(self, observation: Mapping[str, Any]) -> Move:
+    def send(self, observation: Mapping[str, Any]) -> Action:
         if self._solution is not None:
             # A solution that holds back has nothing more to do, and waits.
-            return self._solution.pop(0) if self._solution else Move(2)
+            return self._solution.pop(0) if self._solution else Action(2)
         assert self._player is not None
-        return Move.from_dict(self._player.choose(observation).to_dict())
+        return Action.from_dict(self._player.choose(observation).to_dict())
 
 
 def _keep(told: dict[str, list[Any]], kind: str, fields: Mapping[str, Any]) -> None:

@@ -71,7 +71,7 @@ INCREMENTAL = Task(
     ),
     tables=(ORDERS, PRODUCTS, DAILY_SUMMARY),
     blueprint="mario_dagster.tasks.incremental.pipeline:BLUEPRINT",
-    objectives="mario_dagster.scoring.objectives:incremental",
+    objectives="mario_dagster.tasks.incremental.scoring:objectives",
     objective_weights={
         "data_quality": 0.45,
         "freshness": 0.20,

@@ -93,7 +93,7 @@ REFERENTIAL = Task(
     # Together (0.50 orders + 0.30 customers + 0.20 products) * (0.30 + 0.70 * share of right totals): the first three
     # are 0.30 of each table's weight, the last is the tables' weighted quality times the share of right totals.
     blueprint="mario_dagster.tasks.referential.pipeline:BLUEPRINT",
-    objectives="mario_dagster.scoring.objectives:referential",
+    objectives="mario_dagster.tasks.referential.scoring:objectives",
     objective_weights={
         "orders_quality": 0.15,
         "customers_quality": 0.09,

@@ -74,7 +74,7 @@ TEMPORAL = Task(
     ),
     tables=(SOURCE_ORDERS, CATALOG, HOURLY_ROLLUP),
     blueprint="mario_dagster.tasks.temporal.pipeline:BLUEPRINT",
-    objectives="mario_dagster.scoring.objectives:temporal",
+    objectives="mario_dagster.tasks.temporal.scoring:objectives",
     objective_weights={
         "schema_alignment": 0.20,
         "temporal_backfill": 0.15,
