@@ -7,7 +7,7 @@ STAMP := $(VENV)/.setup-stamp
 .DEFAULT_GOAL := help
 # What touches Dagster: its storage, its tables, its commands, its UI; and whole episodes on top of them.
 DAGSTER_TESTS := $(addprefix tests/test_,storage.py env.py outside_hands.py lake.py dev.py checks.py recovery.py ui.py)
-.PHONY: help setup demo test test-dagster bench ablation check lock
+.PHONY: help setup demo test test-dagster bench ablation chaos check docs release lock
 
 help:
 	@echo "make setup   virtual environment in $(VENV), from requirements.lock with hashes"
@@ -17,6 +17,9 @@ help:
 	@echo "make check   lint, format, types, import arrows, OpenEnv manifest"
 	@echo "make bench   how fast creating and stepping are"
 	@echo "make ablation   what each restated function of Dagster's saves"
+	@echo "make chaos   whether anything is lost when servers are killed and disks fill up"
+	@echo "make docs    the documentation, into build/site"
+	@echo "make release VERSION=x.y.z   version, changelog, wheel and sdist, played once; CHECK=1 changes nothing"
 	@echo "make lock    requirements.lock anew from pyproject.toml"
 
 setup: $(STAMP)
@@ -59,6 +62,12 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/openenv validate . --level static
+
+docs: setup
+	$(BIN)/mkdocs build --strict
+
+release: setup
+	$(BIN)/python scripts/release.py $(VERSION) $(if $(CHECK),--dry-run)
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

@@ -8,6 +8,7 @@ only tell. The *gates* (`source_orders_is_fit_to_publish`, the cross-table facts
 scheduled run they stop what is downstream, in the commit job they stop publishing.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -107,16 +108,20 @@ def _landed_asset(task: Task, table: Table) -> Any:
             "pool": task.pool,
             "backfill_policy": dg.BackfillPolicy.single_run(),
         }
+    with warnings.catch_warnings():
+        # Dagster says of `backfill_policy` that it is beta; whoever runs a pipeline can do nothing about that.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        declared = dg.asset(
+            key=landed_key(task, table),
+            group_name=task.slug,
+            kinds={"deltalake", "bronze"},
+            owners=OWNERS,
+            io_manager_key="lake",
+            description=f"The {table.feed} feed as it landed, file by file, nothing changed.",
+            **options,
+        )
 
-    @dg.asset(
-        key=landed_key(task, table),
-        group_name=task.slug,
-        kinds={"deltalake", "bronze"},
-        owners=OWNERS,
-        io_manager_key="lake",
-        description=f"The {table.feed} feed as it landed, file by file, nothing changed.",
-        **options,
-    )
+    @declared
     def landed_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
         workspace = workspace_of(context.instance, task.slug)
         batches = list(context.partition_keys) if table.batched else [SNAPSHOT]

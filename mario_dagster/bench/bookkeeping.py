@@ -79,7 +79,7 @@ def _columns(incident: Incident, table: Table) -> Iterator[str]:
 
 
 def _rows_and_cells(incident: Incident, table: Table) -> Iterator[str]:
-    """Rows that nobody meant to send, and values of others that differ, against those that the damage manifest names."""
+    """Rows that nobody meant to send, and values of others that differ, against those that the manifest names."""
     clean = clean_rows(incident, table)
     frame, batches = landed_rows(incident, table)
     if set(table.column_names) - set(frame.columns):

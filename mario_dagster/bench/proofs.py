@@ -136,8 +136,7 @@ def scratch_home() -> Iterator[Path]:
 
 
 def _at_work(employer: int) -> None:
-    """Be quiet, and be gone when the process that gave the work is: Dagster's own handlers outlive a plain kill."""
-    quiet()
+    """Be gone when the process that gave the work is: Dagster's own handlers outlive a plain kill."""
 
     def watch() -> None:
         while os.getppid() == employer:
@@ -145,13 +144,6 @@ def _at_work(employer: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def quiet() -> None:
-    """Keep Dagster's notices about its own parameters out of what this prints."""
-    import warnings
-
-    warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
 
 
 def prove(case: Case, root: Path, solution_only: bool = False) -> Proof:

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 def main() -> None:
     """What the `mario` script runs."""
-    import warnings
-
     from .app import app
 
-    # Dagster says this of parameters that this package pins it for.
-    warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
     app(prog_name="mario")

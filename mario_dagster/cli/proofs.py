@@ -37,7 +37,7 @@ def run_check(
     """Prove them; status 0 when every property holds of every case."""
     begun = perf_counter()
     with working("Listing incidents"):
-        from mario_dagster.bench.proofs import cases, prove_all, quiet
+        from mario_dagster.bench.proofs import cases, prove_all
         from mario_dagster.incidents.damage import FaultError
 
         try:
@@ -46,7 +46,6 @@ def run_check(
             raise CommandError(str(error)) from None
     if not wanted:
         raise CommandError("there is no incident to prove; --seeds takes 1 or more")
-    quiet()
     done = tracked("Proving incidents", prove_all(wanted, solution_only), len(wanted))
     proofs = sorted(done, key=lambda each: str(each.case))
     broken = [proof for proof in proofs if not proof.holds]

@@ -16,11 +16,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from openenv.core.client_types import StepResult
-from openenv.core.env_client import EnvClient
-
 from .keys import FIELD
 from .models import MarioAction, MarioObservation, MarioState
+from .openenv import EnvClient, StepResult
 
 # A reset that nothing is cached for lives through a day of pipeline runs; a client must not give up on it.
 MESSAGE_TIMEOUT_SECONDS = 300.0

@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from openenv.core.env_server.interfaces import Environment
-from openenv.core.env_server.types import EnvironmentMetadata
-
 from mario_dagster import __version__
 from mario_dagster.core.action import Action
 from mario_dagster.core.errors import StorageError
@@ -23,6 +20,7 @@ from .episode import Episode, Reply, told
 from .errors import BadRequest, Fault, NotStarted, PlayError
 from .keys import FIELD, keys_in, one_key
 from .models import MarioAction, MarioObservation, MarioState
+from .openenv import Environment, EnvironmentMetadata
 from .options import reset_options, task_specs
 from .resumption import Resumption
 

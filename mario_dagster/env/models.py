@@ -10,12 +10,12 @@ from __future__ import annotations
 import operator
 from typing import Annotated, Any
 
-from openenv.core.env_server.types import Action, Observation, State
 from pydantic import BeforeValidator, Field, ValidationError
 
 from mario_dagster.core.action import ACTIONS
 
 from .errors import BadRequest
+from .openenv import Action, Observation, State
 from .options import unknown, whole
 
 NAME_LENGTH, ORDER_LENGTH = 128, 256

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from openenv.core.env_server.mcp_types import JsonRpcRequest
 from pydantic import BaseModel, ConfigDict, Field
 
 from mario_dagster.core.action import ACTIONS
@@ -19,6 +18,7 @@ from mario_dagster.core.task import FEEDBACKS, SPLITS
 
 from .keys import HEADER, NAMES, PATTERN
 from .models import MarioAction, MarioObservation
+from .openenv import JsonRpcRequest
 from .options import EPISODE_ID, MAX_SCALE, MAX_SEED
 from .players import installed
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from mario_dagster.core.errors import Damaged, StorageError
+from mario_dagster.core.files import file_trouble
 from mario_dagster.runtime.database import DATABASE, Database
 from mario_dagster.scoring.truth import TruthStore
 from mario_dagster.tables.workspace import Workspace, workspace_at

@@ -17,8 +17,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
-from openenv.core.env_server.http_server import create_app
-from openenv.core.env_server.types import ServerMode
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,6 +26,7 @@ from mario_dagster.env.environment import NAME, MarioEnvironment
 from mario_dagster.env.episode import told
 from mario_dagster.env.errors import PlayError
 from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, in_words
+from mario_dagster.env.openenv import ServerMode, create_app
 
 from .open_episodes import Episodes
 from .request_guard import RequestGuard

@@ -15,13 +15,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from openenv.core.env_server.mcp_types import JsonRpcErrorCode, JsonRpcRequest
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mario_dagster.env.errors import BadRequest, Fault
 from mario_dagster.env.keys import FIELD, NAMES, keys_in, one_key
 from mario_dagster.env.models import in_words, read_action
+from mario_dagster.env.openenv import JsonRpcErrorCode, JsonRpcRequest
 from mario_dagster.env.options import given_keywords, unknown, wants_resume
 
 MAX_BYTES = 1_000_000

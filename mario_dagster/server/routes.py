@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from openenv.core.env_server.serialization import serialize_observation
 
 from mario_dagster.core.registry import tasks
 from mario_dagster.env import schemas
@@ -24,6 +23,7 @@ from mario_dagster.env.episode import Reply
 from mario_dagster.env.errors import BadRequest, NoEpisode, WrongTask
 from mario_dagster.env.keys import HEADER, keys_in, one_key
 from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, read_action
+from mario_dagster.env.openenv import serialize_observation
 from mario_dagster.env.options import KEYWORDS, episode_id, quoted, reset_options, task_named, unknown
 from mario_dagster.env.players import play
 from mario_dagster.env.resumption import Resumption
