@@ -726,7 +726,7 @@ def test_faults_that_do_not_go_together_say_so() -> None:
         RenamedColumns("hourly_rollup", {"hour_bucket": ("bucket",)}).inject(damage, rng)
 
 
-@pytest.mark.parametrize("spelling", [*TRAIN.currency, *TRAIN.cents, *HELD_OUT.currency, *HELD_OUT.cents])
+@pytest.mark.parametrize("format_name", [*TRAIN.currency, *TRAIN.cents, *HELD_OUT.currency, *HELD_OUT.cents])
 def test_every_money_spelling_reads_back_to_the_cent(format_name: str) -> None:
     damage = bench(40)
     clean = damage.feeds["catalog"].frames()["c01"]
@@ -737,7 +737,7 @@ def test_every_money_spelling_reads_back_to_the_cent(format_name: str) -> None:
     assert (back["unit_price"] == clean["unit_price"]).all()
 
 
-@pytest.mark.parametrize("spelling", [*TRAIN.timestamps, *TRAIN.offsets, *HELD_OUT.timestamps, *HELD_OUT.offsets])
+@pytest.mark.parametrize("format_name", [*TRAIN.timestamps, *TRAIN.offsets, *HELD_OUT.timestamps, *HELD_OUT.offsets])
 def test_every_moment_spelling_reads_back_to_the_second(format_name: str) -> None:
     workspace = clean_data_of("temporal", 3)
     clean = workspace.batches[7].frame

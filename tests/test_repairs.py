@@ -26,8 +26,8 @@ from mario_dagster.core.formats import (
 from mario_dagster.core.task import Column, ColumnType, Table
 from mario_dagster.tables import repairs
 from mario_dagster.tables.frames import ARROW, as_type, column_type, content_hash
-from mario_dagster.tables.parsing import demojibake
-from mario_dagster.tables.repairs import InvalidRepair, outlier_mask, parse_numbers, parse_timestamps, repair_of
+from mario_dagster.tables.parsing import demojibake, parse_timestamps
+from mario_dagster.tables.repairs import InvalidRepair, outlier_mask, parse_numbers, repair_of
 
 lean = settings(max_examples=40, deadline=None)
 
