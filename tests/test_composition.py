@@ -323,7 +323,7 @@ def test_right_judgement_succeeds_and_costs_nothing(home: Home, judged: object) 
     assert (len(episode.sandbox.truth_store.solution) == 1) is false_alarm
     before = {table: content_hash(episode.sandbox.table(table)) for table in episode.task.table_names}
     solution = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
-    assert (solution[-1].action.name != "commit_changes") is waits
+    assert (solution[-1].name != "commit_changes") is waits
     told = finish(episode, list(to_the_end(episode.task, solution)))
     assert told["success"] and told["collateral_cells"] == 0
     assert told["done_reason"] == ("held_back" if waits else "commit_success")
@@ -387,5 +387,5 @@ def test_totals_that_a_failing_reference_kept_from_being_computed_are_refreshed(
     only_customers = Draw("referential", "easy", 1021)
     solution = compile_incident("referential", only_customers.profile, seed=only_customers.seed).solution
     assert {"orders", "products"}.isdisjoint(step.table for step in solution)
-    assert solution[-2].action == "refresh_downstream_assets"
+    assert solution[-2].name == "refresh_downstream_assets"
     assert play(only_customers, tmp_path, solution_only=True).wrong == {}

@@ -573,7 +573,7 @@ def test_pools_are_disjoint_and_made_of_listed_marks(part: str) -> None:
         "currency": formats.CURRENCY_MARKS,
         "cents": formats.CENT_WORDS,
         "units": formats.UNIT_WORDS,
-        "moments": tuple(formats.TIMESTAMP_FORMATS),
+        "timestamps": tuple(formats.TIMESTAMP_FORMATS),
         "offsets": tuple(formats.TIMESTAMP_FORMATS),
         "dates": tuple(formats.DATE_FORMATS),
         "sentinels": formats.SENTINELS,
@@ -659,7 +659,7 @@ def test_facts_of_an_incident(name: str) -> None:
     for batch in incident.clean.batches:
         assert incident.declared[f"orders/{batch.name}"] == len(batch.frame)
     assert incident.declared["catalog/c01"] == len(incident.clean.feeds["catalog"])
-    assert incident.solution[-1].action == "commit_changes"
+    assert incident.solution[-1].name == "commit_changes"
     assert sum(step.name == "replay_priority_batch" for step in incident.solution) == len(incident.pending)
 
 
@@ -750,10 +750,12 @@ def test_every_moment_spelling_reads_back_to_the_second(format_name: str) -> Non
 
 
 PLUGIN = """
-from mario_dagster.core.registry import Profile
-from mario_dagster.incidents.faults import Fault, LateBatches, RenamedColumns
+from mario_dagster.core.task import Profile
+from mario_dagster.incidents.faults.base import Fault
+from mario_dagster.incidents.faults.late_batches import LateBatches
+from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 class Nothing(Fault):
-    def strike(self, damage, rng): pass
+    def inject(self, damage, rng): pass
 MINE = [Profile("mine_own_incident", "temporal", ("train",), "mine",
                 faults=(RenamedColumns("catalog", {"category": ("aisle",)}), Nothing(), LateBatches((6, 6))))]
 """

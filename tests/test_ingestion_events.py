@@ -101,7 +101,7 @@ def test_gold_undoes_an_incident_with_steps_to_spare_and_every_step_is_needed(na
     assert failing(incident, landed(incident))
     assert graded(incident, landed(incident)).score < task.threshold
 
-    assert len(incident.solution) <= task.max_steps - SPARE and incident.solution[-1].action == "commit_changes"
+    assert len(incident.solution) <= task.max_steps - SPARE and incident.solution[-1].name == "commit_changes"
     repaired = play(incident, incident.solution, strict=True)
     assert graded(incident, repaired).score >= SUCCESS
     assert not failing(incident, repaired, audited=True)

@@ -29,7 +29,7 @@ def frame(*values: int | None) -> pd.DataFrame:
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read from disk from here on, as a new process would."""
-    monkeypatch.setattr(lakes, "MEMO", ContentCache())
+    monkeypatch.setattr(lakes, "CONTENT_CACHE", ContentCache())
 
 
 @pytest.fixture

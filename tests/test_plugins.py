@@ -59,12 +59,14 @@ BAD = {
     "raises": "raise ZeroDivisionError('half of nothing')\n",
     "clashes": """
 from dataclasses import replace
-from mario_dagster.core.registry import Profile, task
+from mario_dagster.core.registry import task
+from mario_dagster.core.task import Profile
 from mario_dagster.tasks.events.incidents import PROFILES
-from mario_dagster.incidents.faults import RetriedLoad, SpelledNumbers
+from mario_dagster.incidents.faults.retried_load import RetriedLoad
+from mario_dagster.incidents.faults.spelled_numbers import SpelledNumbers
 TASK = replace(task("events"), id=77)
 NUMBER = 5
-ORPHAN = replace(task("events"), id=78, slug="orphan", aliases=(), pipeline spec="nowhere:PIPELINE")
+ORPHAN = replace(task("events"), id=78, slug="orphan", aliases=(), pipeline_spec="nowhere:PIPELINE")
 TAKEN = PROFILES[0]
 SOMEWHERE = Profile("somewhere", "nowhere", ("train",), "")
 UNFIT = Profile("unfit", "events", ("train",), "", (SpelledNumbers("transactions", "status", ("${amount}",)),))
@@ -76,10 +78,10 @@ from dataclasses import dataclass
 from mario_dagster.incidents.faults import Fault
 @dataclass(frozen=True)
 class HalfABatch(Fault):
-    def strike(self, damage, rng): ...
+    def inject(self, damage, rng): ...
 @dataclass(frozen=True)
 class RetriedLoad(Fault):
-    def strike(self, damage, rng): ...
+    def inject(self, damage, rng): ...
 """,
 }
 ENTRY_POINTS = """
@@ -89,7 +91,7 @@ clash = clashes:TASK
 number = clashes:NUMBER
 orphan = clashes:ORPHAN
 [mario_dagster.faults]
-reference tables = reference tables
+twins = twins
 raises = raises
 [mario_dagster.profiles]
 taken = clashes:TAKEN
@@ -103,7 +105,8 @@ missing = clashes:NOTHING
 ASK = """
 import json, logging
 logging.basicConfig(format="WARNED %(message)s")
-from mario_dagster import catalog, definitions
+from mario_dagster import definitions
+from mario_dagster.core import registry
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.errors import BadRequest
 from mario_dagster.env.options import reset_options
@@ -116,7 +119,7 @@ def refusal():
         return str(error)
 episode = Episode.start(reset_options({"task": "events", "seed": 1}))
 print(json.dumps({
-    "tasks": [each.slug for each in catalog.tasks()],
+    "tasks": [each.slug for each in registry.tasks()],
     "pipelines": list(definitions.pipelines()),
     "faults": list(faults()),
     "profiles": [each.name for each in profiles("events")],
@@ -158,7 +161,7 @@ def test_what_a_bad_plugin_brings_is_left_out_with_both_sides_named(site_of_bad_
         "wrecks (raises:TASK)": "ZeroDivisionError: half of nothing",
         "wrecks (clashes:TASK)": "task 'events' wants the name 'events', which mario_dagster has",
         "wrecks (clashes:NUMBER)": "it is a int, not a Task",
-        "wrecks (reference tables)": "a fault 'retried_load', which mario_dagster.incidents.faults.retried_load has",
+        "wrecks (twins)": "a fault 'retried_load', which mario_dagster.incidents.faults.retried_load has",
         "wrecks (clashes:TAKEN)": "is a name that mario_dagster has",
         "wrecks (clashes:SOMEWHERE)": "profile 'somewhere': no task 'nowhere'",
         "wrecks (clashes:UNFIT)": "profile 'unfit': spelled_numbers does not fit transactions.status",

@@ -56,11 +56,11 @@ def test_a_sound_incident_is_proven_and_leaves_nothing_behind(home: Home) -> Non
     assert not any(Home(folder).sandboxes() for folder in (home.root / "scratch").iterdir())
 
 
-def test_only_the_gold_repairs_are_proven_where_no_more_is_asked(home: Home) -> None:
+def test_only_the_solution_is_proven_where_no_more_is_asked(home: Home) -> None:
     proof = prove(CASE, home.root / "gold", solution_only=True)
     assert {name: found.state for name, found in proof.findings.items()} == {
         "the_clean_history_is_green": "holds",
-        "the_gold_repairs_recover_it": "holds",
+        "the_solution_recovers_it": "holds",
     }
 
 

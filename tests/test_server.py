@@ -98,7 +98,7 @@ def step(client: TestClient, id: str, **action: Any) -> dict[str, Any]:
 
 
 def test_the_models_are_openenvs() -> None:
-    assert issubclass(MarioAction, Action) and issubclass(MarioObservation, Observation)
+    assert issubclass(MarioAction, WireAction) and issubclass(MarioObservation, Observation)
     assert issubclass(MarioState, State) and MarioEnvironment.SUPPORTS_CONCURRENT_SESSIONS
 
 
@@ -485,7 +485,7 @@ def test_the_runtime_plan_is_playable(client: TestClient) -> None:
 
 def test_the_engine_does_not_import_the_facade() -> None:
     code = (
-        "import sys; from mario_dagster.env import cards, episode, options, players;"
+        "import sys; from mario_dagster.env import episode, options, players;"
         "import mario_dagster.sandbox.sandbox;"
         "sys.exit(any(name.split('.')[0] in ('openenv', 'fastapi') for name in sys.modules))"
     )

@@ -7,6 +7,7 @@ warning that names it, and the rest keeps working. Standard library only.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
@@ -20,7 +21,7 @@ log = logging.getLogger("mario_dagster.plugins")
 def installed(group: str) -> Iterator[tuple[str, Any]]:
     """Owner (`package (module:object)`) and object of each entry point of a group that loads."""
     for entry in sorted(metadata.entry_points(group=group), key=lambda each: not is_ours(each)):
-        owner = f"{entry.dist.name if entry.dist else 'a plugin'} ({entry.value})"
+        owner = "mario_dagster" if is_ours(entry) else f"{entry.dist.name if entry.dist else 'a plugin'} ({entry.value})"
         try:
             loaded = entry.load()
         except Exception as error:
@@ -31,7 +32,7 @@ def installed(group: str) -> Iterator[tuple[str, Any]]:
 
 def is_ours(entry: metadata.EntryPoint) -> bool:
     """Whether this package itself brings an entry point: what it brings has its name before any other's."""
-    return entry.module.partition(".")[0] == __name__.partition(".")[0]
+    return re.split("[.:]", entry.value)[0].strip() == __name__.partition(".")[0]
 
 
 def left_out(group: str, owner: str, why: str) -> None:
@@ -42,7 +43,7 @@ def left_out(group: str, owner: str, why: str) -> None:
 def sources() -> Iterator[Path]:
     """Every source file of the packages that add tasks, faults or profiles; nothing is imported for it."""
     names = {
-        entry.module.partition(".")[0]
+        re.split("[.:]", entry.value)[0].strip()
         for group in (TASKS, FAULTS, PROFILES)
         for entry in metadata.entry_points(group=group)
         if not is_ours(entry)
