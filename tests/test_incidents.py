@@ -775,7 +775,7 @@ def test_plugins_add_faults_and_profiles_through_entry_points(tmp_path: Path) ->
         "from mario_dagster.incidents.compile import compile_incident\n"
         "incident = compile_incident('temporal', 'mine_own_incident', seed=3)\n"
         "landed = list(incident.landing['catalog/c01'])\n"
-        "print('nothing' in faults(), landed[-1], len(incident.pending), len(incident.gold))"
+        "print('nothing' in faults(), landed[-1], len(incident.pending), len(incident.solution))"
     )
     path = os.pathsep.join([str(ROOT), str(tmp_path)])
     done = subprocess.run(

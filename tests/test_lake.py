@@ -141,10 +141,10 @@ def test_another_process_s_write_is_seen_at_the_next_read(lake: Lake) -> None:
     assert lake.read("t").frame["id"].tolist() == [1]
     code = (
         "import sys, pathlib, pandas as pd\n"
-        "from mario_dagster.tables.store import Lake, Note\n"
+        "from mario_dagster.tables.store import Lake, Provenance\n"
         "from mario_dagster.tables.frames import as_type\n"
         "f = pd.DataFrame({'id': as_type(pd.Series([7], dtype='Int64'), 'int64')})\n"
-        "Lake(pathlib.Path(sys.argv[1])).write('t', f, Note(run_id='other'))\n"
+        "Lake(pathlib.Path(sys.argv[1])).write('t', f, Provenance(run_id='other'))\n"
     )
     subprocess.run([sys.executable, "-c", code, str(lake.root)], check=True, timeout=60)
     assert lake.read("t").frame["id"].tolist() == [7]

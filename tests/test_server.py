@@ -21,6 +21,7 @@ import uvicorn
 import yaml
 from fastapi.testclient import TestClient
 from openenv.core.env_server.serialization import serialize_observation
+from openenv.core.env_server.types import Action as WireAction
 from openenv.core.env_server.types import Observation, State
 
 from mario_dagster.core.action import Action

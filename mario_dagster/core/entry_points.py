@@ -21,7 +21,9 @@ log = logging.getLogger("mario_dagster.plugins")
 def installed(group: str) -> Iterator[tuple[str, Any]]:
     """Owner (`package (module:object)`) and object of each entry point of a group that loads."""
     for entry in sorted(metadata.entry_points(group=group), key=lambda each: not is_ours(each)):
-        owner = "mario_dagster" if is_ours(entry) else f"{entry.dist.name if entry.dist else 'a plugin'} ({entry.value})"
+        owner = (
+            "mario_dagster" if is_ours(entry) else f"{entry.dist.name if entry.dist else 'a plugin'} ({entry.value})"
+        )
         try:
             loaded = entry.load()
         except Exception as error:

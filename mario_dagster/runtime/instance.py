@@ -60,6 +60,7 @@ nux:
 """
 _TROUBLE: Mapping[str, type[StorageError]] = {each.__name__: each for each in (Damaged, Unavailable)}
 _REFUSED = frozenset({"OSError", "PermissionError", "OperationalError", "BlockingIOError"})
+_OF_THE_DATABASE = frozenset({"OperationalError", "DatabaseError", "DBAPIError"})
 INTERRUPTED = "DagsterExecutionInterruptedError"
 SETTINGS: Mapping[str, Any] = {"telemetry": {"enabled": False}}
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -280,6 +281,10 @@ def storage_trouble(text: str) -> StorageError | None:
     name, _, said = text.partition(": ")
     if name in _TROUBLE:
         return _TROUBLE[name](said)
+    if "sqlite3." in text or name in _OF_THE_DATABASE:
+        lost = any(phrase in text for phrase in ("malformed", "not a database", "no such table"))
+        where = f"dagster/{DATABASE}"
+        return Damaged(f"{where} is not what was written") if lost else Unavailable(f"{where} is out of reach for now")
     # Whatever else met the system's refusal on its way: a library's own file, a temporary one.
     refusal = for_now(OSError(text)) if name in _REFUSED else None
     return None if refusal is None else Unavailable(f"the run was cut short: {refusal}")

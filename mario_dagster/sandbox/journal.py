@@ -31,6 +31,8 @@ class Journal:
     def __init__(self, root: Path, database: Database):
         self._file = root / TRAJECTORY
         self._database = database
+        # How the trajectory file was left: whoever else has written to it has it looked through.
+        self._left: tuple[int, int] | None = None
 
     def lines(self) -> list[Line]:
         """Every line, oldest first; line 0 tells how the episode began.
@@ -53,10 +55,11 @@ class Journal:
         number, size = self._extent()
         self.keep(_key(number), f"{_seal(text)} {text}")
         try:
-            if (self._file.stat().st_size if number else 0) != size:
+            if number and (self._mark() != self._left if self._left else self._mark()[0] != size):
                 raise FileNotFoundError
             with self._file.open("ab" if number else "wb") as file:
                 file.write(f"{text}\n".encode())
+            self._left = self._mark()
         except OSError:
             self.mend()
 
@@ -68,6 +71,12 @@ class Journal:
             held = self._file.read_bytes() if self._file.exists() else b""
             if held != wanted:
                 replace_file(self._file, wanted)
+            self._left = self._mark()
+
+    def _mark(self) -> tuple[int, int]:
+        """Size and modification time of the trajectory file."""
+        stat = self._file.stat()
+        return stat.st_size, stat.st_mtime_ns
 
     def _extent(self) -> tuple[int, int]:
         """How many lines there are, and the bytes that they are in the trajectory file."""

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
 from mario_dagster.core.errors import Damaged, StorageError
 from mario_dagster.core.files import file_trouble
 from mario_dagster.runtime.database import DATABASE, Database
+from mario_dagster.runtime.instance import DAGSTER_YAML
 from mario_dagster.scoring.truth import TruthStore
 from mario_dagster.tables.workspace import Workspace, workspace_at
 
@@ -62,8 +61,8 @@ def _check_records(root: Path, workspace: Workspace) -> None:
 def _check_settings(root: Path) -> None:
     name = f"{DAGSTER_HOME}/dagster.yaml"
     with file_trouble(name):
-        if "storage" not in yaml.safe_load((root / name).read_text()):
-            raise Damaged(f"{name} names no storage")
+        if (root / name).read_text() != DAGSTER_YAML:
+            raise Damaged(f"{name} is not what was written")
 
 
 def _undelivered(workspace: Workspace, truth: TruthStore) -> Iterator[str]:

@@ -155,12 +155,18 @@ class Landing:
     def damage(self) -> Iterator[str]:
         """What is wrong with the landed files that are there, in words; one that has not come yet is no damage."""
         try:
-            for each in self.manifest().deliveries:
-                if self.arrived(each.feed, each.batch):
-                    with file_trouble(f"landing/{each.feed}/{each.batch}.parquet", passing=LandingError):
-                        self.read(each.feed, each.batch)
-        except (LandingError, StorageError) as error:
+            entries = self.manifest().deliveries
+        except StorageError as error:
             yield str(error)
+            return
+        for each in entries:
+            if self.arrived(each.feed, each.batch):
+                try:
+                    self.read(each.feed, each.batch)
+                except LandingError as error:
+                    yield f"landing/{each.feed}/{each.batch}.parquet: {error}"
+                except StorageError as error:
+                    yield str(error)
 
     def _feeds(self) -> list[Path]:
         return [each for each in self.root.iterdir() if each.is_dir()] if self.root.is_dir() else []
