@@ -516,7 +516,8 @@ def test_damaged_sandboxes_are_listed_checked_and_pruned(workspace: Workspace) -
     said = json.loads(checked.stdout)
     found["check finds in what is whole"] = [str(said[id]) for id in whole if said[id]]
     silent = [(id, case) for id, case in cases.items() if not said[id] and not KINDS[case[0]].copy]
-    found["check says nothing of"] = [str(case) for _, case in silent]
+    # A bit of a log entry that nothing is read from (a statistic, a time) may differ, and no answer does.
+    found["check says nothing of"] = [str(case) for _, case in silent if case != ("table's log", "flipped")]
     names = {id: KINDS[name].names for id, (name, _) in cases.items()}
     found["check names no file"] = [
         f"{cases[id]}: {said[id]}"

@@ -419,14 +419,14 @@ def test_the_client_sends_a_step_again_and_goes_on() -> None:
     with serving() as (url, home):
         with MarioEnv(base_url=url).sync() as env:
             env.reset(**INCIDENT, episode_id="mine")
-            told = env.step(MarioAction.from_dict(STEP), request_id="mine-1")
+            told = env.step(MarioAction(**STEP), request_id="mine-1")
             assert env.step(MarioAction(**STEP, metadata={"request_id": "mine-1"})) == told
         with MarioEnv(base_url=url).sync() as env:
             assert env.reset(episode_id="mine", resume=True) == told
-            assert env.step(MarioAction.from_dict(STEP), request_id="mine-1") == told
+            assert env.step(MarioAction(**STEP), request_id="mine-1") == told
             with pytest.raises(RuntimeError, match="another action needs another key"):
                 env.step(MarioAction(**OTHER), request_id="mine-1")
-            assert env.step(MarioAction.from_dict(STEP)).observation.steps_taken == 2
+            assert env.step(MarioAction(**STEP)).observation.steps_taken == 2
             assert env.state().step_count == 2
         assert [line.get("request_id") for line in lines(Home(home), "mine")] == [None, "mine-1", None]
 

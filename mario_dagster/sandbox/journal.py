@@ -66,12 +66,19 @@ class Journal:
     def mend(self) -> None:
         """Bring the trajectory file to the lines that were committed."""
         wanted = "".join(f"{json.dumps(line, sort_keys=True)}\n" for line in self.lines()).encode()
-        # It is a copy: where it cannot be mended now, the episode goes on without.
+        # It is a copy: where it cannot be mended now, the episode goes on without, and tries again at the next look.
+        self._left, held = None, None
         with contextlib.suppress(OSError):
-            held = self._file.read_bytes() if self._file.exists() else b""
+            held = self._file.read_bytes()
+        with contextlib.suppress(OSError):
             if held != wanted:
                 replace_file(self._file, wanted)
             self._left = self._mark()
+
+    def catch_up(self) -> None:
+        """Mend the trajectory file where the last try did not succeed."""
+        if self._left is None:
+            self.mend()
 
     def _mark(self) -> tuple[int, int]:
         """Size and modification time of the trajectory file."""

@@ -409,6 +409,7 @@ class Sandbox:
             self._restore(tidy=True)
             self._leases.drop()
         require_stored(self.workspace, self.steps[-1])
+        self._journal.catch_up()
 
     def _restore(self, *, tidy: bool) -> None:
         """Bring files to what the database says was finished, and forget what was read from them.
