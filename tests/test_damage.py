@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -83,7 +84,9 @@ class Damage:
     def restore(self) -> None:
         if self.kind in BY_PERMISSION:
             for path, mode in self._modes.items():
-                path.chmod(mode)
+                # SQLite folds a write-ahead log back, and deletes it, when its last reader goes.
+                with suppress(FileNotFoundError):
+                    path.chmod(mode)
             return
         if self.kind == "deleted":
             self._aside.replace(self.path)
