@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-OTHERS = ("MARIO_VAULT", "MARIO_SANDBOX", "MARIO_EVAL_SALT", "DAGSTER_HOME")
+OTHERS = ("MARIO_TRUTH", "MARIO_VAULT", "MARIO_SANDBOX", "MARIO_EVAL_SALT", "DAGSTER_HOME")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -366,7 +366,7 @@ RESETS: list[Any] = [
     ({"episode_id": "a/b"}, "1 to 64 letters"),
     ({"episode_id": ""}, "1 to 64 letters"),
     ({"episode_id": "a" * 65}, "1 to 64 letters"),
-    ({"episode_id": ".vault"}, "1 to 64 letters"),
+    ({"episode_id": ".truth"}, "1 to 64 letters"),
     ({"episode_id": "a\x00b"}, "1 to 64 letters"),
     ({"episode_id": 5}, "1 to 64 letters"),
 ]

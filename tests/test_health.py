@@ -1,4 +1,4 @@
-"""Whether a server says that it is well exactly when episodes can be made and played, and what it finds at its start."""
+"""Whether a server says that it is well exactly when episodes can be made and played; what it does at its start."""
 
 from __future__ import annotations
 

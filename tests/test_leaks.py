@@ -59,7 +59,7 @@ def test_no_label_of_the_incident_is_said_before_done(tmp_path: Path, profile: o
         assert not reply.done
         heard.append(json.dumps(dict(reply.observation)))
     # Names of faults that are everyday words of the repairs themselves tell nothing.
-    told = {"heldout", "held_out", "held-out", "held_back", "unavailable", "upstream_down", "ledger", "twin", ".vault"}
+    told = {"heldout", "held_out", "held-out", "held_back", "unavailable", "upstream_down", "ledger", "twin", ".truth"}
     words = {name, *told, *faults()} - {"late_batches"}
     for place, text in everything_said(episode, heard).items():
         if place == "replies" or place == "state":

@@ -239,8 +239,8 @@ ORIGINALS = {
     "log entry gone": ("lake/temporal/source_orders/_delta_log/{newest}.json", "gone"),
     "manifest gone": ("landing/manifest.json", "gone"),
     "manifest flipped": ("landing/manifest.json", "flipped"),
-    "truth gone": ("../.vault/one/incident.json", "gone"),
-    "truth flipped": ("../.vault/one/incident.json", "flipped"),
+    "truth gone": ("../.truth/one/incident.json", "gone"),
+    "truth flipped": ("../.truth/one/incident.json", "flipped"),
 }
 
 

@@ -235,8 +235,8 @@ def serving() -> Iterator[tuple[str, Path]]:
     import uvicorn
 
     with tempfile.TemporaryDirectory(prefix="mario-fuzz-", ignore_cleanup_errors=True) as folder:
-        before = {name: os.environ.get(name) for name in ("MARIO_HOME", "MARIO_VAULT")}
-        os.environ.pop("MARIO_VAULT", None)
+        before = {name: os.environ.get(name) for name in ("MARIO_HOME", "MARIO_TRUTH")}
+        os.environ.pop("MARIO_TRUTH", None)
         os.environ["MARIO_HOME"] = folder
         from mario_dagster.env.transport import HttpProtocol
         from mario_dagster.server.app import MAX_MESSAGE_BYTES, build_app

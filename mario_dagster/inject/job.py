@@ -11,9 +11,10 @@ import dagster as dg
 from mario_dagster.assets.graph import Pipeline
 from mario_dagster.assets.sensors import DEV_SEED, register_batches
 from mario_dagster.core.files import SANDBOX_FILE
+from mario_dagster.core.places import truth_folder
 from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
-from mario_dagster.scoring.truth import TruthStore, truth_folder
+from mario_dagster.scoring.truth import TruthStore
 from mario_dagster.tables.workspace import workspace_of
 
 from .redelivery import redelivery, reference_tables

@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -21,18 +20,15 @@ from typing import Any
 
 from mario_dagster.core.errors import Damaged, StorageError, UnknownName
 from mario_dagster.core.files import SANDBOX_FILE, file_trouble, read_json, write_json
+from mario_dagster.core.places import home_folder, trouble, truth_folder
 from mario_dagster.runtime.database import DATABASE, Database
-from mario_dagster.scoring.truth import TruthStore, truth_folder
+from mario_dagster.scoring.truth import TruthStore
 
 from .journal import Journal
 
-HOME_VARIABLE = "MARIO_HOME"
-DEFAULT_HOME = ".mario"
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 TEMPLATES, MAKING = ".templates", ".making"
 DAMAGED = "damaged"
-# What a sandbox of the usual size takes with its first template; below that, the disk counts as full.
-FREE_BYTES = 4 * 2**20
 _PARTIAL = re.compile(r"\.(?:[A-Za-z0-9_-]+\.[0-9a-f]{8})")
 
 
@@ -91,13 +87,13 @@ class SandboxInfo:
 
 @dataclass(frozen=True)
 class Home:
-    """The folder that holds sandboxes. Vaults are kept in `$MARIO_VAULT`, else in a folder of their own beside them."""
+    """The folder that holds sandboxes. Their truth is in `$MARIO_TRUTH`, else in a folder of its own beside them."""
 
     root: Path
 
     @classmethod
     def default(cls) -> Home:
-        return cls(Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).resolve())
+        return cls(home_folder())
 
     def sandbox(self, id: str) -> Path:
         """Folder of a sandbox, there or not. Raises `InvalidId` for what could not be one's name."""
@@ -212,19 +208,7 @@ class Home:
 
     def trouble(self) -> Mapping[str, str]:
         """What is wrong with the home itself: place -> in words. Empty when sandboxes can be made and played."""
-        found: dict[str, str] = {}
-        for name, folder in (("home", self.root), ("truth", truth_folder(self.root))):
-            try:
-                with file_trouble(name, writing=True):
-                    folder.mkdir(parents=True, exist_ok=True)
-                    with tempfile.TemporaryFile(dir=folder) as file:
-                        file.write(b"0" * 4096)
-                        file.flush()
-            except (StorageError, OSError) as error:
-                found[name] = str(error) if isinstance(error, StorageError) else f"{name} is no folder"
-        if "home" not in found and (free := shutil.disk_usage(self.root).free) < FREE_BYTES:
-            found["disk"] = f"{free // 2**20} MB are free; a new sandbox takes up to {FREE_BYTES // 2**20}"
-        return found
+        return trouble(self.root)
 
     def _infos(self) -> Iterator[SandboxInfo]:
         if not self.root.is_dir():

@@ -17,6 +17,7 @@ import pandas as pd
 
 from mario_dagster.core.errors import Damaged
 from mario_dagster.core.files import digest_of, file_trouble, read_json, replace_file, write_json
+from mario_dagster.core.places import truth_folder
 from mario_dagster.incidents.compile import Incident
 from mario_dagster.incidents.manifest import DamageManifest
 from mario_dagster.tables.content_cache import CONTENT_CACHE
@@ -25,7 +26,6 @@ from mario_dagster.tables.store import Lake, NoTable, Provenance
 
 from .compare import LostCells
 
-TRUTH_VARIABLE, TRUTH_FOLDER = "MARIO_VAULT", ".vault"
 TRUTH_FILE, DAMAGE_FILE, LOST = "incident.json", "ledger.json", "lost"
 # What a lost cell takes in memory, more or less.
 LOST_CELL_BYTES = 256
@@ -166,11 +166,6 @@ def _lost_bytes(lost: Mapping[str, LostCells]) -> int:
 
 def _reference_name(table: str, absent: tuple[str, ...]) -> str:
     return "/".join((f"without-{'-'.join(absent)}", table)) if absent else table
-
-
-def truth_folder(root: Path) -> Path:
-    named = os.environ.get(TRUTH_VARIABLE)
-    return Path(named).resolve() if named else root / TRUTH_FOLDER
 
 
 def truth_store_of(sandbox: Path) -> TruthStore | None:

@@ -30,7 +30,7 @@ from mario_dagster.env.openenv import ServerMode, create_app
 
 from .open_episodes import Episodes
 from .request_guard import RequestGuard
-from .routes import card_routes, grade_routes, page_routes, play_routes
+from .routes import HEALTH, card_routes, grade_routes, health_route, page_routes, play_routes
 
 API_PREFIX = "/api"
 DEFAULT_SESSIONS = 64
@@ -55,7 +55,8 @@ def build_app() -> FastAPI:
     routers = [play_routes(episodes), grade_routes(episodes), card_routes()]
     if not web:
         routers.append(page_routes())
-    for router in routers:
+    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != HEALTH]
+    for router in (health_route(), *routers):
         app.include_router(router)
     _describe(app)
     app.add_exception_handler(PlayError, _refused)
@@ -123,7 +124,10 @@ def _warm() -> None:
     try:
         import mario_dagster.sandbox.sandbox  # noqa: F401
         from mario_dagster.checks.audit import preload
+        from mario_dagster.sandbox.home import Home
 
+        # What killed servers left half made.
+        Home.default().sweep()
         preload()
     except Exception:
         logging.getLogger(__name__).exception("preloading failed; the first request will show why")

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
+from mario_dagster.core.places import home_folder, trouble
 from mario_dagster.core.registry import tasks
 from mario_dagster.env import schemas
 from mario_dagster.env.environment import move, observation
@@ -32,7 +33,7 @@ from mario_dagster.server import cards
 from .open_episodes import Episodes
 from .request_guard import json_type, parse_json
 
-COOKIE = "mario_episode"
+COOKIE, HEALTH = "mario_episode", "/health"
 MUST_HAVE = ("reset", "step", "state", "observation", "grader", "tasks", "health", "schema")
 # What a query, which is text, spells: as a body would have it.
 NUMBERS = ("seed", "scale", "index", "action_id")
@@ -204,6 +205,21 @@ def card_routes() -> APIRouter:
     def validate(request: Request) -> Payload:
         """Whether the server has what a benchmark's server must have."""
         return _self_check(request)
+
+    return router
+
+
+def health_route() -> APIRouter:
+    """Whether episodes can be made and played here; OpenEnv's own says only that it answers."""
+    router = APIRouter(tags=["Health"])
+
+    @router.get(HEALTH, summary="Whether episodes can be made and played", responses={503: {"description": "Not now"}})
+    def health() -> JSONResponse:
+        """`healthy`, or 503 with what is wrong with home, truth or disk, in words."""
+        found = trouble(home_folder())
+        if found:
+            return JSONResponse({"status": "unhealthy", "trouble": dict(found)}, status_code=503)
+        return JSONResponse({"status": "healthy"})
 
     return router
 

@@ -12,14 +12,25 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mario_dagster.tables.clean_data import DAY, DAYS, EPOCH_DAY, CleanData, Streams, frame_of, identifiers, spread
-from mario_dagster.tables.frames import from_arrow, to_arrow
-from mario_dagster.tables.spec import PipelineSpec, Rollup
-from mario_dagster.tables.transforms import require
+from mario_dagster.plugin import (
+    EPOCH_DAY,
+    CleanData,
+    PipelineSpec,
+    Rollup,
+    Streams,
+    frame_of,
+    from_arrow,
+    identifiers,
+    require,
+    spread,
+    to_arrow,
+)
 
 from .task import METERS, READINGS, TARIFFS
 
 METER_ROWS, READING_ROWS = 24, 260
+# Seconds of a day; days after `EPOCH_DAY` that the first reading may be of.
+DAY, DAYS = 86_400, 900
 REGIONS = ("AMS", "BER", "CPH", "DUB", "HEL", "LIS", "MAD", "OSL", "ROM", "VIE", "WAW", "ZRH")
 
 

@@ -5,15 +5,14 @@ In: faults of mario-dagster and of this package. Out: `PROFILES`.
 
 from __future__ import annotations
 
-from mario_dagster.core.task import Profile
-from mario_dagster.incidents.faults.base import AnyOf
-from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
-from mario_dagster.incidents.faults.retried_load import RetriedLoad
-from mario_dagster.incidents.faults.spelled_moments import SpelledMoments
-from mario_dagster.incidents.faults.spelled_numbers import SpelledNumbers
-from mario_dagster.incidents.vocabularies import TRAIN
+from mario_dagster.plugin import TRAIN, AnyOf, Profile, fault
 
 from .swapped_columns import SwappedColumns
+
+RenamedColumns = fault("renamed_columns")
+RetriedLoad = fault("retried_load")
+SpelledMoments = fault("spelled_moments")
+SpelledNumbers = fault("spelled_numbers")
 
 NAMES = tuple(f"{stem}_{end}" for stem in ("usage", "energy", "consumed", "drawn") for end in ("kwh", "qty", "reading"))
 TIMES = tuple(f"{stem}_{end}" for stem in ("read", "metered", "taken") for end in ("on", "time", "ts", "utc"))

@@ -8,10 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage
-from mario_dagster.incidents.faults.base import Fault, Stage, one
-from mario_dagster.incidents.faults.conflicts import Conflict, column_of, fed
+from mario_dagster.plugin import Conflict, Damage, Fault, Stage, Task, column_of, fed, one
 
 
 @dataclass(frozen=True)

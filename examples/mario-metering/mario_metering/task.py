@@ -5,7 +5,7 @@ In: nothing. Out: `METERING`, standard library only, so that listing tasks stays
 
 from __future__ import annotations
 
-from mario_dagster.core.task import Card, Column, Table, Task
+from mario_dagster.plugin import Card, Column, Table, Task
 
 TARIFFS = ("day", "flat", "night", "solar")
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mario_dagster.core.places import truth_folder
 from mario_dagster.sandbox.home import TEMPLATES, Home
 from mario_dagster.sandbox.sandbox import Sandbox
-from mario_dagster.scoring.truth import truth_folder
 from mario_dagster.tables.frames import to_arrow
 
 from .fleet import Line

@@ -124,6 +124,7 @@ def registered() -> Mapping[str, type[Fault]]:
 
 
 def one(rng: np.random.Generator, pool: Sequence[Value]) -> Value:
+    """One member of a pool, each alike."""
     return pool[int(rng.integers(len(pool)))]
 
 
