@@ -17,7 +17,8 @@ import pyarrow
 import pytest
 
 from mario_dagster.checks.contract import contract_breaches, contract_report, contract_schema
-from mario_dagster.checks.facts import Check, CheckContext, Outcome, checks_for
+from mario_dagster.checks.facts import Check, checks_for
+from mario_dagster.checks.outcome import CheckContext, Outcome
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import Column, ColumnType, Table
 from mario_dagster.tables.frames import ARROW, as_type, canonical, empty

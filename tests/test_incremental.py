@@ -16,7 +16,8 @@ import pytest
 
 from mario_dagster.checks.audit import audit
 from mario_dagster.checks.contract import contract_report
-from mario_dagster.checks.facts import CheckContext, checks_for
+from mario_dagster.checks.facts import checks_for
+from mario_dagster.checks.outcome import CheckContext
 from mario_dagster.core import registry
 from mario_dagster.core.action import Action
 from mario_dagster.core.deploy import Deploy

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from mario_dagster.checks.contract import amounts, contract_report
-from mario_dagster.checks.facts import CheckContext, checks_for
+from mario_dagster.checks.facts import checks_for
+from mario_dagster.checks.outcome import CheckContext
 from mario_dagster.core import registry
 from mario_dagster.core.action import Action, available
 from mario_dagster.core.formats import UNIT_WORDS

@@ -13,7 +13,8 @@ import pytest
 
 from mario_dagster.checks.audit import _suite
 from mario_dagster.checks.contract import SHOWN_CASES, _misfits, case
-from mario_dagster.checks.facts import CheckContext, _differences
+from mario_dagster.checks.facts import _differences
+from mario_dagster.checks.outcome import CheckContext
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import Column, Table
 from mario_dagster.incidents.compile import compile_incident

@@ -17,7 +17,8 @@ from typing import Any
 import dagster as dg
 
 from mario_dagster.checks.context import backlog, gather, report_of, require_workers
-from mario_dagster.checks.facts import Check, CheckContext, Outcome, checks_for
+from mario_dagster.checks.facts import Check, checks_for
+from mario_dagster.checks.outcome import CheckContext, Outcome
 from mario_dagster.core.action import Action
 from mario_dagster.core.task import Table, Task
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables

@@ -18,7 +18,7 @@ from mario_dagster.tables.load import SNAPSHOT, table_name
 from mario_dagster.tables.workspace import Workspace
 
 from .contract import ContractReport, contract_report, report_bytes
-from .facts import CheckContext
+from .outcome import CheckContext
 
 
 @dataclass(frozen=True)

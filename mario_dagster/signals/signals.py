@@ -15,7 +15,8 @@ import pandas as pd
 from mario_dagster.assets.publish import newest_release
 from mario_dagster.checks.context import Backlog, gather
 from mario_dagster.checks.contract import ContractReport
-from mario_dagster.checks.facts import Outcome, checks_for
+from mario_dagster.checks.facts import checks_for
+from mario_dagster.checks.outcome import Outcome
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.instance import SandboxInstance
 from mario_dagster.runtime.queries import newest_run_status
