@@ -48,7 +48,7 @@ def outcome_bytes(outcome: Outcome) -> int:
 
 @dataclass(frozen=True)
 class CheckContext:
-    """Everything that checks may look at: never the vault.
+    """Everything that checks may look at: never the truth store.
 
     Args:
         tables: as stored; a table that was never written is absent. Frames are never changed in place.

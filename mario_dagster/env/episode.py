@@ -175,7 +175,7 @@ class Episode:
                     # Again: while this one waited, another process may have ended it, or played this very step.
                     before = self._turn(move, key)
                     line = self._play(move, before) | ({} if key is None else {FIELD: key})
-                    step.record(line, status=line["done_reason"] or "open")
+                    step.record(line)
                     # Before anybody else acts: the reply is of this step, whoever makes the next one.
                     reply = self._keep(Reply(observe(self._view(after(before, line)))))
                 return reply

@@ -2,7 +2,7 @@
 
 In: a `View` (the task, its signals, how the episode stands, what the last step came to). Out: a flat mapping of
 JSON-able fields, the same bytes for equal inputs. This is the one boundary where numbers become plain and finite and
-text becomes sendable; nothing here reads a clock, a run id or the vault.
+text becomes sendable; nothing here reads a clock, a run id or the truth store.
 """
 
 from __future__ import annotations

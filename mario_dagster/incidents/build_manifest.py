@@ -1,6 +1,6 @@
-"""Keeping the books: a damaged bench becomes a `Ledger`.
+"""Keeping the books: a damaged bench becomes a `DamageManifest`.
 
-In: a `Damage` after the faults have struck. Out: its ledger. Cells are compared as text in canonical form, damaged
+In: a `Damage` after the faults have struck. Out: its manifest. Cells are compared as text in canonical form, damaged
 against clean, so that the damage manifest holds what differs and nothing else, whatever the faults believed they did.
 """
 

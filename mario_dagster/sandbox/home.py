@@ -42,7 +42,7 @@ class SandboxExists(ValueError):
 
 @dataclass(frozen=True)
 class SandboxInfo:
-    """What a sandbox's folder says of itself; nothing of the vault.
+    """What a sandbox's folder says of itself; nothing of the truth store.
 
     Args:
         status: `open`, or the reason its episode is over.

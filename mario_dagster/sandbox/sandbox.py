@@ -75,11 +75,10 @@ class StepTransaction:
     def __init__(self, number: int):
         self.number = number
         self.line: Line | None = None
-        self.status = "open"
 
-    def record(self, line: Line, status: str = "open") -> None:
-        """Set the step's line; `status` is `open`, or why the episode is over."""
-        self.line, self.status = line, status
+    def record(self, line: Line) -> None:
+        """Set the step's line, which also says whether the episode is over."""
+        self.line = line
 
 
 class Sandbox:
