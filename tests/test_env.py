@@ -394,12 +394,12 @@ INVALID = [
 
 @pytest.mark.parametrize(("move", "says"), INVALID, ids=lambda each: str(each)[:40])
 def test_a_wrong_action_changes_nothing_and_says_what_would_be_right(episode: Episode, move: Action, says: str) -> None:
-    before, marks = episode.sandbox.signals(), episode.sandbox._mark()
+    before, marks = episode.sandbox.signals(), mark(episode.sandbox.pipeline)
     seen = episode.step(move).observation
     assert seen["action_result"].startswith("invalid: ") and says in seen["action_result"]
     assert seen["reward_breakdown"]["invalid_action"] == -0.06
     assert seen["steps_taken"] == 1 and not seen["done"]
-    assert (episode.sandbox.signals(), episode.sandbox._mark()) == (before, marks)
+    assert (episode.sandbox.signals(), mark(episode.sandbox.pipeline)) == (before, marks)
     as_bytes(seen).decode()
 
 

@@ -28,9 +28,9 @@ from .observation import View, observe, state_fields
 from .options import ResetOptions, episode_id
 
 if TYPE_CHECKING:
+    from mario_dagster.engine.snapshot import Snapshot
     from mario_dagster.sandbox.home import Home
     from mario_dagster.sandbox.sandbox import Sandbox
-    from mario_dagster.scoring.score import Grade
     from mario_dagster.signals.signals import Signals
 
 ACTOR = "agent"
@@ -158,8 +158,8 @@ class Episode:
             kept = self._kept()
             return kept if kept is not None else self._keep(self.reply())
 
-    def step(self, move: Action, key: str | None = None) -> Reply:
-        """Play one move. Once the episode is done, nothing happens, nothing is recorded and the reward is 0.
+    def step(self, action: Action, key: str | None = None) -> Reply:
+        """Play one action. Once the episode is done, nothing happens, nothing is recorded and the reward is 0.
 
         Args:
             key: what the caller knows this step by; the newest step's plays nothing and is answered as that step was.
@@ -167,32 +167,24 @@ class Episode:
         Raises:
             KeyReused, StepPassed: the key is that of another action, or of a step before the newest.
         """
-        with self._answering():
-            try:
-                with self._looking():
-                    self._turn(move, key)
-                with self.sandbox.step() as step:
-                    # Again: while this one waited, another process may have ended it, or played this very step.
-                    before = self._turn(move, key)
-                    line = self._play(move, before) | ({} if key is None else {FIELD: key})
-                    step.record(line)
-                    # Before anybody else acts: the reply is of this step, whoever makes the next one.
-                    reply = self._keep(Reply(observe(self._view(after(before, line)))))
-                return reply
-            except _Played as instead:
-                return instead.reply
+        with self._answering(), self.sandbox.step() as step:
+            lines = self.sandbox.steps
+            if key is not None and played(lines, key, action.to_dict()):
+                return self.newest()
+            state = episode_state(lines)
+            if state.done:
+                return self._over(state)
+            step.begin()
+            line, snapshot = self._play(action, state)
+            step.record(line | ({} if key is None else {FIELD: key}))
+            # Before anybody else acts: the reply is of this step, whoever makes the next one.
+            return self._keep(Reply(observe(self._view(after(state, line), snapshot))))
 
-    def _turn(self, move: Action, key: str | None) -> EpisodeState:
-        """How the episode stands for one more move; raised is the reply to a move that is not to be played."""
-        lines = self.sandbox.steps
-        now = episode_state(lines)
-        if key is not None and played(lines, key, move.to_dict()):
-            raise _Played(self.newest())
-        if now.done:
-            over = f"invalid: the episode is over ({now.done_reason}); reset to start another"
-            unpaid = {name: 0.0 for name in now.parts}
-            raise _Played(Reply(observe(self._view(replace(now, reward=0.0, parts=unpaid, result=over)))))
-        return now
+    def _over(self, state: EpisodeState) -> Reply:
+        """The reply to an action after the end: nothing happens, and nothing is paid."""
+        over = f"invalid: the episode is over ({state.done_reason}); reset to start another"
+        unpaid = {name: 0.0 for name in state.parts}
+        return Reply(observe(self._view(replace(state, reward=0.0, parts=unpaid, result=over))))
 
     def _keep(self, reply: Reply) -> Reply:
         """Keep the newest reply, in the transaction that is open; packed, since most of it is the same words again."""
@@ -237,6 +229,7 @@ class Episode:
             raise told(error, self.id) from error
 
     def _summary(self, now: EpisodeState) -> dict[str, Any]:
+        parts = self._objectives(now, self.sandbox.snapshot())
         return {
             "episode_id": now.episode_id,
             "task_id": self.task.id,
@@ -255,7 +248,7 @@ class Episode:
             "done_reason": now.done_reason,
             "initial_score": reward.shown(now.initial_score),
             "best_score": reward.shown(now.best_score),
-            "parts": {name: round(value, 6) for name, value in sorted(self._objectives(now).items())},
+            "parts": {name: round(value, 6) for name, value in sorted(parts.items())},
             "table_scores": {name: round(value, 6) for name, value in sorted(now.table_scores.items())},
             "minutes_to_recover": round(now.minutes, 1),
             "exposed_row_minutes": round(now.exposure, 1),
@@ -264,68 +257,79 @@ class Episode:
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
-    def _play(self, move: Action, now: EpisodeState) -> dict[str, Any]:
-        """Do a move and write down what came of it."""
-        number, score = now.steps + 1, self._score()
-        exposed = rows_at_fault(self.sandbox.signals())
+    def _play(self, action: Action, state: EpisodeState) -> tuple[dict[str, Any], Snapshot]:
+        """Do an action; returns what is written down of it, and how the pipeline stands after it."""
+        sandbox, number = self.sandbox, state.steps + 1
+        before = sandbox.snapshot()
+        score = self._score(before)
         tags = {
             "mario/episode": self.id,
             "mario/step": str(number),
-            "mario/action": move.name,
+            "mario/action": action.name,
             "mario/actor": ACTOR,
         }
-        outcome = perform(self.sandbox, move, now.active_table, tags)
-        scored = self._score()
-        reason = self._verdict(move, outcome, score, scored, number)
-        return {
+        outcome = perform(sandbox, action, state.active_table, tags)
+        now = sandbox.snapshot()
+        shift = (score, self._score(now))
+        reason = self._verdict(action, outcome, shift, now, number)
+        line = {
             "kind": "step",
             "step": number,
-            "action": move.to_dict(),
-            "name": move.name,
-            "table": now.active_table,
+            "action": action.to_dict(),
+            "name": action.name,
+            "table": state.active_table,
             "active_table": outcome.active_table,
             "status": outcome.status,
             "result": outcome.text,
-            "minutes": move.spec.minutes,
-            "rows_at_fault": exposed,
-            "failing_checks": list(self.sandbox.signals().blocking_failures),
-            **self._paid(move, outcome, now, score, scored, reason),
+            "minutes": action.spec.minutes,
+            "rows_at_fault": rows_at_fault(before.signals),
+            "failing_checks": list(now.signals.blocking_failures),
+            **self._paid(action, outcome, state, shift, now, reason),
         }
+        return line, now
 
-    def _verdict(self, move: Action, outcome: Outcome, before: float, scored: float, number: int) -> DoneReason:
+    def _verdict(
+        self, action: Action, outcome: Outcome, shift: tuple[float, float], now: Snapshot, number: int
+    ) -> DoneReason:
         """Why the episode is over after this step; empty when it goes on."""
-        if move.id == ActionId.COMMIT_CHANGES and outcome.status != "invalid":
-            won = outcome.status == "done" and self._truth().score >= self.task.threshold
+        if action.id == ActionId.COMMIT_CHANGES and outcome.status != "invalid":
+            won = outcome.status == "done" and now.grade.score >= self.task.threshold
             return "commit_success" if won else "commit_failure"
-        if reward.collapsed(before, scored):
+        if reward.collapsed(*shift):
             return "quality_collapse"
         if number < self.task.max_steps:
             return ""
-        return "held_back" if self._rightly_held_back() else "step_budget_exhausted"
+        return "held_back" if self._rightly_held_back(now) else "step_budget_exhausted"
 
-    def _rightly_held_back(self) -> bool:
+    def _rightly_held_back(self, now: Snapshot) -> bool:
         """Whether something to be published is not there, nobody published, and all that is there is right."""
         from mario_dagster.scoring.missing_batches import unpublished
 
         sandbox = self.sandbox
-        if not self._absent() or not unpublished(sandbox.workspace, sandbox.instance, self.task):
+        if not self._absent(now) or not unpublished(sandbox.workspace, sandbox.instance, self.task):
             return False
-        return self._truth().score >= self.task.threshold and self._collateral() == 0
+        return now.grade.score >= self.task.threshold and self._collateral(now) == 0
 
     def _paid(
-        self, move: Action, outcome: Outcome, now: EpisodeState, before: float, scored: float, reason: DoneReason
+        self,
+        action: Action,
+        outcome: Outcome,
+        state: EpisodeState,
+        shift: tuple[float, float],
+        now: Snapshot,
+        reason: DoneReason,
     ) -> dict[str, Any]:
         """The reward and the score of a step, and with the last one the truth."""
         ended, success = bool(reason), reason in SUCCESSES
-        grade = self._truth() if ended else None
+        grade = now.grade if ended else None
         terms = reward.parts(
             reward.Step(
-                before=before,
-                after=scored,
+                before=shift[0],
+                after=shift[1],
                 invalid=outcome.status == "invalid",
                 premature_commit=reason == "commit_failure" and grade is not None and grade.score < self.task.threshold,
-                streak=now.streak_of(move),
-                waited=now.waited if reason == "held_back" else 0.0,
+                streak=state.streak_of(action),
+                waited=state.waited if reason == "held_back" else 0.0,
                 ended=ended,
                 success=success,
             )
@@ -333,7 +337,7 @@ class Episode:
         paid: dict[str, Any] = {
             "reward": reward.total(terms),
             "parts": terms,
-            "score": grade.score if grade else scored,
+            "score": grade.score if grade else shift[1],
             "done": ended,
             "truncated": reason in ("step_budget_exhausted", "held_back"),
             "success": success if ended else None,
@@ -341,43 +345,41 @@ class Episode:
         }
         if grade:
             paid |= {"grade": dict(grade.parts), "table_scores": dict(grade.tables)}
-            paid["collateral_cells"] = self._collateral()
+            paid["collateral_cells"] = self._collateral(now)
         return paid
 
     # --- scores -------------------------------------------------------------------------------------------------------
 
-    def _truth(self) -> Grade:
-        return self.sandbox.grade()
-
-    def _collateral(self) -> int:
+    def _collateral(self, now: Snapshot) -> int:
         """Cells that were right when the incident struck, and are wrong or gone now."""
         from mario_dagster.scoring.collateral import collateral_since
 
         sandbox, since = self.sandbox, self.sandbox.steps[0].get("versions", {})
-        return collateral_since(sandbox.workspace, self.task, sandbox.truth_store, since, self._absent())
+        return collateral_since(sandbox.workspace, self.task, sandbox.truth_store, since, self._absent(now))
 
-    def _absent(self) -> tuple[str, ...]:
+    def _absent(self, now: Snapshot) -> tuple[str, ...]:
         """Batches that nobody could have loaded: they are announced, and not there."""
         from mario_dagster.scoring.missing_batches import absent_batches
 
-        sandbox = self.sandbox
-        return absent_batches(sandbox.workspace, self.task, sandbox.truth_store, sandbox.backlog())
+        return absent_batches(self.sandbox.workspace, self.task, self.sandbox.truth_store, now.backlog)
 
-    def _score(self) -> float:
+    def _score(self, snapshot: Snapshot) -> float:
         """The score that shapes the reward: the truth, or where that must stay unknown, health by the checks."""
-        return self._truth().score if self.sandbox.feedback == "truth" else self.sandbox.health()
+        return snapshot.grade.score if self.sandbox.feedback == "truth" else snapshot.signals.health
 
-    def _objectives(self, now: EpisodeState) -> Mapping[str, float]:
+    def _objectives(self, state: EpisodeState, snapshot: Snapshot) -> Mapping[str, float]:
         """Parts of the score that may be seen now."""
-        if now.done:
-            return now.grade
-        return self._truth().parts if now.feedback == "truth" else {"health": self.sandbox.health()}
+        if state.done:
+            return state.grade
+        return snapshot.grade.parts if state.feedback == "truth" else {"health": snapshot.signals.health}
 
-    def _view(self, now: EpisodeState) -> View:
+    def _view(self, state: EpisodeState, snapshot: Snapshot | None = None) -> View:
+        """What an observation of this state is made of; of the pipeline as it stands, where no snapshot is given."""
         from mario_dagster.incidents.profiles import profile
 
-        sandbox = self.sandbox
-        return View(self.task, sandbox.signals(), now, profile(sandbox.profile), self._objectives(now))
+        snapshot = snapshot or self.sandbox.snapshot()
+        objectives = self._objectives(state, snapshot)
+        return View(self.task, snapshot.signals, state, profile(self.sandbox.profile), objectives)
 
 
 def told(error: StorageError, id: str | None) -> PlayError:
@@ -388,14 +390,6 @@ def told(error: StorageError, id: str | None) -> PlayError:
             f"{name} is damaged and set aside: {error}. Restore that file, or reset to start another episode"
         )
     return StorageUnavailable(f"{error}. Nothing has happened; send the same request again later")
-
-
-class _Played(Exception):
-    """A move that is not played: it was already, or the episode is over. Leaves a step's block without a line."""
-
-    def __init__(self, reply: Reply):
-        super().__init__()
-        self.reply = reply
 
 
 def rows_at_fault(signals: Signals) -> int:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mario_dagster.core.task import Table
-    from mario_dagster.sandbox.sandbox import Result, Sandbox
+    from mario_dagster.engine.acts import Result
+    from mario_dagster.sandbox.sandbox import Sandbox
 
 SAMPLE_ROWS, SAMPLE_TEXT = 5, 120
 ERROR_LINES = 10
@@ -49,7 +50,7 @@ class _Invalid(ValueError):
 
 def perform(sandbox: Sandbox, move: Action, active_table: str, tags: Mapping[str, str]) -> Outcome:
     """Do one move in a sandbox, as one or two tagged Dagster runs, an instance call or a read."""
-    from mario_dagster.sandbox.sandbox import InvalidAction
+    from mario_dagster.engine.acts import InvalidAction
     from mario_dagster.tables.repairs import InvalidRepair
 
     try:

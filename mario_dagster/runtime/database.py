@@ -12,10 +12,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -37,6 +37,8 @@ _FOR_NOW = {
 }
 BUSY_TIMEOUT_SECONDS = 30.0
 BUSY_POLL_SECONDS = 0.001
+
+Answer = TypeVar("Answer")
 
 
 class _PatientCursor(sqlite3.Cursor):
@@ -122,11 +124,26 @@ class Database:
                 connection.info["write"] = True
                 try:
                     with connection.begin():
-                        self._local.connection = connection
+                        self._local.connection, self._local.answers = connection, {}
                         yield connection
                 finally:
-                    self._local.connection = None
+                    self._local.connection, self._local.answers = None, None
                     connection.info.pop("write", None)
+
+    def once(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` answers, asked once in this thread's open transaction until `forget()`; else asked each time."""
+        answers: dict[Hashable, Any] | None = getattr(self._local, "answers", None)
+        if answers is None:
+            return ask()
+        if question not in answers:
+            answers[question] = ask()
+        answer: Answer = answers[question]
+        return answer
+
+    def forget(self) -> None:
+        """Have every question asked anew: something was written that an answer may stand on."""
+        if getattr(self._local, "answers", None):
+            self._local.answers = {}
 
     @property
     def in_transaction(self) -> bool:

@@ -19,7 +19,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from dagster import DagsterEventType, DagsterInvariantViolationError, EventLogEntry, StringSource
+from dagster import (
+    AssetKey,
+    AssetRecordsFilter,
+    DagsterEventType,
+    DagsterInvariantViolationError,
+    EventLogEntry,
+    EventRecordsResult,
+    StringSource,
+)
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
@@ -141,6 +149,21 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             if body.event_type in ASSET_CHECK_EVENTS:
                 self._store_check(driver, event, event_id, text, moment)
 
+    def fetch_materializations(
+        self,
+        records_filter: AssetKey | AssetRecordsFilter,
+        limit: int,
+        cursor: str | None = None,
+        ascending: bool = False,
+    ) -> EventRecordsResult:
+        """Stock, asked once in a transaction: every check of a partition asks anew which materialization it judges."""
+        return self._database.once(
+            ("materializations", repr(records_filter), limit, cursor, ascending),
+            lambda: super(SandboxEventLogStorage, self).fetch_materializations(
+                records_filter, limit, cursor, ascending
+            ),
+        )
+
     def claim_concurrency_slot(
         self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
     ) -> Any:
@@ -164,6 +187,7 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
     def _store_asset(
         self, driver: sqlite3.Connection, event: EventLogEntry, event_id: int, key: str, text: str, moment: str
     ) -> None:
+        self._database.forget()
         tags = self._tags_for_asset_event(event)
         if tags:
             rows = [

@@ -54,7 +54,8 @@ def require_stored(workspace: Workspace, line: Mapping[str, Any]) -> None:
     lakes = {lake.root.name: lake for lake in (workspace.lake, workspace.published)}
     for name, version in line.get("stored", {}).items():
         folder, _, table = name.partition("/")
-        if max(lakes[folder].versions(table), default=-1) < version:
+        newest = lakes[folder].version(table)
+        if newest is None or newest < version:
             raise Damaged(f"{name} lacks version {version}")
 
 

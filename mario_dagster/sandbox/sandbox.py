@@ -10,30 +10,30 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
 
 import pandas as pd
 
-from mario_dagster import definitions
 from mario_dagster.assets.publish import Release, newest_release
-from mario_dagster.checks.context import Backlog, backlog, pool_slots
+from mario_dagster.checks.context import Backlog, pool_slots
 from mario_dagster.core.action import Action
 from mario_dagster.core.errors import StorageError
 from mario_dagster.core.files import file_trouble
 from mario_dagster.core.registry import task
-from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS, Task
-from mario_dagster.runtime.instance import RunResult, close_instance, open_instance, run_job
-from mario_dagster.runtime.queries import fingerprint
-from mario_dagster.scoring.grading import grade_world
+from mario_dagster.core.task import Task
+from mario_dagster.engine import acts
+from mario_dagster.engine.acts import Result
+from mario_dagster.engine.pipeline import Pipeline, Tags
+from mario_dagster.engine.snapshot import Snapshot, mark, take
+from mario_dagster.runtime.instance import close_instance, open_instance
 from mario_dagster.scoring.score import Grade
 from mario_dagster.scoring.truth import TruthStore
 from mario_dagster.signals.failures import FailureLog
-from mario_dagster.signals.signals import Signals, read_signals
-from mario_dagster.tables.load import table_name, tried
+from mario_dagster.signals.signals import Signals
+from mario_dagster.tables.load import table_name
 from mario_dagster.tables.workspace import Workspace, workspace_at
 
 from .create import DAGSTER_HOME, stored
@@ -43,38 +43,20 @@ from .lease import Lease, Leases
 from .recovery import drop_temporaries, require_steps, require_stored, take_back
 from .template_cache import Recipe, clone_folder, instantiate
 
-Tags = Mapping[str, str]
-Value = TypeVar("Value")
-
-
-class InvalidAction(ValueError):
-    """An act that makes no sense here and now; nothing has happened."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of an act.
-
-    Args:
-        ok: the run succeeded.
-        message: what happened, in words without ids or times.
-        failed_checks: checks that the run evaluated and that failed.
-        error: why the run failed, None when it did not.
-    """
-
-    ok: bool
-    message: str
-    run_id: str | None = None
-    failed_checks: tuple[str, ...] = ()
-    error: str | None = None
-
 
 class StepTransaction:
     """One step under way: what it does and its line in the journal are kept together or not at all."""
 
-    def __init__(self, number: int):
+    def __init__(self, leases: Leases, number: int):
+        self._leases = leases
         self.number = number
+        self.begun = False
         self.line: Line | None = None
+
+    def begin(self) -> None:
+        """Say that the step is played from here on. Raises `Unavailable` where that cannot be written down."""
+        self.begun = True
+        self._leases.take(self.number)
 
     def record(self, line: Line) -> None:
         """Set the step's line, which also says whether the episode is over."""
@@ -95,7 +77,10 @@ class Sandbox:
         self._leases = Leases(root, self._journal)
         self._failures = FailureLog(self.instance)
         self._lock = threading.RLock()
-        self._read: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self.pipeline = Pipeline(self.task, self.workspace, self.instance)
+        # The newest snapshot, and the same once it is known to be of this very look.
+        self._taken: Snapshot | None = None
+        self._now: Snapshot | None = None
         self._lines: list[Line] = []
 
     # --- coming and going ---------------------------------------------------------------------------------------------
@@ -211,22 +196,28 @@ class Sandbox:
         with self.look():
             return self.workspace.lake.read(table_name(self.task, self.task.table(name).name)).frame
 
+    def snapshot(self) -> Snapshot:
+        """How the pipeline stands; taken anew only when the instance, a table or the landing zone has changed."""
+        with self.look():
+            if self._now is None:
+                now = mark(self.pipeline)
+                if self._taken is None or self._taken.mark != now:
+                    self._taken = take(self.pipeline, self._failures, self.truth_store, now)
+                self._now = self._taken
+            return self._now
+
     def signals(self) -> Signals:
-        """What a player may know; computed anew only when the instance, a table or the landing zone has changed."""
-
-        def read() -> Signals:
-            graph = definitions.asset_graph()
-            return read_signals(self.workspace, self.instance, self.task, self.backlog(), graph, self._failures)
-
-        return self._current("signals", read)
+        """What a player may know."""
+        return self.snapshot().signals
 
     def grade(self) -> Grade:
         """The true score now. Not for a player where feedback is `checks`."""
-        return self._current("grade", lambda: grade_world(self.workspace, self.task, self.truth_store, self.backlog()))
+        with self.look():
+            return self.snapshot().grade
 
     def backlog(self) -> Backlog:
         """Batches that are loaded, batches that wait, and the workers there are."""
-        return self._current("backlog", lambda: backlog(self.workspace, self.instance, self.task))
+        return self.snapshot().backlog
 
     def health(self) -> float:
         """0 to 1, from checks alone."""
@@ -244,97 +235,37 @@ class Sandbox:
 
     # --- acting -------------------------------------------------------------------------------------------------------
 
-    def repair(self, table: str, repair: Action, tags: Tags = {}) -> Result:  # noqa: B006 - never changed
-        """Materialize one table with one repair.
-
-        Raises:
-            InvalidRepair: it does not fit the table; no run was made.
-        """
-        contract = self.task.table(table)
-        before = self.table(table)
-        tried(self.workspace, self.task, contract, repair)
-        op = f"{self.task.slug}__{table}"
-        result = self._run(f"repair_{table}", tags, {"ops": {op: {"config": repair.to_config()}}})
-        if not result.success:
-            return self._failed(result, f"{repair.name} on {table} failed")
-        after = self.table(table)
-        rows = f"{len(before)} -> {len(after)} rows" if len(before) != len(after) else f"{len(after)} rows"
-        return self._done(result, f"{repair.name} on {table}: {rows}")
+    def repair(self, table: str, action: Action, tags: Tags = {}) -> Result:  # noqa: B006 - never changed
+        """Materialize one table with one repair. Raises `InvalidRepair` where it does not fit; no run was made."""
+        name = self.task.table(table).name
+        with self._acting():
+            return acts.repair(self.pipeline, name, action, tags)
 
     def replay(self, tags: Tags = {}) -> Result:  # noqa: B006
-        """Load the oldest pending batch, then its table; with too few workers the run fails.
-
-        Raises:
-            InvalidAction: the task has no batches, or none is left to load.
-        """
-        table = self.task.batched_table
-        if table is None:
-            raise InvalidAction(f"task '{self.task.slug}' has no batches to replay")
-        state = self.backlog()
-        if state.pending:
-            batch = state.pending[0].batch
-            result = self._run("replay", {**tags, "dagster/partition": batch})
-        else:
-            held = self.workspace.lake.provenance(table_name(self.task, table.name)).loaded
-            waiting = [each.batch for each in state.loaded if each.batch not in held]
-            if not waiting:
-                raise InvalidAction("no batch is pending: all that landed is loaded")
-            batch = ", ".join(waiting)
-            result = self._run(f"repair_{table.name}", tags)
-        if not result.success:
-            return self._failed(result, f"replay of {batch} failed")
-        left = len(self.backlog().pending)
-        return self._done(result, f"loaded {batch} into {table.name}: {left} pending")
+        """Load the oldest pending batch, then its table; raises `InvalidAction` where there is none to load."""
+        with self._acting():
+            return acts.replay(self.pipeline, self.backlog(), tags)
 
     def refresh(self, tags: Tags = {}) -> Result:  # noqa: B006
-        """Compute the derived tables again.
-
-        Raises:
-            InvalidAction: the task has none.
-        """
-        if not self.task.derived_tables:
-            raise InvalidAction(f"task '{self.task.slug}' has no derived tables to refresh")
-        names = ", ".join(table.name for table in self.task.derived_tables)
-        result = self._run("refresh", tags)
-        return (
-            self._done(result, f"refreshed {names}")
-            if result.success
-            else self._failed(result, f"refresh of {names} failed")
-        )
+        """Compute the derived tables again; raises `InvalidAction` where the task has none."""
+        with self._acting():
+            return acts.refresh(self.pipeline, tags)
 
     def validate(self, table: str, tags: Tags = {}) -> Result:  # noqa: B006
         """Judge one table by its gates and its audit; nothing is written but the verdicts."""
         name = self.task.table(table).name
-        result = self._run(f"validate_{name}", tags)
-        failed = failed_checks(result)
-        if result.success and not failed:
-            return Result(True, f"{name} passes every check", result.run_id)
-        return Result(
-            False, f"{name} fails {', '.join(failed) or 'to be judged'}", result.run_id, failed, _error(result)
-        )
+        with self._acting():
+            return acts.validate(self.pipeline, name, tags)
 
     def commit(self, tags: Tags = {}) -> Result:  # noqa: B006
         """Judge and audit every table, then publish all of them or none."""
-        result = self._run("commit", tags)
-        failed = tuple(name for name in failed_checks(result) if name != "grade")
-        if result.success:
-            return Result(True, f"published {', '.join(self.task.table_names)}", result.run_id)
-        return Result(
-            False, f"not published: {', '.join(failed) or _error(result)}", result.run_id, failed, _error(result)
-        )
+        with self._acting():
+            return acts.commit(self.pipeline, tags)
 
     def set_workers(self, level: int) -> int:
-        """Give the recovery pool this many slots, 1 to 3; returns what the pool then has.
-
-        Raises:
-            InvalidAction: the task has no pool, or the level is out of range.
-        """
-        if self.task.pool is None:
-            raise InvalidAction(f"task '{self.task.slug}' has no recovery workers")
-        if not MIN_WORKERS <= level <= MAX_WORKERS:
-            raise InvalidAction(f"the pool takes {MIN_WORKERS} to {MAX_WORKERS} workers, not {level}")
-        self.instance.event_log_storage.set_concurrency_slots(self.task.pool, level)
-        return pool_slots(self.instance, self.task.pool)
+        """Give the recovery pool 1 to 3 slots; returns what it then has. Raises `InvalidAction` where it cannot."""
+        with self._acting():
+            return acts.set_workers(self.pipeline, level)
 
     def workers(self) -> int:
         """Slots of the recovery pool now; 0 for a task without one."""
@@ -363,15 +294,17 @@ class Sandbox:
             if self.instance.database.in_transaction:
                 yield
                 return
-            with self.instance.database.transaction():
+            # Nobody else writes meanwhile: what is asked of disk and instance is asked once.
+            with self.instance.database.transaction(), self.workspace.steady():
+                self._now = None
                 self._settle()
                 yield
 
     @contextmanager
     def step(self) -> Iterator[StepTransaction]:
-        """Everything done inside, and the line recorded, becomes durable together at the end, or is undone.
+        """Once begun, everything done inside and the line recorded become durable together at the end, or are undone.
 
-        Another process that wants to act on the same sandbox waits meanwhile.
+        Another process that wants to act on the same sandbox waits meanwhile. A step that is not begun is only a look.
 
         Raises:
             Unavailable: the disk is full, or does not let us write; nothing has happened.
@@ -382,20 +315,27 @@ class Sandbox:
             try:
                 with self.look():
                     before = self.steps
-                    self._leases.take(len(before))
-                    step = StepTransaction(len(before))
+                    step = StepTransaction(self._leases, len(before))
                     yield step
-                    if step.line is None:
-                        raise RuntimeError("a step must record its line")
-                    line = {**step.line, "stored": dict(stored(self.workspace, self.task))}
-                    self._journal.record(line)
-                    self._leases.settle()
+                    line = self._recorded(step)
             except BaseException:
-                if step is not None:
+                if step is not None and step.begun:
                     self._undo()
                 raise
-            self._lines = [*before, line]
-            self.info = mended_info(self.root, self._lines, self.info)
+            if line is not None:
+                self._lines = [*before, line]
+                self.info = mended_info(self.root, self._lines, self.info)
+
+    def _recorded(self, step: StepTransaction) -> Line | None:
+        """The line of a step that was begun, put into the journal with the table versions that it stands on."""
+        if not step.begun:
+            return None
+        if step.line is None:
+            raise RuntimeError("a step must record its line")
+        line = {**step.line, "stored": dict(stored(self.workspace, self.task))}
+        self._journal.record(line)
+        self._leases.settle()
+        return line
 
     def _undo(self) -> None:
         """Take back a step that failed; where the disk does not let us, whoever acts next does it."""
@@ -422,49 +362,17 @@ class Sandbox:
         if tidy:
             drop_temporaries(self.root)
         self._journal.mend()
-        self._read, self._lines = ((), {}), self._journal.lines()
+        self._taken, self._now, self._lines = None, None, self._journal.lines()
         self._failures = FailureLog(self.instance)
         self.info = mended_info(self.root, self._lines, self.info)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
-    def _run(self, job: str, tags: Tags, config: Mapping[str, Any] | None = None) -> RunResult:
+    @contextmanager
+    def _acting(self) -> Iterator[None]:
+        """While somebody acts; how the pipeline stands must be looked at anew afterwards."""
         with self._lock:
-            return run_job(
-                self.instance, definitions.job(f"{self.task.slug}_{job}"), tags=dict(tags), run_config=config
-            )
-
-    def _current(self, name: str, read: Callable[[], Value]) -> Value:
-        """What is read from the world, kept until anything that it is read from has changed."""
-        with self.look():
-            mark = self._mark()
-            if self._read[0] != mark:
-                self._read = (mark, {})
-            held = self._read[1]
-            if name not in held:
-                held[name] = read()
-            return cast(Value, held[name])
-
-    def _mark(self) -> tuple[Any, ...]:
-        """Changes with anything that signals or grades are computed from."""
-        names = [table_name(self.task, name) for name in self.task.table_names]
-        versions = tuple(self.workspace.lake.version(name) for name in names)
-        return (fingerprint(self.instance.database), versions, self.workspace.landing.stamp())
-
-    def _done(self, result: RunResult, message: str) -> Result:
-        failed = failed_checks(result)
-        verdict = f"failing: {', '.join(failed)}" if failed else "every fact holds"
-        return Result(True, f"{message}; {verdict}", result.run_id, failed)
-
-    def _failed(self, result: RunResult, message: str) -> Result:
-        return Result(False, f"{message}: {_error(result)}", result.run_id, failed_checks(result), _error(result))
-
-
-def failed_checks(result: RunResult) -> tuple[str, ...]:
-    """Names of the checks that a run evaluated and that failed, sorted."""
-    return tuple(sorted(name for (_, name), passed in result.checks.items() if not passed))
-
-
-def _error(result: RunResult) -> str | None:
-    texts = [text.split(": ", 1)[-1].replace("\n", " ") for _, text in sorted(result.errors.items())]
-    return "; ".join(texts) or None
+            try:
+                yield
+            finally:
+                self._now = None

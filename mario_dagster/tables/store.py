@@ -6,7 +6,8 @@ batches are in it, which repairs are remembered, and what it was computed from.
 
 Opening a Delta table costs 10-20 ms and grows with its log, so reading looks at the newest log entry (which, for a
 table that is overwritten whole, names its only file) and keeps frames by that file's unique name. Other processes'
-writes are seen because the newest entry is looked up anew each time.
+writes are seen because the newest entry is looked up anew each time; but inside `steady()`, where the caller knows
+that nobody else writes, each folder is listed once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,20 @@ class _Entry:
     content: str = ""
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What a thread has found on disk since its `steady()` block began, by table or folder."""
+
+    versions: dict[str, int | None] = field(default_factory=dict)
+    entries: dict[str, _Entry] = field(default_factory=dict)
+    children: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def forget(self, name: str) -> None:
+        self.versions.pop(name, None)
+        self.entries.pop(name, None)
+        self.children.pop(name.rpartition("/")[0], None)
+
+
 class Lake:
     """Delta tables under one folder, by relative name (`temporal/catalog`, `temporal/landed_orders/t05`)."""
 
@@ -98,10 +114,35 @@ class Lake:
         self._entries: dict[str, _Entry] = {}
         self._handles: dict[str, tuple[Stamp, DeltaTable]] = {}
         self._lock = threading.RLock()
+        self._local = threading.local()
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """What this thread asks of the disk inside the block it asks once, and again after a write of its own.
+
+        Only for whoever keeps everybody else from writing meanwhile.
+        """
+        if self._seen is not None:
+            yield
+            return
+        self._local.seen = _Seen()
+        try:
+            yield
+        finally:
+            self._local.seen = None
+
+    @property
+    def _seen(self) -> _Seen | None:
+        return getattr(self._local, "seen", None)
 
     def version(self, name: str) -> int | None:
         """Number of the table's newest version; None when it was never written."""
-        return max(self.versions(name), default=None)
+        seen = self._seen
+        if seen is None:
+            return max(self.versions(name), default=None)
+        if name not in seen.versions:
+            seen.versions[name] = max(self.versions(name), default=None)
+        return seen.versions[name]
 
     def versions(self, name: str) -> list[int]:
         """Numbers of the table's versions, in no order."""
@@ -118,11 +159,17 @@ class Lake:
 
         A folder without a version is what a write left that was never committed: no table.
         """
+        seen = self._seen
+        if seen is not None and name in seen.children:
+            return seen.children[name]
         try:
             with os.scandir(self.root / name) as entries:
-                return tuple(sorted(entry.name for entry in entries if self.exists(f"{name}/{entry.name}")))
+                found = tuple(sorted(entry.name for entry in entries if self.exists(f"{name}/{entry.name}")))
         except FileNotFoundError:
-            return ()
+            found = ()
+        if seen is not None:
+            seen.children[name] = found
+        return found
 
     def read(self, name: str) -> Stored:
         """The newest version of a table.
@@ -172,6 +219,7 @@ class Lake:
                     custom_metadata={PROVENANCE_KEY: text, CONTENT_KEY: content, SEAL_KEY: _seal(text, content)}
                 ),
             )
+            self._changed(name)
             version, entry = self._newest(name)
             if handle is not None:
                 self._handles[name] = (entry.stamp, handle)
@@ -188,6 +236,7 @@ class Lake:
             self._forget(name)
             for file in Path(self._log(name)).glob(f"{version:020d}.*"):
                 file.unlink()
+            self._changed(name)
             self.tidy(name)
 
     def tidy(self, name: str) -> None:
@@ -200,6 +249,7 @@ class Lake:
         if not versions:
             self._forget(name)
             shutil.rmtree(folder, ignore_errors=True)
+            self._changed(name)
             return
         kept = {file for version in versions for file in _added(log / f"{version:020d}.json")}
         for data in folder.glob("*.parquet*"):
@@ -237,6 +287,10 @@ class Lake:
         """What a table is called where its owner may read it: relative to the sandbox."""
         return f"{self.root.name}/{name}"
 
+    def _changed(self, name: str) -> None:
+        if (seen := self._seen) is not None:
+            seen.forget(name)
+
     def _forget(self, name: str) -> None:
         self._entries.pop(name, None)
         self._handles.pop(name, None)
@@ -250,6 +304,9 @@ class Lake:
         return (version, stat.st_mtime_ns, stat.st_ino)
 
     def _newest(self, name: str) -> tuple[int, _Entry]:
+        seen = self._seen
+        if seen is not None and name in seen.entries:
+            return seen.entries[name].stamp[0], seen.entries[name]
         with file_trouble(self._called(name), passing=NoTable):
             version = self.version(name)
             stamp = None if version is None else self._stamp(name, version)
@@ -259,7 +316,9 @@ class Lake:
                 entry = self._entries.get(name)
                 if entry is None or entry.stamp != stamp:
                     entry = self._entries[name] = self._parsed(name, stamp)
-                return version, entry
+            if seen is not None:
+                seen.entries[name] = entry
+            return version, entry
 
     def _parsed(self, name: str, stamp: Stamp) -> _Entry:
         entry = f"_delta_log/{stamp[0]:020d}.json"

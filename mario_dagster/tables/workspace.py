@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,12 @@ class Workspace:
         """Record the releases that are live from now on."""
         body = {table: deploy.to_dict() for table, deploy in deploys.items()}
         write_json(self.root / DEPLOYS, body)
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """What this thread asks of the lakes' folders inside the block is asked once: see `Lake.steady`."""
+        with self.lake.steady(), self.published.steady():
+            yield
 
     def close(self) -> None:
         self.lake.close()

@@ -1,0 +1,149 @@
+"""What can be done to a pipeline: each a Dagster run or an instance call, and what came of it in words.
+
+In: a pipeline, how it stands where that matters, tags for the run. Out: a `Result`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mario_dagster.checks.context import Backlog, backlog, pool_slots
+from mario_dagster.core.action import Action
+from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
+from mario_dagster.runtime.instance import RunResult
+from mario_dagster.tables.load import table_name, tried
+
+from .pipeline import Pipeline, Tags
+
+
+class InvalidAction(ValueError):
+    """An act that makes no sense here and now; nothing has happened."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of an act.
+
+    Args:
+        ok: the run succeeded.
+        message: what happened, in words without ids or times.
+        failed_checks: checks that the run evaluated and that failed.
+        error: why the run failed, None when it did not.
+    """
+
+    ok: bool
+    message: str
+    run_id: str | None = None
+    failed_checks: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def repair(pipeline: Pipeline, table: str, action: Action, tags: Tags) -> Result:
+    """Materialize one table with one repair.
+
+    Raises:
+        InvalidRepair: it does not fit the table; no run was made.
+    """
+    task, workspace = pipeline.task, pipeline.workspace
+    name = table_name(task, table)
+    before = len(workspace.lake.read(name).frame)
+    tried(workspace, task, task.table(table), action)
+    run = pipeline.run(f"repair_{table}", tags, {"ops": {f"{task.slug}__{table}": {"config": action.to_config()}}})
+    if not run.success:
+        return _failed(run, f"{action.name} on {table} failed")
+    after = len(workspace.lake.read(name).frame)
+    rows = f"{before} -> {after} rows" if before != after else f"{after} rows"
+    return _done(run, f"{action.name} on {table}: {rows}")
+
+
+def replay(pipeline: Pipeline, state: Backlog, tags: Tags) -> Result:
+    """Load the oldest pending batch, then its table; with too few workers the run fails.
+
+    Raises:
+        InvalidAction: the task has no batches, or none is left to load.
+    """
+    task = pipeline.task
+    table = task.batched_table
+    if table is None:
+        raise InvalidAction(f"task '{task.slug}' has no batches to replay")
+    if state.pending:
+        batch = state.pending[0].batch
+        run = pipeline.run("replay", {**tags, "dagster/partition": batch})
+    else:
+        in_table = pipeline.workspace.lake.provenance(table_name(task, table.name)).loaded
+        waiting = [entry.batch for entry in state.loaded if entry.batch not in in_table]
+        if not waiting:
+            raise InvalidAction("no batch is pending: all that landed is loaded")
+        batch = ", ".join(waiting)
+        run = pipeline.run(f"repair_{table.name}", tags)
+    if not run.success:
+        return _failed(run, f"replay of {batch} failed")
+    left = len(backlog(pipeline.workspace, pipeline.instance, task).pending)
+    return _done(run, f"loaded {batch} into {table.name}: {left} pending")
+
+
+def refresh(pipeline: Pipeline, tags: Tags) -> Result:
+    """Compute the derived tables again.
+
+    Raises:
+        InvalidAction: the task has none.
+    """
+    task = pipeline.task
+    if not task.derived_tables:
+        raise InvalidAction(f"task '{task.slug}' has no derived tables to refresh")
+    names = ", ".join(table.name for table in task.derived_tables)
+    run = pipeline.run("refresh", tags)
+    return _done(run, f"refreshed {names}") if run.success else _failed(run, f"refresh of {names} failed")
+
+
+def validate(pipeline: Pipeline, table: str, tags: Tags) -> Result:
+    """Judge one table by its gates and its audit; nothing is written but the verdicts."""
+    run = pipeline.run(f"validate_{table}", tags)
+    failed = failed_checks(run)
+    if run.success and not failed:
+        return Result(True, f"{table} passes every check", run.run_id)
+    return Result(False, f"{table} fails {', '.join(failed) or 'to be judged'}", run.run_id, failed, _error(run))
+
+
+def commit(pipeline: Pipeline, tags: Tags) -> Result:
+    """Judge and audit every table, then publish all of them or none."""
+    run = pipeline.run("commit", tags)
+    failed = tuple(name for name in failed_checks(run) if name != "grade")
+    if run.success:
+        return Result(True, f"published {', '.join(pipeline.task.table_names)}", run.run_id)
+    return Result(False, f"not published: {', '.join(failed) or _error(run)}", run.run_id, failed, _error(run))
+
+
+def set_workers(pipeline: Pipeline, level: int) -> int:
+    """Give the recovery pool this many slots, 1 to 3; returns what the pool then has.
+
+    Raises:
+        InvalidAction: the task has no pool, or the level is out of range.
+    """
+    task = pipeline.task
+    if task.pool is None:
+        raise InvalidAction(f"task '{task.slug}' has no recovery workers")
+    if not MIN_WORKERS <= level <= MAX_WORKERS:
+        raise InvalidAction(f"the pool takes {MIN_WORKERS} to {MAX_WORKERS} workers, not {level}")
+    pipeline.instance.event_log_storage.set_concurrency_slots(task.pool, level)
+    return pool_slots(pipeline.instance, task.pool)
+
+
+def failed_checks(run: RunResult) -> tuple[str, ...]:
+    """Names of the checks that a run evaluated and that failed, sorted."""
+    return tuple(sorted(name for (_, name), passed in run.checks.items() if not passed))
+
+
+def _done(run: RunResult, message: str) -> Result:
+    failed = failed_checks(run)
+    verdict = f"failing: {', '.join(failed)}" if failed else "every fact holds"
+    return Result(True, f"{message}; {verdict}", run.run_id, failed)
+
+
+def _failed(run: RunResult, message: str) -> Result:
+    return Result(False, f"{message}: {_error(run)}", run.run_id, failed_checks(run), _error(run))
+
+
+def _error(run: RunResult) -> str | None:
+    texts = [text.split(": ", 1)[-1].replace("\n", " ") for _, text in sorted(run.errors.items())]
+    return "; ".join(texts) or None
