@@ -6,7 +6,7 @@ STAMP := $(VENV)/.setup-stamp
 
 .DEFAULT_GOAL := help
 # What touches Dagster: its storage, its tables, its commands, its UI; and whole episodes on top of them.
-DAGSTER_TESTS := $(addprefix tests/test_,storage.py env.py outside_hands.py lake.py dev.py checks.py recovery.py ui.py)
+DAGSTER_TESTS := $(addprefix tests/,runtime tables/test_store.py checks assets sandbox env/test_env.py)
 .PHONY: help setup demo test test-dagster bench ablation chaos check docs release lock
 
 help:

@@ -14,7 +14,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "mario-metering"
 # What the example's own contract is tested with: every test that runs over tasks, profiles or faults, unchanged.
-CONTRACTS = ("test_incident_proofs.py", "test_composition.py", "test_dev.py", "test_env.py", "test_incidents.py")
+CONTRACTS = (
+    "bench/test_incident_proofs.py",
+    "incidents/test_composition.py",
+    "assets/test_dev.py",
+    "env/test_env.py",
+    "incidents/test_incidents.py",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """What Dagster writes of an event, as ready-made statements with named parameters.
 
-Building and compiling them with SQLAlchemy costs a step a quarter of its time; `tests/test_storage.py` explains each on
-a new database, so that a release of Dagster that moves a column fails there.
+Building and compiling them with SQLAlchemy costs a step a quarter of its time; `tests/runtime` explains each on a new
+database, so that a release of Dagster that moves a column fails there.
 """
 
 from __future__ import annotations

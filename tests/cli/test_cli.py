@@ -23,7 +23,7 @@ from mario_dagster.cli.console import CommandError
 from mario_dagster.cli.processes import running
 from mario_dagster.incidents.profiles import profiles
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).resolve().parents[2]
 MARIO = [sys.executable, "-m", "mario_dagster.cli"]
 HEAVY = ("dagster", "openenv", "great_expectations", "pandas", "pyarrow", "numpy", "fastapi", "deltalake")
 

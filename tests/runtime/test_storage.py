@@ -157,7 +157,7 @@ def rows(home: Path, query: str) -> list[Any]:
 
 def in_child(code: str, home: Path, *arguments: str) -> subprocess.Popen[str]:
     """Python code run in a process of its own, with `home` as its DAGSTER_HOME."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).resolve().parents[2]
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code, str(home), *arguments],
         env={**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(root)},
@@ -442,7 +442,7 @@ def test_a_killed_process_leaves_nothing_of_its_transaction(instance: SandboxIns
         """
 import sys, time
 from pathlib import Path
-from tests.test_storage import TABLE, open_instance, run_job
+from tests.runtime.test_storage import TABLE, open_instance, run_job
 instance = open_instance(Path(sys.argv[1]))
 run_job(instance, TABLE, tags={"mario/step": "kept"})
 with instance.database.transaction():
@@ -571,7 +571,7 @@ def test_a_stock_process_runs_while_ours_does(instance: SandboxInstance, home: P
         """
 import sys
 import dagster as dg
-from tests.test_storage import BAD, JOB, QUIET, landed, table
+from tests.runtime.test_storage import BAD, JOB, QUIET, landed, table
 stock = dg.DagsterInstance.get()
 print("ready", flush=True)
 for n in range(1):

@@ -29,8 +29,7 @@ import pytest
 from mario_dagster.sandbox.home import DAMAGED, Home
 from mario_dagster.sandbox.sandbox import Sandbox
 from mario_dagster.scoring.truth import TruthStore
-
-from .serving import REPO, Server, confinement
+from tests.serving import REPO, Server, confinement
 
 INCIDENT = {"task": "temporal", "split": "train", "seed": 11}
 ELSEWHERE = {"task": "ingestion", "split": "train", "seed": 3}

@@ -26,7 +26,7 @@ from mario_dagster.runtime.instance import (
 )
 from mario_dagster.tables.workspace import workspace_of
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

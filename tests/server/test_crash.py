@@ -13,8 +13,7 @@ import pytest
 
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
-
-from .serving import Server
+from tests.serving import Server
 
 INCIDENT = {"task": "temporal", "split": "train", "seed": 11}
 

@@ -11,8 +11,7 @@ from mario_dagster.env.client import MarioEnv
 from mario_dagster.env.models import MarioAction
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
-
-from .serving import Server
+from tests.serving import Server
 
 SESSIONS = 8
 # Long episodes beside short ones, so that some end while others are under way.

@@ -51,7 +51,7 @@ from mario_dagster.tables.workspace import Deploy
 from mario_dagster.tasks.temporal.transforms import hourly_rollup
 
 TASK = registry.task("temporal")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = [each.name for each in profiles("temporal")]
 SEEDS = range(20)
 # Of 870 pairs of seeds: one hundredth, as it is to be, and what chance may add.

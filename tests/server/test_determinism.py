@@ -8,8 +8,7 @@ import httpx
 
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
-
-from .serving import Server
+from tests.serving import Server
 
 EPISODES = {
     "first": {"task": "temporal", "split": "train", "seed": 21},

@@ -29,7 +29,7 @@ from mario_dagster.env.perform import sample_text
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 TRAIN_SEED, EVAL_SEED = 7, 11
 HELD_OUT = "heldout_temporal_rollup_contract_family"
 
@@ -330,11 +330,11 @@ def test_equal_histories_give_equal_bytes(home: Home) -> None:
 
 def test_another_process_tells_the_same_from_scratch(home: Home, tmp_path: Path) -> None:
     script = (
-        "import json, pathlib, sys; import test_env as t;"
+        "import json, pathlib, sys; import tests.env.test_env as t;"
         "print(json.dumps(t.told(t.Home(pathlib.Path(sys.argv[1])), t.MOVES)))"
     )
     # Sets and dictionaries of another hash seed, and no template to clone.
-    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'tests'}"}
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(REPO)}
     command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == told(home, MOVES)

@@ -27,8 +27,7 @@ from mario_dagster.env.models import MarioAction
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
 from mario_dagster.server.app import build_app
-
-from .serving import Server
+from tests.serving import Server
 
 INCIDENT = {"task": "ingestion", "split": "train", "seed": 0}
 STEP = {"action_id": 10}

@@ -14,7 +14,7 @@ from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from mario_dagster.sandbox.home import Home
 from mario_dagster.server.app import build_app
 from mario_dagster.server.open_episodes import Episodes
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 INCIDENT = {"task": "temporal", "seed": 7}
 
 
