@@ -54,9 +54,10 @@ class StepTransaction:
         self.line: Line | None = None
 
     def begin(self) -> None:
-        """Say that the step is played from here on. Raises `Unavailable` where that cannot be written down."""
-        self.begun = True
-        self._leases.take(self.number)
+        """Say, before the first act, that a step is under way. Raises `Unavailable` where that cannot be written."""
+        if not self.begun:
+            self.begun = True
+            self._leases.take(self.number)
 
     def record(self, line: Line) -> None:
         """Set the step's line, which also says whether the episode is over."""
@@ -81,6 +82,7 @@ class Sandbox:
         # The newest snapshot, and the same once it is known to be of this very look.
         self._taken: Snapshot | None = None
         self._now: Snapshot | None = None
+        self._step: StepTransaction | None = None
         self._lines: list[Line] = []
 
     # --- coming and going ---------------------------------------------------------------------------------------------
@@ -302,9 +304,10 @@ class Sandbox:
 
     @contextmanager
     def step(self) -> Iterator[StepTransaction]:
-        """Once begun, everything done inside and the line recorded become durable together at the end, or are undone.
+        """Everything done inside, and the line recorded, become durable together at the end, or are undone.
 
-        Another process that wants to act on the same sandbox waits meanwhile. A step that is not begun is only a look.
+        Another process that wants to act on the same sandbox waits meanwhile. Inside, a step that neither acts nor
+        records a line is only a look.
 
         Raises:
             Unavailable: the disk is full, or does not let us write; nothing has happened.
@@ -315,26 +318,29 @@ class Sandbox:
             try:
                 with self.look():
                     before = self.steps
-                    step = StepTransaction(self._leases, len(before))
+                    step = self._step = StepTransaction(self._leases, len(before))
                     yield step
                     line = self._recorded(step)
             except BaseException:
                 if step is not None and step.begun:
                     self._undo()
                 raise
+            finally:
+                self._step = None
             if line is not None:
                 self._lines = [*before, line]
                 self.info = mended_info(self.root, self._lines, self.info)
 
     def _recorded(self, step: StepTransaction) -> Line | None:
-        """The line of a step that was begun, put into the journal with the table versions that it stands on."""
-        if not step.begun:
-            return None
+        """The line of a step, put into the journal with the table versions that it stands on; None of a mere look."""
         if step.line is None:
-            raise RuntimeError("a step must record its line")
+            if step.begun:
+                raise RuntimeError("a step that acts must record its line")
+            return None
         line = {**step.line, "stored": dict(stored(self.workspace, self.task))}
         self._journal.record(line)
-        self._leases.settle()
+        if step.begun:
+            self._leases.settle()
         return line
 
     def _undo(self) -> None:
@@ -372,6 +378,8 @@ class Sandbox:
     def _acting(self) -> Iterator[None]:
         """While somebody acts; how the pipeline stands must be looked at anew afterwards."""
         with self._lock:
+            if self._step is not None:
+                self._step.begin()
             try:
                 yield
             finally:

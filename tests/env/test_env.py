@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from mario_dagster.core.action import ACTIONS, Action, available
 from mario_dagster.core.registry import task, tasks
+from mario_dagster.engine.snapshot import mark
 from mario_dagster.env import players, reward
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.episode_state import episode_state
