@@ -174,7 +174,6 @@ class Episode:
             state = episode_state(lines)
             if state.done:
                 return self._over(state)
-            step.begin()
             line, snapshot = self._play(action, state)
             step.record(line | ({} if key is None else {FIELD: key}))
             # Before anybody else acts: the reply is of this step, whoever makes the next one.
@@ -188,13 +187,13 @@ class Episode:
 
     def _keep(self, reply: Reply) -> Reply:
         """Keep the newest reply, in the transaction that is open; packed, since most of it is the same words again."""
-        text = base64.b64encode(zlib.compress(json.dumps(reply.observation).encode())).decode()
-        self.sandbox.instance.daemon_cursor_storage.set_cursor_values({REPLY: text})
+        text = base64.b64encode(zlib.compress(json.dumps(reply.observation).encode(), level=1)).decode()
+        self.sandbox.keep(REPLY, text)
         return reply
 
     def _kept(self) -> Reply | None:
         """The newest reply as it was kept; None where nobody has been told anything since the newest step."""
-        text = self.sandbox.instance.daemon_cursor_storage.get_cursor_values({REPLY}).get(REPLY)
+        text = self.sandbox.kept(REPLY)
         try:
             seen = json.loads(zlib.decompress(base64.b64decode(text))) if text else {}
         except (ValueError, zlib.error):

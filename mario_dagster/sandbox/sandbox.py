@@ -284,6 +284,14 @@ class Sandbox:
             require_steps(len(self._lines), self.info.steps)
             return tuple(self._lines)
 
+    def keep(self, key: str, value: str) -> None:
+        """Keep a value beside the lines, in the transaction that is open."""
+        self._journal.keep(key, value)
+
+    def kept(self, key: str) -> str | None:
+        """The value kept under a key; None where there is none."""
+        return self._journal.kept(key)
+
     @property
     def lease(self) -> Lease | None:
         """Which process acts in this sandbox, or acted last."""
