@@ -111,12 +111,15 @@ def tasks(
     profiles: Annotated[
         bool, typer.Option("--profiles", help="List the families of incidents instead, and how each is asked for.")
     ] = False,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="List the kinds of fault instead: where each fits, or why it does not.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The pipelines that can break, and what may break them."""
-    from .tasks import show_profiles, show_tasks
+    from .tasks import show_faults, show_profiles, show_tasks
 
-    (show_profiles if profiles else show_tasks)(as_json)
+    (show_faults if faults else show_profiles if profiles else show_tasks)(as_json)
 
 
 @sandboxes.command("list")

@@ -231,7 +231,8 @@ def _rename_column(repair: Action, frame: pd.DataFrame, table: Table) -> pd.Data
     name = repair.new_name
     if not name:
         raise InvalidRepair(f"{repair.name} needs new_name; the contract has {', '.join(table.column_names)}")
-    if not _NAME.fullmatch(name):
+    # What the contract calls a column is its name, however it is spelt.
+    if name not in table.column_names and not _NAME.fullmatch(name):
         raise InvalidRepair(
             f"{repair.name}: '{name[:80]}' is no column name: use letters, digits and _, no digit first, 64 at most"
         )

@@ -263,3 +263,10 @@ def test_pruning_takes_the_sandbox_and_its_truth(home: Path, played: str) -> Non
     assert not (home / played).exists()
     assert not list(home.rglob(f"*{played}*"))
     assert mario("grade", played).exit_code == 1
+
+
+def test_faults_are_listed_with_where_they_fit_and_why_not() -> None:
+    listed = {(each["task"], each["fault"]): each for each in json.loads(mario("tasks", "--faults", "--json").stdout)}
+    assert listed["temporal", "late_batches"]["ways"] == 2 and not listed["temporal", "late_batches"]["refusals"]
+    refused = listed["events", "late_batches"]
+    assert refused["ways"] == 0 and "it needs a feed that comes in batches" in refused["refusals"][0]

@@ -755,6 +755,7 @@ from mario_dagster.incidents.faults.base import Fault
 from mario_dagster.incidents.faults.late_batches import LateBatches
 from mario_dagster.incidents.faults.renamed_columns import RenamedColumns
 class Nothing(Fault):
+    harmless = True
     def inject(self, damage, rng): pass
 MINE = [Profile("mine_own_incident", "temporal", ("train",), "mine",
                 faults=(RenamedColumns("catalog", {"category": ("aisle",)}), Nothing(), LateBatches((6, 6))))]
