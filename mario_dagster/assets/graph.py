@@ -176,7 +176,10 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
         owners=OWNERS,
         description=table.description,
         metadata={**_contract_metadata(table), "dagster/column_lineage": _lineage(task, table)},
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=4), warn_window=timedelta(hours=2)),
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(minutes=task.freshness.window),
+            warn_window=timedelta(minutes=task.freshness.warns_after),
+        ),
         io_manager_key="lake",
         config_schema=REPAIR_CONFIG,
         check_specs=_specs(task, facts),

@@ -41,6 +41,7 @@ class Signals:
         check_outcomes: check -> what it found, for every check but the audits, which only a run makes.
         blocking_failures: blocking checks that would fail now.
         queue_backlog_age_minutes, freshness_lag_minutes: minutes on the incident's clock.
+        freshness_left: share of the task's freshness window that the lag leaves, 0 to 1.
         alias_hints: table -> drifted column -> contract column it probably is.
         dependency_health: table -> `healthy`, or what is wrong with it and upstream of it, in words.
         table_health: table -> share of its cells that the contract finds nothing wrong with, 0 to 1.
@@ -55,6 +56,7 @@ class Signals:
     backlog_rows: int
     queue_backlog_age_minutes: float
     freshness_lag_minutes: float
+    freshness_left: float
     downstream_stale: bool
     stale_tables: tuple[str, ...]
     resource_level: int
@@ -80,7 +82,7 @@ class Signals:
             "facts": _share(outcome.passed for outcome in self.check_outcomes.values()),
             "tables": sum(self.table_health.values()) / max(1, len(self.table_health)),
             "backlog": len(self.loaded_batches) / max(1, len(self.loaded_batches) + len(self.pending_batches)),
-            "freshness": max(0.0, 1.0 - self.freshness_lag_minutes / 240.0) * (0.5 if self.downstream_stale else 1.0),
+            "freshness": self.freshness_left * (0.5 if self.downstream_stale else 1.0),
         }
         if not self.loaded_batches and not self.pending_batches:
             parts["backlog"] = 1.0
@@ -92,7 +94,7 @@ def read_signals(
 ) -> Signals:
     """The signals of a world as it stands."""
     failures.update()
-    late = stale(workspace, instance, task, graph)
+    late, lag = stale(workspace, instance, task, graph), freshness_lag_minutes(workspace, task, state)
     check_context = gather(workspace, task, state, late)
     checks = [check for check in checks_for(task) if check.kind != "audit"]
     outcomes = {check.name: check.evaluate(check_context) for check in checks}
@@ -113,7 +115,8 @@ def read_signals(
         loaded_batches=tuple(each.batch for each in state.loaded),
         backlog_rows=state.rows,
         queue_backlog_age_minutes=queue_backlog_age_minutes(state),
-        freshness_lag_minutes=freshness_lag_minutes(workspace, task, state),
+        freshness_lag_minutes=lag,
+        freshness_left=task.freshness.left(lag),
         downstream_stale=bool(late),
         stale_tables=tuple(name for name in task.table_names if name in late),
         resource_level=state.workers,

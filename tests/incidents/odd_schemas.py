@@ -67,7 +67,7 @@ def odd(columns: Sequence[tuple[Column, Sequence[Any]]], batches: int = 0, deriv
         tables=tuple(tables),
         card=CARD,
         objective_weights={"main": 1.0},
-        pipeline_spec="tests.odd_schemas:none",
+        pipeline_spec="tests.incidents.odd_schemas:none",
         pool="odd" if batches else None,
     )
     feeds = {} if batches else {"main": rows}
