@@ -134,7 +134,9 @@ def the_damage_shows(incident: Incident) -> str:
         else:
             loaded = {f"{table.feed}/{batch}" for batch in incident.healthy_batches} if table.batched else None
             tables[table.name] = stack(_landed(incident, table, loaded))
-    context = replace(_context(incident, tables), pending=incident.pending)
+    whole = _context(incident, tables)
+    there = {batch: whole.landed[batch] for batch in incident.healthy_batches if batch in whole.landed}
+    context = replace(whole, landed=there, pending=incident.pending)
     if all(found.passed for _, found in _outcomes(task, context)):
         return "every check passes"
     drawn = incident.profile in {each.name for each in profiles(task)}
