@@ -141,8 +141,9 @@ def _played(draw: Draw, home: Home, solution_only: bool) -> Played:
     from mario_dagster.sandbox.sandbox import Sandbox
 
     from . import properties
+    from .incident_properties import the_manifest_is_the_exact_difference as exact
 
-    held = [properties.the_damage_is_what_the_ledger_says, _a_blocking_check_fails]
+    held = [properties.what_landed_is_the_compiled_damage, _a_blocking_check_fails]
     if solution_only:
         held += [properties.the_solution_alone_recovers_it]
     else:
@@ -150,9 +151,14 @@ def _played(draw: Draw, home: Home, solution_only: bool) -> Played:
     incident = compile_incident(draw.task, draw.profile, seed=draw.seed)
     with Sandbox.create(draw.task, profile=draw.profile, seed=draw.seed, home=home) as sandbox:
         scene = properties.Scene(sandbox, incident, home)
-        wrong = {each.__name__: said for each in held if (said := each(scene))}
+        wrong = {exact.__name__: exact(incident), **{each.__name__: each(scene) for each in held}}
     composed = profile_of(task(draw.task), draw.profile, draw.seed).faults
-    return Played(draw, wrong, tuple(each.name for each in composed), len(incident.solution))
+    return Played(
+        draw,
+        {name: said for name, said in wrong.items() if said},
+        tuple(each.name for each in composed),
+        len(incident.solution),
+    )
 
 
 def _a_blocking_check_fails(scene: Scene) -> str:
