@@ -547,7 +547,7 @@ DRAWN = [(each, split) for each in profiles() for split in each.splits]
 
 @pytest.mark.parametrize(("each", "split"), DRAWN, ids=[f"{each.name}-{split}" for each, split in DRAWN])
 def test_no_seed_s_plan_does_for_another_s_and_steps_are_left_to_look(each: Profile, split: Any) -> None:
-    """The whole table, over 200 seeds, is that of `python -m mario_dagster.bench.variety`."""
+    """The whole table, over 200 seeds, is that of `mario bench variety`."""
     found = variety(each.name, registry.task(each.task), split, seeds=30)
     assert found.covered <= MOST_COVERED, found
     assert found.spare >= 2, found
