@@ -12,7 +12,6 @@ import gc
 import sqlite3
 import statistics
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from mario_dagster.env.options import reset_options
 from mario_dagster.runtime import instance as instances
 from mario_dagster.runtime.storage import SandboxEventLogStorage, SandboxRunStorage
 from mario_dagster.sandbox.home import Home
-from mario_dagster.tables.content_cache import CONTENT_CACHE
+from mario_dagster.tables.content_cache import CONTENT_CACHE, ContentCache
 
 WORTH = 3.0
 TASKS = ("ingestion", "referential", "temporal")
@@ -142,7 +141,7 @@ class Player:
 
     def __init__(self, variant: Variant, task: str, seed: int, home: Home):
         self._variant = variant
-        self._memo: OrderedDict[Any, Any] = OrderedDict()
+        self._cache = ContentCache()
         with self._as_itself():
             self.episode = Episode.start(reset_options({"task": task, "seed": seed}), home=home)
             self.episode.reply()
@@ -161,12 +160,8 @@ class Player:
 
     @contextmanager
     def _as_itself(self) -> Iterator[None]:
-        shared, CONTENT_CACHE._values = CONTENT_CACHE._values, self._memo
-        try:
-            with self._variant.applied():
-                yield
-        finally:
-            CONTENT_CACHE._values = shared
+        with CONTENT_CACHE.set_aside(self._cache), self._variant.applied():
+            yield
 
 
 def play(variants: tuple[Variant, ...], task: str, seed: int, home: Home, turn: int = 0) -> list[dict[str, float]]:
