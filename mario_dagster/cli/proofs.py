@@ -6,17 +6,16 @@ when anything does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from .console import CommandError, err, out, print_json, print_table, working
+from .console import CommandError, out, print_json, print_table, tracked, working
 
 if TYPE_CHECKING:
     from mario_dagster.bench.proofs import Proof
 
-Item = TypeVar("Item")
 # A property's name is a sentence; a table has room for a word or two of it.
 HEADS = {
     "the_clean_history_is_green": "history",
@@ -64,21 +63,6 @@ def run_check(
     else:
         _print_report(proofs, perf_counter() - begun)
     return 1 if broken else 0
-
-
-def tracked(what: str, items: Iterable[Item], total: int) -> Iterator[Item]:
-    """The items as they come, counted by a progress bar on a terminal and by a line at each tenth elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    if err().is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=err()) as progress:
-            yield from progress.track(items, total=total, description=what)
-        return
-    for number, item in enumerate(items, 1):
-        if number == total or number % max(1, total // 10) == 0:
-            err().print(f"{what}: {number} of {total}", markup=False)
-        yield item
 
 
 def _plain(proof: Proof) -> Mapping[str, object]:

@@ -7,7 +7,6 @@ solutions and the tests all call these, so that a repair means the same everywhe
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.action import ACTIONS, ARGUMENTS, REPAIRS, Action
+from mario_dagster.core.errors import did_you_mean
 from mario_dagster.core.task import Column, Table
 
 from .frames import as_type, column_type
@@ -351,6 +351,5 @@ def _names(frame: pd.DataFrame) -> str:
 
 def _unknown(noun: str, name: object, choices: Iterable[str]) -> str:
     choices, shown = tuple(choices), str(name)[:80]
-    close = difflib.get_close_matches(shown, choices, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"no {noun} '{shown}'; {hint}choose one of: {', '.join(choices) or 'none'}"
+    hint = did_you_mean(shown, choices)
+    return f"no {noun} '{shown}'; {hint}{' ' if hint else ''}choose one of: {', '.join(choices) or 'none'}"

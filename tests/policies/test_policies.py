@@ -145,10 +145,14 @@ def test_the_gap_is_that_of_train_to_held_out_and_eval_is_told_apart() -> None:
     plays = [*train, *played("eval", False, False), *held_out]
     assert evaluate.gap(plays) == pytest.approx(0.25)
     assert evaluate.gap(train) is None and evaluate.gap(held_out) is None
-    text = evaluate.markdown(plays, [1, 2])
-    line = "3 of 4 (75%), score 0.87 | 0 of 1 (0%), score 0.50 | 1 of 2 (50%), score 0.74 | +25% |"
+    text = evaluate.markdown(plays, range(1, 3))
+    line = (
+        "3 of 4 (75%, 30 to 95), score 0.87 | 0 of 1 (0%, 0 to 79), score 0.50 "
+        "| 1 of 2 (50%, 9 to 91), score 0.74 | +25% |"
+    )
     assert f"| some | events | {line}" in text and f"| **some** | **all** | {line}" in text
-    assert "--policies some --seeds 1 2`" in text and "| some | events | eval_True | held out | 50% |" in text
+    assert "--policy some --seeds 2 --first-seed 1 --markdown`" in text
+    assert "| some | events | eval_True | held out | 50%, 9 to 91 | 0.745 |" in text
 
 
 def test_a_sweep_plays_every_profile_that_seeds_draw_in_each_of_its_splits() -> None:
