@@ -48,21 +48,22 @@ class Violation:
 
     Args:
         column: the column it is about, `*` for the table as a whole.
-        reason: `missing_column`, `duplicate_column`, `unexpected_order`, `no_rows`, `wrong_type`, `missing_value`,
-            `duplicate_key`, `out_of_range`, `bad_pattern`, `bad_category`, or what a quality check calls it.
+        reason: one of `REASONS`, or an expectation's name.
         count: cells, rows or columns at fault.
         cases: at most `SHOWN_CASES` mappings of `column`, `reason`, `index` (row position or None) and `value`.
+        table: the table at fault, where it need not be the one that the check stands on.
     """
 
     column: str
     reason: str
     count: int
     cases: tuple[Case, ...]
+    table: str = ""
 
     @classmethod
-    def whole(cls, column: str, reason: str, value: object = None, count: int = 1) -> Violation:
+    def whole(cls, column: str, reason: str, value: object = None, count: int = 1, table: str = "") -> Violation:
         """A violation that no single row is to blame for."""
-        return cls(column, reason, count, (case(column, reason, None, value),))
+        return cls(column, reason, count, (case(column, reason, None, value),), table)
 
     @classmethod
     def rows(cls, column: str, reason: str, mask: Mask, values: Values) -> Violation:

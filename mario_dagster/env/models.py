@@ -10,8 +10,9 @@ from __future__ import annotations
 import operator
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mario_dagster.checks.reasons import REASONS
 from mario_dagster.core.action import ACTIONS
 
 from .errors import BadRequest
@@ -36,6 +37,9 @@ _ACTION_TABLE = "; ".join(
     f"{action.id} {action.name}: {action.summary}" + (f" (needs {', '.join(action.needs)})" if action.needs else "")
     for action in ACTIONS
 )
+
+
+_REASONS = "Why, as a code. " + "; ".join(f"{reason}: {what}" for reason, what in REASONS.items())
 
 
 class MarioAction(Action):
@@ -75,6 +79,18 @@ def in_words(errors: Any) -> str:
     return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in list(errors)[:5])
 
 
+class CheckFailure(BaseModel):
+    """One reason for which a check fails, as data."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    check: str = Field(description="The check's name.")
+    table: str = Field(description="The table at fault.")
+    column: str = Field(default="", description="Its column; empty where the table as a whole is at fault.")
+    reason: str = Field(description=f"{_REASONS}; an audit's is the name of the expectation that does not hold.")
+    count: int = Field(ge=0, description="Rows, cells or columns at fault, as the check counts them.")
+
+
 class MarioObservation(Observation):
     """What the person on call can see: signals from checks, tables and the instance, and how the episode stands."""
 
@@ -110,6 +126,11 @@ class MarioObservation(Observation):
     dependency_health_summary: dict[str, str] = Field(default_factory=dict, description="Table -> its lineage.")
     commit_ready: bool = Field(default=False, description="Every blocking check would pass now.")
     failing_checks: list[str] = Field(default_factory=list, description="Blocking checks that would fail now.")
+    check_failures: list[CheckFailure] = Field(
+        default_factory=list,
+        description="Why checks fail now, as data: check, table, column, reason, count; of audits, what the newest run "
+        "found in the tables as they are.",
+    )
     check_count: int = Field(default=0, ge=0, description="Checks that were evaluated.")
 
     # orchestration
