@@ -49,7 +49,12 @@ Find = Callable[[CheckContext, Table], "Iterable[Violation] | Outcome"]
 
 @dataclass(frozen=True)
 class Check:
-    """One fact about a table (`scope` table), or about how tables and feeds fit together (`scope` pipeline)."""
+    """One fact about a table (`scope` table), or about how tables and feeds fit together (`scope` pipeline).
+
+    Args:
+        evaluate: what it finds, summed up; found once for one content.
+        find: what it finds with the rows at fault, found anew; nothing for an audit.
+    """
 
     name: str
     table: str
@@ -59,6 +64,7 @@ class Check:
     scope: Scope
     description: str
     evaluate: Callable[[CheckContext], Outcome]
+    find: Callable[[CheckContext], Iterable[Violation]]
 
 
 def checks_for(task: Task) -> tuple[Check, ...]:
@@ -121,7 +127,13 @@ def _names(table: Table) -> Mapping[str, str]:
 def _check(name: str, table: Table, kind: Kind, find: Find, description: str, scope: Scope | None = None) -> Check:
     scope = scope or ("pipeline" if kind == "audit" else "table")
     evaluate = partial(_evaluate, name, table, scope, find)
-    return Check(name, table.name, "error", True, kind, scope, description, evaluate)
+    violations = partial(_violations, table, find)
+    return Check(name, table.name, "error", True, kind, scope, description, evaluate, violations)
+
+
+def _violations(table: Table, find: Find, check_context: CheckContext) -> Iterable[Violation]:
+    found = find(check_context, table)
+    return () if isinstance(found, Outcome) else found
 
 
 def _evaluate(name: str, table: Table, scope: Scope, find: Find, check_context: CheckContext) -> Outcome:
@@ -335,13 +347,15 @@ def _matched(stored: Values, right: Values) -> tuple[Rows, Rows, Rows, Values]:
 
 
 def _wrong_values(name: str, stored: Values, right: Values, rows: Rows, places: Rows) -> Violation:
-    here, there = (_picked(values, at) for values, at in ((stored, rows), (right, places)))
+    size, here, there = len(stored), _picked(stored, rows), _picked(right, places)
     wrong = np.flatnonzero(~_agree(here, there))
     shown = [
         case(name, "wrong_value", int(rows[at]), f"{_shown(here[at].as_py())}, not {_shown(there[at].as_py())}")
         for at in wrong[:SHOWN_CASES].tolist()
     ]
-    return Violation(name, "wrong_value", len(wrong), tuple(shown))
+    mask = np.zeros(size, dtype=bool)
+    mask[rows[wrong]] = True
+    return Violation(name, "wrong_value", len(wrong), tuple(shown), marked=np.packbits(mask).tobytes())
 
 
 def _agree(here: Values, there: Values) -> Mask:

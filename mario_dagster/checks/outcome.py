@@ -63,7 +63,7 @@ class Outcome:
     def of(cls, violations: Iterable[Violation]) -> Outcome:
         """Passed when nothing is breached."""
         found = tuple(violations)
-        summaries = tuple(replace(violation, cases=()) for violation in found)
+        summaries = tuple(replace(violation, cases=(), marked=b"") for violation in found)
         return cls(not found, tally(found), first_cases(found), _in_words(found), summaries)
 
     def failures_of(self, check: str, table: str) -> tuple[CheckFailure, ...]:

@@ -19,7 +19,7 @@ from .errors import BadRequest
 from .openenv import Action, Observation, State
 from .options import unknown, whole
 
-NAME_LENGTH, ORDER_LENGTH = 128, 256
+NAME_LENGTH, ORDER_LENGTH, VALUE_LENGTH = 128, 256, 256
 
 
 def _integer(value: Any) -> Any:
@@ -31,6 +31,7 @@ def _integer(value: Any) -> Any:
 
 
 Name = Annotated[str, Field(max_length=NAME_LENGTH)]
+Value = Annotated[str, Field(max_length=VALUE_LENGTH)]
 WireActionId = Annotated[int, Field(strict=True, ge=0, le=len(ACTIONS) - 1), BeforeValidator(_integer)]
 
 _ACTION_TABLE = "; ".join(
@@ -53,6 +54,13 @@ class MarioAction(Action):
     column_order: list[Name] | None = Field(
         default=None, max_length=ORDER_LENGTH, description="Every column of the table, in the order wanted."
     )
+    select: Name | None = Field(
+        default=None,
+        description="What sample_data shows: head, the first five rows (unless said); last_batch; offenders, rows that "
+        "break checks, worst first, of target_column if given; distinct, values of target_column with counts; equal, "
+        "rows whose target_column is value.",
+    )
+    value: Value | None = Field(default=None, description="What select equal looks for, as sample_data shows it.")
 
 
 def read_action(fields: Any) -> MarioAction:
