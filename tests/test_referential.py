@@ -361,23 +361,28 @@ def test_wrong_totals_of_right_tables_are_worth_three_tenths() -> None:
     assert {"totals_match_price_times_quantity"} <= player.failing()
 
 
-def test_a_lost_quantity_may_be_any_plausible_one_and_its_total_follows() -> None:
+def test_a_lost_quantity_is_a_guess_and_neither_it_nor_its_total_earns_or_costs() -> None:
     player = recovered()
     gone = sorted(int(key) for key, column in player.truth.lost["orders"] if column == "quantity")
     assert gone and player.grade().parts["dependency_consistency"] == pytest.approx(1.0)
-    orders, right = player.tables["orders"], player.tables[TOTALS]
-    at = orders["order_id"].isin(gone)
-
-    def put(quantity: int) -> float:
-        player.tables["orders"] = orders.assign(quantity=orders["quantity"].mask(at, quantity))
+    orders, totals = player.tables["orders"], player.tables[TOTALS]
+    ages = sum(column == "age" for _, column in player.truth.lost.get("customers", ()))
+    assert player.grade().guessed == len(gone) + ages
+    for quantity in (1, 55):
+        player.tables["orders"] = orders.assign(
+            quantity=orders["quantity"].mask(orders["order_id"].isin(gone), quantity)
+        )
         player.refresh()
-        return player.grade().score
-
-    assert put(1) == pytest.approx(1.0)
-    assert put(55) < SUCCESS  # a value that the column does not hold, and a total that follows from it
-    player.tables["orders"] = orders
-    player.tables[TOTALS] = right.assign(total_price=right["total_price"].mask(right["order_id"].isin(gone), 0.01))
-    assert player.grade().score < SUCCESS  # a plausible quantity, and a total that does not follow from it
+        assert player.grade().score == pytest.approx(1.0)
+    # Anybody else's quantity, and anybody else's total, is known.
+    known = orders["order_id"] == next(key for key in orders["order_id"] if key not in gone)
+    player.tables["orders"] = orders.assign(quantity=orders["quantity"].mask(known, 55))
+    player.refresh()
+    assert player.grade().score < SUCCESS
+    # A total that does not follow from the guess is no matter of truth, and no check lets it pass.
+    player.tables["orders"], others = orders, totals["order_id"].isin(gone)
+    player.tables[TOTALS] = totals.assign(total_price=totals["total_price"].mask(others, 0.01))
+    assert "totals_match_price_times_quantity" in player.failing()
 
 
 def test_totals_take_the_first_price_of_a_product_and_refuse_what_is_not_a_number() -> None:

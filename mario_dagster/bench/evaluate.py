@@ -36,8 +36,10 @@ PROFILE_HEAD = (
     "",
     "## By profile",
     "",
-    "| policy | task | profile | ground | success | score | return | steps |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    "`guessed` are cells whose value was nowhere any more, and that were filled; they neither earn nor cost.",
+    "",
+    "| policy | task | profile | ground | success | score | return | steps | guessed |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 
 
@@ -55,7 +57,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Played:
-    """One episode as it ended: score is the true one, as it is shown: 0.99 at the most."""
+    """One episode as it ended.
+
+    Args:
+        score: the true one, as it is shown: 0.99 at the most.
+        guessed_cells: cells whose value was nowhere any more and that were filled all the same.
+    """
 
     case: Case
     success: bool
@@ -63,6 +70,7 @@ class Played:
     episode_return: float
     steps: int
     done_reason: str
+    guessed_cells: int = 0
 
 
 def cases(policies: Sequence[str], tasks: Sequence[str], seeds: Iterable[int]) -> list[Case]:
@@ -98,6 +106,7 @@ def play_case(case: Case) -> Played:
         float(told["return"]),
         int(told["steps"]),
         told["done_reason"],
+        int(told["guessed_cells"]),
     )
 
 
@@ -109,6 +118,7 @@ def summary(plays: Sequence[Played]) -> dict[str, float]:
         "score": fmean(each.score for each in plays),
         "return": fmean(each.episode_return for each in plays),
         "steps": fmean(each.steps for each in plays),
+        "guessed_cells": fmean(each.guessed_cells for each in plays),
     }
 
 
@@ -178,7 +188,7 @@ def _share(plays: Sequence[Played]) -> str:
 def _line(group: Sequence[str], found: dict[str, float]) -> str:
     return (
         f"| {' | '.join(group)} | {found['success']:.0%} | {found['score']:.3f} | {found['return']:+.2f} "
-        f"| {found['steps']:.1f} |"
+        f"| {found['steps']:.1f} | {found['guessed_cells']:.1f} |"
     )
 
 
