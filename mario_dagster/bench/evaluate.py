@@ -28,8 +28,14 @@ GAP_HEAD = (
     "`held out` families have names, spellings and look-alike columns that no train incident has.",
     "",
 )
-PROFILE_HEAD = ("", "## By profile", "")
-PROFILE_COLUMNS = ("policy", "task", "profile", "ground", "success", "score", "return", "steps")
+PROFILE_HEAD = (
+    "",
+    "## By profile",
+    "",
+    "`guessed` are cells whose value was nowhere any more, and that were filled; they neither earn nor cost.",
+    "",
+)
+PROFILE_COLUMNS = ("policy", "task", "profile", "ground", "success", "score", "return", "steps", "guessed")
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Played:
-    """One episode as it ended: score is the true one, as it is shown: 0.99 at the most."""
+    """One episode as it ended.
+
+    Args:
+        score: the true one, as it is shown: 0.99 at the most.
+        guessed_cells: cells whose value was nowhere any more and that were filled all the same.
+    """
 
     case: Case
     success: bool
@@ -54,6 +65,7 @@ class Played:
     episode_return: float
     steps: int
     done_reason: str
+    guessed_cells: int = 0
 
 
 def cases(policies: Sequence[str], tasks: Sequence[str], seeds: Iterable[int]) -> list[Case]:
@@ -86,6 +98,7 @@ def play_case(case: Case) -> Played:
         float(summary["return"]),
         int(summary["steps"]),
         summary["done_reason"],
+        int(summary["guessed_cells"]),
     )
 
 
@@ -117,6 +130,7 @@ def summary(plays: Sequence[Played]) -> dict[str, float]:
         "score": fmean(each.score for each in plays),
         "return": fmean(each.episode_return for each in plays),
         "steps": fmean(each.steps for each in plays),
+        "guessed_cells": fmean(each.guessed_cells for each in plays),
     }
 
 
@@ -170,7 +184,12 @@ def profile_rows(plays: Sequence[Played]) -> Iterator[tuple[str, ...]]:
         groups.setdefault((case.policy, case.task, case.profile, _ground(case)), []).append(play)
     for group, chosen in groups.items():
         means = summary(chosen)
-        figures = (f"{means['score']:.3f}", f"{means['return']:+.2f}", f"{means['steps']:.1f}")
+        figures = (
+            f"{means['score']:.3f}",
+            f"{means['return']:+.2f}",
+            f"{means['steps']:.1f}",
+            f"{means['guessed_cells']:.1f}",
+        )
         yield *group, success_rate(chosen), *figures
 
 

@@ -20,7 +20,8 @@ from mario_dagster.core.task import Table, Task
 from mario_dagster.incidents.compile import Incident
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.inject.redelivery import reference
-from mario_dagster.scoring.compare import LostCells, PipelineState, Truth, table_parts, weighed
+from mario_dagster.scoring.compare import PipelineState, Truth, table_parts, weighed
+from mario_dagster.scoring.lost import LostCells
 from mario_dagster.scoring.score import grade
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.load import deployed, stack

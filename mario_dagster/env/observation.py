@@ -178,6 +178,10 @@ def _tables(view: View) -> dict[str, Any]:
         "dependency_health_summary": {text(name): text(health) for name, health in signals.dependency_health.items()},
         "commit_ready": bool(signals.commit_ready),
         "failing_checks": texts(signals.blocking_failures),
+        "check_failures": [
+            {name: text(value) if isinstance(value, str) else value for name, value in failure.to_dict().items()}
+            for failure in signals.check_failures
+        ],
         "check_count": len(signals.check_outcomes),
     }
 

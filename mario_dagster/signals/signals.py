@@ -16,7 +16,7 @@ from mario_dagster.assets.publish import newest_release
 from mario_dagster.checks.context import Backlog, gather
 from mario_dagster.checks.contract import ContractReport
 from mario_dagster.checks.facts import checks_for
-from mario_dagster.checks.outcome import Outcome
+from mario_dagster.checks.outcome import CheckFailure, Outcome
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.instance import SandboxInstance
 from mario_dagster.runtime.queries import newest_run_status
@@ -39,6 +39,7 @@ class Signals:
     Args:
         reports: contract report of each stored table.
         check_outcomes: check -> what it found, for every check but the audits, which only a run makes.
+        check_failures: why each of them fails now, as data; and what audits found in the tables as they are now.
         blocking_failures: blocking checks that would fail now.
         queue_backlog_age_minutes, freshness_lag_minutes: minutes on the incident's clock.
         freshness_left: share of the task's freshness window that the lag leaves, 0 to 1.
@@ -50,6 +51,7 @@ class Signals:
 
     reports: Mapping[str, ContractReport]
     check_outcomes: Mapping[str, Outcome]
+    check_failures: tuple[CheckFailure, ...]
     blocking_failures: tuple[str, ...]
     pending_batches: tuple[str, ...]
     loaded_batches: tuple[str, ...]
@@ -110,6 +112,10 @@ def read_signals(
     return Signals(
         reports=reports,
         check_outcomes=outcomes,
+        check_failures=(
+            *(failure for check in checks for failure in outcomes[check.name].failures_of(check.name, check.table)),
+            *failures.audited(check_context.content),
+        ),
         blocking_failures=tuple(check.name for check in checks if check.blocking and not outcomes[check.name].passed),
         pending_batches=tuple(each.batch for each in state.pending),
         loaded_batches=tuple(each.batch for each in state.loaded),

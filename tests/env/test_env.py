@@ -27,7 +27,7 @@ from mario_dagster.env.episode_state import episode_state
 from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode, NoPlayer
 from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, text
 from mario_dagster.env.options import KEYWORDS, MAX_SEED, episode_id, reset_options, task_specs
-from mario_dagster.env.perform import sample_text
+from mario_dagster.env.sample import sample_text
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 

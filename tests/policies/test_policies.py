@@ -21,8 +21,8 @@ from mario_dagster.policies.random import RandomPolicy
 SIGHTS = {
     "action_result",
     "available_actions",
+    "check_failures",
     "column_alias_hints",
-    "dependency_health_summary",
     "downstream_stale",
     "duplicate_rate",
     "format_issues",
@@ -31,7 +31,6 @@ SIGHTS = {
     "observed_columns",
     "outlier_count",
     "pending_batches",
-    "recent_errors",
     "required_resource_level",
     "resource_level",
     "schema_report",
@@ -166,16 +165,23 @@ def test_a_sweep_plays_every_profile_that_seeds_draw_in_each_of_its_splits() -> 
 # --- how the heuristic reads ------------------------------------------------------------------------------------------
 
 
+def failure(table: str, column: str, reason: str) -> dict[str, Any]:
+    return {"check": f"{table}_are_right", "table": table, "column": column, "reason": reason, "count": 2}
+
+
 def test_culprits_are_the_active_tables_own() -> None:
     seen = {
         "stage": "orders",
         "observed_columns": ["quantity", "event_ts", "check", "orders"],
-        "recent_errors": [
-            "orders: check amounts_are_plausible failed: quantity: 3 outlier; event_ts: wrong_type",
-            "catalog: check prices_are_plausible failed: quantity: 2 out_of_range",
-            "run nightly failed at orders: quantity: 9 nonsense",
+        "check_failures": [
+            failure("orders", "quantity", "outlier"),
+            failure("orders", "event_ts", "wrong_type"),
+            failure("catalog", "quantity", "out_of_range"),
+            failure("orders", "quantity", "missing_value"),
+            failure("orders", "gone", "missing_column"),
+            failure("orders", "quantity", "outlier"),
+            failure("orders", "", "no_rows"),
         ],
-        "action_result": "orders: check orders_have_no_gaps failed: quantity: 4 missing_value; gone: missing_column",
     }
     assert _culprits(seen) == [("quantity", "outlier"), ("event_ts", "wrong_type"), ("quantity", "missing_value")]
 

@@ -57,23 +57,25 @@ def test_wrong_totals_of_right_tables_are_worth_three_tenths() -> None:
     assert "totals_match_price_times_quantity" in rest.failing()
 
 
-def test_a_lost_quantity_may_be_any_plausible_one_and_its_total_follows() -> None:
+def test_a_lost_quantity_is_a_guess_and_neither_it_nor_its_total_earns_or_costs() -> None:
     rest = AtRest.of("referential", "sentinel_reference_breakage", seed=3)
     gone = sorted(int(key) for key, column in rest.truth.lost["orders"] if column == "quantity")
-    orders, right = rest.tables["orders"], rest.tables[TOTALS]
-    at = orders["order_id"].isin(gone)
-    assert gone
-
-    def put(quantity: int) -> float:
-        rest.tables["orders"] = orders.assign(quantity=orders["quantity"].mask(at, quantity))
+    orders, totals = rest.tables["orders"], rest.tables[TOTALS]
+    assert gone and rest.grade().guessed >= len(gone)
+    lost = orders["order_id"].isin(gone)
+    for quantity in (1, 55):
+        rest.tables["orders"] = orders.assign(quantity=orders["quantity"].mask(lost, quantity))
         rest.refresh()
-        return rest.grade().score
-
-    assert put(1) == pytest.approx(1.0) and rest.grade().parts["dependency_consistency"] == pytest.approx(1.0)
-    assert put(55) < SUCCESS  # a value that the column does not hold, and a total that follows from it
-    rest.tables["orders"] = orders
-    rest.tables[TOTALS] = right.assign(total_price=right["total_price"].mask(right["order_id"].isin(gone), 0.01))
-    assert rest.grade().score < SUCCESS  # a plausible quantity, and a total that does not follow from it
+        assert rest.grade().score == pytest.approx(1.0)
+    # Anybody else's quantity, and anybody else's total, is known.
+    known = orders["order_id"] == next(key for key in orders["order_id"] if key not in gone)
+    rest.tables["orders"] = orders.assign(quantity=orders["quantity"].mask(known, 55))
+    rest.refresh()
+    assert rest.grade().score < SUCCESS
+    # A total that does not follow from the guess is no matter of truth, and no check lets it pass.
+    rest.tables["orders"], lost = orders, totals["order_id"].isin(gone)
+    rest.tables[TOTALS] = totals.assign(total_price=totals["total_price"].mask(lost, 0.01))
+    assert "totals_match_price_times_quantity" in rest.failing()
 
 
 def test_tables_without_rows_are_worth_nothing() -> None:
