@@ -25,7 +25,7 @@ from mario_dagster.runtime.queries import AUDITED
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
 from mario_dagster.tables.repairs import repair_of
 from mario_dagster.tables.spec import Transform
-from mario_dagster.tables.workspace import lake_name, workspace_of
+from mario_dagster.tables.workspace import Workspace, lake_name, workspace_of
 
 OWNERS = ["team:data-platform"]
 # One op config for every table: absent, the table is loaded or computed; given, that one repair is made.
@@ -86,6 +86,16 @@ def build(task: Task, transforms: Mapping[str, Transform]) -> Pipeline:
     return Pipeline(task, transforms, tuple(assets), gates, keys, audits)
 
 
+def require_open(workspace: Workspace) -> None:
+    """Fail a run that would write tables of an episode that is over: they are what it was graded by.
+
+    Raises:
+        dagster.Failure: the episode is over.
+    """
+    if (ended := workspace.ended) is not None:
+        raise dg.Failure(f"the episode is over ({ended}): its tables stay as they are", allow_retries=False)
+
+
 def key_of(task: Task, name: str) -> dg.AssetKey:
     return dg.AssetKey([task.slug, name])
 
@@ -126,6 +136,7 @@ def _landed_asset(task: Task, table: Table) -> Any:
     @declared
     def landed_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
         workspace = workspace_of(context.instance, task.slug)
+        require_open(workspace)
         batches = list(context.partition_keys) if table.batched else [SNAPSHOT]
         if table.batched:
             require_workers(context.instance, workspace, task, batches)
@@ -158,6 +169,7 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
     )
     def table_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
         workspace = workspace_of(context.instance, task.slug)
+        require_open(workspace)
         repair = _requested(context)
         if repair is None:
             write = loaded(workspace, task, table, context.run.run_id)
@@ -187,6 +199,7 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
     )
     def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]  # as above
         workspace = workspace_of(context.instance, task.slug)
+        require_open(workspace)
         repair = _requested(context)
         if repair is None:
             write = derived(workspace, task, table, transform, inputs, context.run.run_id)

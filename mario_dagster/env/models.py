@@ -170,6 +170,9 @@ class MarioObservation(Observation):
     repeated_action_tripwire: bool = Field(default=False, description="More often than is free.")
     available_actions: list[int] = Field(default_factory=list, description="Action ids that the task has.")
     action_result: str = Field(default="", description="What came of the newest action; `invalid:` if nothing.")
+    interventions: list[str] = Field(
+        default_factory=list, description="What people did to the pipeline since the action before, in words."
+    )
     time_budget_remaining: int = Field(default=0, ge=0, description="Steps left.")
     time_budget_ratio: float = Field(default=0.0, ge=0, le=1, description="Steps left, as a share.")
     truncated: bool = Field(default=False, description="The step budget ran out.")

@@ -226,6 +226,7 @@ def _episode(task: Task, episode_state: EpisodeState) -> dict[str, Any]:
         "repeated_action_tripwire": episode_state.streak > REPEAT_TRIPWIRE,
         "available_actions": available(task),
         "action_result": text(episode_state.result),
+        "interventions": texts(episode_state.interventions),
         "time_budget_remaining": left,
         "time_budget_ratio": round(left / task.max_steps, 4),
         "truncated": episode_state.truncated,

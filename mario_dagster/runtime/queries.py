@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagster import AssetCheckEvaluation, AssetKey, EventLogEntry, JsonMetadataValue, deserialize_value
+from dagster import (
+    AssetCheckEvaluation,
+    AssetKey,
+    DagsterRun,
+    EventLogEntry,
+    JsonMetadataValue,
+    deserialize_value,
+)
 
 from mario_dagster.core.files import file_trouble
 
@@ -31,9 +38,15 @@ _FINGERPRINT = """\
 SELECT (SELECT count(*) FROM event_logs), (SELECT id || ' ' || timestamp FROM event_logs ORDER BY id DESC LIMIT 1),
        (SELECT group_concat(concurrency_key || '=' || "limit") FROM concurrency_limits),
        (SELECT count(*) || ' ' || max(id) FROM dynamic_partitions), (SELECT max(wipe_timestamp) FROM asset_keys)"""
+# Few runs of a sandbox have neither tag, and those that have are found by the index on tags.
+_UNTAGGED_RUNS = """\
+SELECT run_body, status, (SELECT COALESCE(MIN(id), 0) FROM event_logs WHERE event_logs.run_id = runs.run_id)
+FROM runs WHERE status IN ('SUCCESS', 'FAILURE', 'CANCELED')
+AND run_id NOT IN (SELECT run_id FROM run_tags WHERE key IN ({})) ORDER BY id"""
 _PUT = "INSERT INTO kvs (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _GET = "SELECT value FROM kvs WHERE key = ?"
 # A range of keys, which the index on `key` serves; "0" is the character after "/".
+_POOL_CHANGES = "mario/pool/"
 _UNDER = "FROM kvs WHERE key >= ? AND key < ?"
 # Where a failed audit's result keeps what it found, as data, and what names the content that it looked at.
 AUDITED = "audited"
@@ -61,6 +74,54 @@ class CheckOutcome:
     passed: bool
     description: str | None
     audited: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that has come to its end.
+
+    Args:
+        run: as Dagster recorded it when it was made.
+        first_event: the place of its first event in the event log.
+    """
+
+    run: DagsterRun
+    succeeded: bool
+    first_event: int
+
+
+@dataclass(frozen=True)
+class PoolChange:
+    """One slot given to a pool, or taken from it.
+
+    Args:
+        slots: what the pool then had.
+        after_event: the newest event of the log at that time.
+    """
+
+    slots: int
+    after_event: int
+
+
+def finished_runs_without(database: Database, *tags: str) -> list[FinishedRun]:
+    """Runs that have ended and have none of these tags, oldest first."""
+    with database.driver() as driver:
+        rows = driver.execute(_UNTAGGED_RUNS.format(",".join("?" * len(tags))), tags).fetchall()
+    with file_trouble(f"dagster/{DATABASE}"):
+        return [
+            FinishedRun(deserialize_value(body, DagsterRun), status == "SUCCESS", first) for body, status, first in rows
+        ]
+
+
+def note_pool_change(database: Database, slots: int) -> None:
+    """Remember a change of a pool, which Dagster keeps no event of."""
+    number = count_under(database, _POOL_CHANGES)
+    put(database, f"{_POOL_CHANGES}{number:06d}", f"{slots} {last_event_id(database)}")
+
+
+def pool_changes(database: Database) -> list[PoolChange]:
+    """Changes of the pool so far, oldest first."""
+    return [PoolChange(*map(int, value.split())) for _, value in values_under(database, _POOL_CHANGES)]
 
 
 def newest_step_failures(database: Database, after: int) -> list[StepFailure]:

@@ -17,12 +17,14 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from dagster import (
     AssetKey,
     AssetRecordsFilter,
     DagsterEventType,
+    DagsterInvalidInvocationError,
     DagsterInvariantViolationError,
     EventLogEntry,
     EventRecordsResult,
@@ -43,9 +45,11 @@ from sqlalchemy.engine import Connection
 
 from mario_dagster.core.errors import Damaged
 from mario_dagster.core.files import SANDBOX_FILE
+from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
 
 from . import statements
 from .database import DATABASE, Database
+from .queries import note_pool_change
 
 _encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -173,6 +177,29 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
         if self._database.in_transaction and not status.is_claimed:
             raise PoolBusy(self.get_concurrency_info(concurrency_key))
         return status
+
+    def set_concurrency_slots(self, concurrency_key: str, num: int) -> None:
+        """Stock, but for an episode's pool: it has as many slots as an agent could give it, whoever gives them."""
+        if self._played and not MIN_WORKERS <= num <= MAX_WORKERS:
+            raise DagsterInvalidInvocationError(
+                f"pool '{concurrency_key}' takes {MIN_WORKERS} to {MAX_WORKERS} slots, not {num}"
+            )
+        before = self.get_concurrency_info(concurrency_key).slot_count if self._played else num
+        super().set_concurrency_slots(concurrency_key, num)
+        way = 1 if num > before else -1
+        for slots in range(before + way, num + way, way) if num != before else ():
+            note_pool_change(self._database, slots)
+
+    def delete_concurrency_limit(self, concurrency_key: str) -> None:
+        """Stock, but an episode's pool keeps its limit: without one, any number of batches would load at once."""
+        if self._played:
+            raise DagsterInvalidInvocationError(f"pool '{concurrency_key}' belongs to an episode and keeps its limit")
+        super().delete_concurrency_limit(concurrency_key)
+
+    @property
+    def _played(self) -> bool:
+        """Whether an episode is played in this home."""
+        return Path(self._database.path).parent.with_name(SANDBOX_FILE).exists()
 
     def has_room(self, pool: str) -> bool:
         """Whether a step in this pool could start now: a pool without a limit always has room."""

@@ -29,6 +29,8 @@ def grade_check(task: Task) -> dg.AssetChecksDefinition:
         truth_store = truth_store_of(workspace.root)
         if truth_store is None:
             return dg.AssetCheckResult(passed=True, description="no incident has struck here: nothing to grade")
+        if context.run.tags.get("mario/actor") != "agent":
+            return dg.AssetCheckResult(passed=True, description="the episode is graded when it ends")
         result = grade_world(workspace, task, truth_store, backlog(workspace, context.instance, task))
         return dg.AssetCheckResult(
             passed=result.score >= task.threshold,

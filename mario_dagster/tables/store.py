@@ -193,6 +193,11 @@ class Lake:
             raise NoTable(f"table '{name}' has no version {version}")
         return self._frame(name, self._parsed(name, stamp))
 
+    def provenance_at(self, name: str, version: int) -> Provenance | None:
+        """The note of one of a table's versions, without reading its data; None where there is no such version."""
+        stamp = self._stamp(name, version)
+        return None if stamp is None else self._parsed(name, stamp).provenance
+
     def provenance(self, name: str) -> Provenance:
         """The newest version's note, without reading its data."""
         return self._newest(name)[1].provenance

@@ -24,6 +24,8 @@ from .store import Lake
 
 DEPLOYS = "deploys.json"
 SANDBOX_VARIABLE = "MARIO_SANDBOX"
+# The status of a sandbox whose episode goes on.
+OPEN = "open"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,13 @@ class Workspace:
     lake: Lake
     landing: Landing
     published: Lake
+
+    @property
+    def ended(self) -> str | None:
+        """Why the episode that is played here is over; None while it goes on, and where none is played."""
+        file = self.root / SANDBOX_FILE
+        status = read_json(file, SANDBOX_FILE).get("status", OPEN) if file.exists() else OPEN
+        return None if status == OPEN else str(status)
 
     def deploy(self, table: str) -> Deploy:
         """The live release of a derived table's transform; a harmless one where none is recorded.
