@@ -28,7 +28,8 @@ from mario_dagster.tables.spec import Transform
 from mario_dagster.tables.workspace import Workspace, lake_name, workspace_of
 
 OWNERS = ["team:data-platform"]
-# One op config for every table: absent, the table is loaded or computed; given, that one repair is made.
+# One op config for every table: absent, the table is loaded or computed; given, that one repair is made. Not a
+# `dg.Config`: text in one may also be `{"env": NAME}`, and what the environment holds would be told as a column's name.
 REPAIR_CONFIG = {
     "action": dg.Field(
         dg.Noneable(str), is_required=False, default_value=None, description="A repair, such as cast_to_int."

@@ -22,10 +22,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mario_dagster.core.errors import StorageError
 from mario_dagster.env import schemas
+from mario_dagster.env.arguments import in_words
 from mario_dagster.env.environment import NAME, MarioEnvironment
 from mario_dagster.env.episode import told
 from mario_dagster.env.errors import PlayError
-from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, in_words
+from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
 from mario_dagster.env.openenv import ServerMode, create_app
 
 from .open_episodes import Episodes
