@@ -270,7 +270,7 @@ class Episode:
         outcome = perform(sandbox, action, state.active_table, tags)
         now = sandbox.snapshot()
         shift = (score, self._score(now))
-        reason = self._verdict(action, outcome, shift, now, number)
+        reason, changed = self._verdict(action, outcome, shift, now, number), not now.same_as(before)
         line = {
             "kind": "step",
             "step": number,
@@ -280,10 +280,11 @@ class Episode:
             "active_table": outcome.active_table,
             "status": outcome.status,
             "result": outcome.text,
+            "changed": changed,
             "minutes": action.spec.minutes,
             "rows_at_fault": rows_at_fault(before.signals),
             "failing_checks": list(now.signals.blocking_failures),
-            **self._paid(action, outcome, state, shift, now, reason),
+            **self._paid(outcome, state, state.idle_with(action, changed), shift, now, reason),
         }
         return line, now
 
@@ -311,9 +312,9 @@ class Episode:
 
     def _paid(
         self,
-        action: Action,
         outcome: Outcome,
         state: EpisodeState,
+        idle: int,
         shift: tuple[float, float],
         now: Snapshot,
         reason: DoneReason,
@@ -327,7 +328,7 @@ class Episode:
                 after=shift[1],
                 invalid=outcome.status == "invalid",
                 premature_commit=reason == "commit_failure" and grade is not None and grade.score < self.task.threshold,
-                streak=state.streak_of(action),
+                streak=idle,
                 waited=state.waited if reason == "held_back" else 0.0,
                 ended=ended,
                 success=success,
