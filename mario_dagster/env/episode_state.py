@@ -26,6 +26,7 @@ class EpisodeState:
     Args:
         score, initial_score, best_score: raw, in the episode's own feedback; the true score once it is done.
         streak: how many times in a row the newest action was played, with the same arguments.
+        idle: how many of those in a row, up to the newest, left everything as it was.
         parts: the newest step's reward by name.
         waited: what repeats of looks, and of runs that failed, have cost so far, as a positive number.
         grade: parts of the true score by name; empty until the episode is done.
@@ -58,6 +59,7 @@ class EpisodeState:
     result: str = ""
     last_action: Mapping[str, Any] | None = None
     streak: int = 0
+    idle: int = 0
     done: bool = False
     truncated: bool = False
     success: bool | None = None
@@ -82,8 +84,9 @@ class EpisodeState:
         """Whether labels of the incident may be shown: always in train, else when it is over."""
         return self.split == "train" or self.done
 
-    def streak_of(self, move: Action) -> int:
-        return self.streak + 1 if self.last_action == move.to_dict() else 1
+    def idle_with(self, action: Action, changed: bool) -> int:
+        """What `idle` is once this action has been played, which changed something or did not."""
+        return 0 if changed else self.idle + 1 if self.last_action == action.to_dict() else 1
 
 
 def episode_state(lines: Sequence[Line]) -> EpisodeState:
@@ -157,6 +160,8 @@ def _stepped(before: EpisodeState, line: Line) -> EpisodeState:
         result=line["result"],
         last_action=line["action"],
         streak=before.streak + 1 if same else 1,
+        # Episodes of earlier versions did not write down what changed: each of their repeats counts.
+        idle=0 if line.get("changed") else before.idle + 1 if same else 1,
         done=line["done"],
         truncated=line["truncated"],
         success=line["success"],

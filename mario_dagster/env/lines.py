@@ -41,7 +41,7 @@ def played(sandbox: Sandbox, action: Action, state: EpisodeState) -> tuple[dict[
     outcome = perform(sandbox, action, state.active_table, tags)
     now = sandbox.snapshot()
     shift = (score, _score(sandbox, now))
-    reason = _verdict(sandbox, action, outcome, shift, now, number)
+    reason, changed = _verdict(sandbox, action, outcome, shift, now, number), not now.same_as(before)
     line = {
         "kind": "step",
         "step": number,
@@ -51,12 +51,13 @@ def played(sandbox: Sandbox, action: Action, state: EpisodeState) -> tuple[dict[
         "active_table": outcome.active_table,
         "status": outcome.status,
         "result": outcome.text,
+        "changed": changed,
         "minutes": action.spec.minutes,
         "rows_at_fault": rows_at_fault(before.signals),
         "failing_checks": list(now.signals.blocking_failures),
         "workers": now.signals.resource_level,
         "pool_changes": len(pool_changes(sandbox.instance.database)),
-        **_paid(sandbox, action, outcome, state, shift, now, reason),
+        **_paid(sandbox, outcome, state, state.idle_with(action, changed), shift, now, reason),
     }
     return line, now
 
@@ -118,9 +119,9 @@ def _rightly_held_back(sandbox: Sandbox, now: Snapshot) -> bool:
 
 def _paid(
     sandbox: Sandbox,
-    action: Action,
     outcome: Outcome,
     state: EpisodeState,
+    idle: int,
     shift: tuple[float, float],
     now: Snapshot,
     reason: DoneReason,
@@ -134,7 +135,7 @@ def _paid(
             after=shift[1],
             invalid=outcome.status == "invalid",
             premature_commit=reason == "commit_failure" and grade is not None and grade.score < sandbox.task.threshold,
-            streak=state.streak_of(action),
+            streak=idle,
             waited=state.waited if reason == "held_back" else 0.0,
             ended=ended,
             success=success,

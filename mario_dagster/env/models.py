@@ -157,7 +157,9 @@ class MarioObservation(Observation):
     current_score: float = Field(default=0.01, ge=0, le=1, description="By the feedback; true at the end.")
     steps_taken: int = Field(default=0, ge=0)
     repeated_action_streak: int = Field(default=0, ge=0, description="The newest action, how often in a row.")
-    repeated_action_tripwire: bool = Field(default=False, description="More often than is free.")
+    repeated_action_tripwire: bool = Field(
+        default=False, description="More repeats that changed nothing than are free."
+    )
     available_actions: list[int] = Field(default_factory=list, description="Action ids that the task has.")
     action_result: str = Field(default="", description="What came of the newest action; `invalid:` if nothing.")
     interventions: list[str] = Field(

@@ -233,6 +233,32 @@ def test_streaks_count_the_same_action_with_the_same_arguments(episode: Episode)
     assert episode.step(Action(0, "hourly_rollup")).observation["repeated_action_streak"] == 1
 
 
+def test_a_repeat_that_loads_a_batch_is_work_and_costs_nothing(home: Home) -> None:
+    episode = begin(home, task="incremental", seed=TRAIN_SEED)
+    for _ in range(2):
+        episode.step(Action(16))
+    waiting = len(episode.sandbox.backlog().pending)
+    assert waiting >= 9
+    for number in range(1, waiting + 1):
+        seen = episode.step(Action(18)).observation
+        assert seen["repeated_action_streak"] == number and seen["pending_batches"] == waiting - number
+        assert not seen["repeated_action_tripwire"] and seen["reward_breakdown"]["repetition"] == 0
+    # From here on there is nothing to load: the same action does nothing, and counts from the first time that it does.
+    for idle in range(1, 6):
+        seen = episode.step(Action(18)).observation
+        assert seen["repeated_action_streak"] == waiting + idle
+        assert seen["repeated_action_tripwire"] is (idle > 3)
+        assert seen["reward_breakdown"]["repetition"] == pytest.approx(-0.01 * max(0, idle - 3))
+    episode.close()
+
+
+def test_a_repair_made_again_on_what_it_made_is_charged(episode: Episode) -> None:
+    for number in range(1, 6):
+        seen = episode.step(Action(10)).observation
+        assert seen["reward_breakdown"]["repetition"] == pytest.approx(-0.01 * max(0, number - 1 - 3))
+    assert seen["repeated_action_tripwire"] and seen["repeated_action_streak"] == 5
+
+
 INVALID = [
     (Action(0, "nope"), "source_orders"),
     (Action(3), "needs target_column"),
