@@ -28,6 +28,8 @@ from mario_dagster.tables.spec import Transform
 from mario_dagster.tables.workspace import Workspace, lake_name, workspace_of
 
 OWNERS = ["team:data-platform"]
+# Where Dagster keeps the code version that a materialization was computed by.
+CODE_VERSION = "dagster/code_version"
 # One op config for every table: absent, the table is loaded or computed; given, that one repair is made. Not a
 # `dg.Config`: text in one may also be `{"env": NAME}`, and what the environment holds would be told as a column's name.
 REPAIR_CONFIG = {
@@ -67,14 +69,19 @@ class LakeIOManager(dg.IOManager):
         return workspace.lake.read(lake_name(context.asset_key)).frame
 
 
-def build(task: Task, transforms: Mapping[str, Transform]) -> Pipeline:
-    """A task's assets and checks."""
+def build(task: Task, transforms: Mapping[str, Transform], code_versions: Mapping[str, str] = {}) -> Pipeline:
+    """A task's assets and checks.
+
+    Args:
+        code_versions: derived table -> live release of its transform, where the definitions are of one sandbox.
+    """
     checks = checks_for(task)
     facts = {name: [c for c in checks if c.table == name and c.scope == "table"] for name in task.table_names}
     assets: list[dg.AssetsDefinition] = []
     for table in task.tables:
         if table.derived:
-            assets.append(_derived_asset(task, table, transforms[table.name], facts[table.name]))
+            release = code_versions.get(table.name)
+            assets.append(_derived_asset(task, table, transforms[table.name], facts[table.name], release))
         else:
             assets.append(_landed_asset(task, table))
             assets.append(_table_asset(task, table, facts[table.name]))
@@ -181,7 +188,9 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
     return table_asset
 
 
-def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequence[Check]) -> dg.AssetsDefinition:
+def _derived_asset(
+    task: Task, table: Table, transform: Transform, facts: Sequence[Check], code_version: str | None
+) -> dg.AssetsDefinition:
     @dg.asset(
         key=key_of(task, table.name),
         ins={name: dg.AssetIn(key=key_of(task, name)) for name in table.upstream},
@@ -197,6 +206,7 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
         io_manager_key="lake",
         config_schema=REPAIR_CONFIG,
         check_specs=_specs(task, facts),
+        code_version=code_version,
     )
     def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]  # as above
         workspace = workspace_of(context.instance, task.slug)
@@ -237,6 +247,8 @@ def _materialized(
         value=write,
         data_version=dg.DataVersion(write.provenance.data_version),
         metadata=metadata,
+        # By which release it was computed is known here, not to the definition: one serves every sandbox.
+        tags={CODE_VERSION: write.provenance.code_version} if write.provenance.code_version else {},
         check_results=[_result(task, check, check.evaluate(check_context)) for check in facts],
     )
 

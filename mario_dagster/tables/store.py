@@ -52,6 +52,7 @@ class Provenance:
         plan: the row-wise repairs remembered for rows that are loaded, or computed, later.
         built_from: for a derived table, upstream table -> data version it was computed from.
         repairs: every repair of this table so far, oldest first.
+        code_version: for a derived table, the release of its transform that computed it.
     """
 
     run_id: str = ""
@@ -60,6 +61,7 @@ class Provenance:
     plan: tuple[Mapping[str, Any], ...] = ()
     built_from: Mapping[str, str] = field(default_factory=dict)
     repairs: tuple[Mapping[str, Any], ...] = ()
+    code_version: str = ""
 
     def to_json(self) -> str:
         fields = {name: value for name, value in vars(self).items() if value}

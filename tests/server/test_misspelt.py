@@ -1,4 +1,4 @@
-"""A field that there is not is refused with the likeliest that there is, and requests are described as they are read."""
+"""A field that there is not is refused with the likeliest that there is; requests are described as they are read."""
 
 from __future__ import annotations
 
