@@ -27,8 +27,9 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except (CommandError, LookupError, RuntimeError) as error:
             from mario_dagster.core.errors import StorageError, UnknownName
+            from mario_dagster.env.errors import PlayError
 
-            if not isinstance(error, (CommandError, UnknownName, StorageError)):
+            if not isinstance(error, (CommandError, UnknownName, StorageError, PlayError)):
                 raise
             typer.secho(f"mario: {error}", err=True, fg=typer.colors.RED)
             raise typer.Exit(1) from error
