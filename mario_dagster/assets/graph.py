@@ -56,7 +56,7 @@ class Pipeline:
 
 
 class LakeIOManager(dg.IOManager):
-    """Stores `Write`s in the world of the instance that runs the asset, and reads tables back as frames."""
+    """Stores `Write`s in the workspace of the instance that runs the asset, and reads tables back as frames."""
 
     def handle_output(self, context: dg.OutputContext, obj: Write | Mapping[str, Write]) -> None:
         workspace = workspace_of(context.step_context.instance, context.asset_key.path[0])

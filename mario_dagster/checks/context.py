@@ -1,4 +1,4 @@
-"""What checks may look at, gathered from one world and its Dagster instance. Never the vault.
+"""What checks may look at, gathered from one workspace and its Dagster instance. Never the truth store.
 
 In: a workspace and an instance. Out: a `CheckContext`, and the backlog: what has landed and is not materialized.
 """

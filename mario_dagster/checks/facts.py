@@ -1,9 +1,10 @@
 """What must be true of a task's tables, as named facts; each says if it holds and, if not, which rows deny it.
 
 In: a `CheckContext`: stored tables, the landing manifest's numbers, what Dagster calls pending or stale. Never the
-vault. Out: `checks_for(task)`: contract, quality and audit checks, built from the catalogue, which the assets wrap as
-Dagster asset checks and the signals evaluate directly. An `evaluate` is pure and never raises: a table or column that
-is gone, empty or of the wrong type fails every fact about it, so nothing is passed by taking the check context away.
+truth store. Out: `checks_for(task)`: contract, quality and audit checks, built from the catalogue, which the assets
+wrap as Dagster asset checks and the signals evaluate directly. An `evaluate` is pure and never raises: a table or
+column that is gone, empty or of the wrong type fails every fact about it, so nothing is passed by taking the check
+context away.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One sandbox being played: start it, step it, leave it, pick it up again in any process.
 
 In: a sandbox and moves. Out: `Reply`: an observation's fields with reward and done. An episode keeps nothing in memory
-that matters: how it stands is folded from the lines its sandbox recorded, how the world looks is read from the world,
-so that a reply after a restart is the reply before it, byte for byte. A step and its line are one transaction.
+that matters: how it stands is folded from the lines its sandbox recorded, how the pipeline stands is read from its
+tables and its instance, so that a reply after a restart is the reply before it, byte for byte. A step and its line are
+one transaction.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class Episode:
         return episode_state(self.sandbox.steps)
 
     def reply(self) -> Reply:
-        """The newest observation, made again from what is recorded and how the world looks now."""
+        """The newest observation, made again from what is recorded and how the pipeline stands now."""
         with self._looking():
             return Reply(observe(self._view(self.episode_state())))
 
@@ -151,7 +152,7 @@ class Episode:
             return state_fields(self._view(self.episode_state()))
 
     def newest(self) -> Reply:
-        """What the newest reset or step was answered with: the same again, whatever was done to the world since."""
+        """What the newest reset or step was answered with: the same again, whatever was done to the pipeline since."""
         with self._looking():
             kept = self._kept()
             return kept if kept is not None else self._keep(self.reply())
@@ -216,7 +217,7 @@ class Episode:
         try:
             seen = json.loads(zlib.decompress(base64.b64decode(text))) if text else {}
         except (ValueError, zlib.error):
-            # Not what was kept; made again it is the same, unless others had their hands in the world.
+            # Not what was kept; made again it is the same, unless others had their hands in the pipeline.
             seen = {}
         return Reply(seen) if seen.get("steps_taken") == self.episode_state().steps else None
 

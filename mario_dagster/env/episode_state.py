@@ -1,7 +1,7 @@
 """How an episode stands: the fold of the lines that its sandbox recorded.
 
-In: lines, the reset's first, as plain mappings. Out: a `Standing`. There is no other memory of an episode: whoever has
-the lines, in whichever process, has all of it.
+In: lines, the reset's first, as plain mappings. Out: an `EpisodeState`. There is no other memory of an episode: whoever
+has the lines, in whichever process, has all of it.
 """
 
 from __future__ import annotations

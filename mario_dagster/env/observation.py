@@ -1,4 +1,4 @@
-"""What a player sees: signals, card and standing as the fields of one observation.
+"""What a player sees: signals, card and episode state as the fields of one observation.
 
 In: a `View` (the task, its signals, how the episode stands, what the last step came to). Out: a flat mapping of
 JSON-able fields, the same bytes for equal inputs. This is the one boundary where numbers become plain and finite and

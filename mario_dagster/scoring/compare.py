@@ -25,7 +25,7 @@ CENT = 0.005
 
 @dataclass(frozen=True)
 class PipelineState:
-    """What the score needs of the world besides its tables.
+    """What the score needs of a pipeline besides its tables.
 
     Args:
         loaded, pending: batches that are materialized, and that are not.

@@ -1,7 +1,7 @@
 """The grade as an asset check: it runs in the commit job, with the truth store beside the sandbox as its truth.
 
-In: a world with a vault. Out: a check result with score, parts and threshold in its metadata. Where there is no truth
-store (`dagster dev` in a fresh checkout) there is nothing to grade, and it says so.
+In: a workspace with a truth store. Out: a check result with score, parts and threshold in its metadata. Where there is
+no truth store (`dagster dev` in a fresh checkout) there is nothing to grade, and it says so.
 """
 
 import dagster as dg

@@ -120,7 +120,7 @@ def play_routes(episodes: Episodes) -> APIRouter:
 
 
 def grade_routes(episodes: Episodes) -> APIRouter:
-    """`/grader`, `/grade/{task}` and their debugging twins: scores of episodes that were played, and of no other."""
+    """`/grader`, `/grade/{task}` and their debugging forms: scores of episodes that were played, and of no other."""
     router = APIRouter(tags=["Grading"])
 
     def grade(request: Request, arguments: Payload) -> Payload:

@@ -1,6 +1,6 @@
-"""What a player may know of a pipeline, from checks, tables, manifest and the Dagster instance. Never the vault.
+"""What a player may know of a pipeline, from checks, tables, manifest and the Dagster instance. Never the truth store.
 
-In: a world, its instance, its asset graph, its failure log. Out: `Signals`, the frozen values that observations are
+In: a workspace, its instance, its asset graph, its failure log. Out: `Signals`, the frozen values that observations are
 written from.
 """
 
@@ -94,7 +94,7 @@ class Signals:
 def read_signals(
     workspace: Workspace, instance: SandboxInstance, task: Task, state: Backlog, graph: Any, failures: FailureLog
 ) -> Signals:
-    """The signals of a world as it stands."""
+    """The signals of a pipeline as it stands."""
     failures.update()
     late, lag = stale(workspace, instance, task, graph), freshness_lag_minutes(workspace, task, state)
     check_context = gather(workspace, task, state, late)

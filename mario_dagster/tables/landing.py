@@ -206,7 +206,7 @@ class DeliveredFile:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Files that land together: (feed, batch) -> parcel.
+    """Files that land together: (feed, batch) -> file.
 
     Args:
         announced: those of them that stand in the manifest only: their upload does not finish.

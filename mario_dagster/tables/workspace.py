@@ -1,4 +1,4 @@
-"""One pipeline's world on disk, found from the Dagster instance it runs on.
+"""One pipeline's files on disk, found from the Dagster instance it runs on.
 
 In: a Dagster instance. Out: its lake, landing zone, published tables and deploys. A sandbox keeps its Dagster home in
 `<sandbox>/dagster`, so whichever process runs an asset (an agent's step, `dagster-webserver`, `dagster dev`, a script)
@@ -103,7 +103,7 @@ _LOCK = threading.Lock()
 
 
 def workspace_at(root: Path) -> Workspace:
-    """The world in a folder; one object a folder and process, so that everyone shares its caches."""
+    """The workspace in a folder; one object a folder and process, so that everyone shares its caches."""
     root = Path(root).resolve()
     with _LOCK:
         if root not in _WORKSPACES:

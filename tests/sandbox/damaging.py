@@ -190,13 +190,13 @@ KINDS: Mapping[str, Kind] = {
     ),
     "deploys": Kind(in_sandbox("deploys.json"), ("deploys.json",), REFRESH),
     "truth": Kind(lambda home, id: home.truth_store(id) / "incident.json", ("truth/incident.json",), main=True),
-    "twin's data": Kind(
-        lambda home, id: newest_data(home.truth_store(id) / "twin", "source_orders"),
-        ("truth/source_orders", "twin/source_orders"),
+    "reference's data": Kind(
+        lambda home, id: newest_data(home.truth_store(id) / "reference", "source_orders"),
+        ("truth/source_orders", "reference/source_orders"),
     ),
-    "twin's log": Kind(
-        lambda home, id: newest_log(home.truth_store(id) / "twin", "source_orders"),
-        ("truth/source_orders", "twin/source_orders"),
+    "reference's log": Kind(
+        lambda home, id: newest_log(home.truth_store(id) / "reference", "source_orders"),
+        ("truth/source_orders", "reference/source_orders"),
     ),
 }
 

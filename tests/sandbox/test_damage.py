@@ -203,8 +203,8 @@ TEMPLATE_FILES = (
     "sandbox/dagster/event_log.db",
     "sandbox/lake/**/*.parquet",
     "sandbox/lake/**/_delta_log/*.json",
-    "vault/incident.json",
-    "vault/twin/**/*.parquet",
+    "truth/incident.json",
+    "truth/reference/**/*.parquet",
 )
 
 
