@@ -266,6 +266,8 @@ class Episode:
             "mario/step": str(number),
             "mario/action": action.name,
             "mario/actor": ACTOR,
+            # What the UI names as that which launched it.
+            "user": ACTOR,
         }
         outcome = perform(sandbox, action, state.active_table, tags)
         now = sandbox.snapshot()

@@ -24,6 +24,7 @@ from dagster import (
     AssetRecordsFilter,
     DagsterEventType,
     DagsterInvariantViolationError,
+    DagsterRun,
     EventLogEntry,
     EventRecordsResult,
     StringSource,
@@ -38,6 +39,7 @@ from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import get_alembic_config, stamp_alembic_rev
+from dagster._core.storage.tags import CODE_LOCATION_TAG
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, pack_value
 from sqlalchemy.engine import Connection
 
@@ -46,7 +48,9 @@ from mario_dagster.core.files import SANDBOX_FILE
 
 from . import statements
 from .database import DATABASE, Database
+from .location import MODULE, job_origin
 
+_CUT_SHORT = (DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 _encode = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -100,6 +104,13 @@ class SandboxRunStorage(SqliteRunStorage):
         with self._database.connect() as connection:
             yield connection
 
+    def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
+        """Stock, with the run's place in the UI where nobody named one: runs in process come without."""
+        if dagster_run.remote_job_origin is None:
+            tags = {**dagster_run.tags, CODE_LOCATION_TAG: MODULE}
+            dagster_run = dagster_run._replace(remote_job_origin=job_origin(dagster_run.job_name), tags=tags)
+        return super().add_run(dagster_run)
+
     def has_run_stats_index_cols(self) -> bool:
         return self._asked.once(super().has_run_stats_index_cols)
 
@@ -113,6 +124,8 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
     def __init__(self, database: Database):
         self._database = database
         self._asked = _Asked()
+        # Asked before a pool gets so many slots (0: no limit any more), where somebody wants to be asked.
+        self.before_pool: Callable[[str, int], None] | None = None
         super().__init__(os.path.dirname(database.path))
 
     @contextmanager
@@ -127,7 +140,10 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
         return self._asked.once(super().has_asset_key_col, column_name)
 
     def store_event(self, event: EventLogEntry) -> None:
-        """What stock `store_event` does, row for row, with ready-made statements and each event serialized once."""
+        """What stock `store_event` does, with ready-made statements and each event serialized once.
+
+        Row for row, but for checks: see `statements.UPDATE_CHECK` and `DELETE_PLANNED`.
+        """
         text, moment = serialized(event), _sql_time(event.timestamp)
         body = event.dagster_event
         key = body.asset_key.to_string() if body is not None and body.asset_key else None
@@ -148,6 +164,8 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
                 self._store_asset(driver, event, event_id, key, text, moment)
             if body.event_type in ASSET_CHECK_EVENTS:
                 self._store_check(driver, event, event_id, text, moment)
+            if body.event_type in _CUT_SHORT:
+                driver.execute(statements.DELETE_PLANNED, {"run_id": event.run_id})
 
     def fetch_materializations(
         self,
@@ -163,6 +181,16 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
                 records_filter, limit, cursor, ascending
             ),
         )
+
+    def set_concurrency_slots(self, concurrency_key: str, num: int) -> None:
+        if self.before_pool is not None:
+            self.before_pool(concurrency_key, num)
+        super().set_concurrency_slots(concurrency_key, num)
+
+    def delete_concurrency_limit(self, concurrency_key: str) -> None:
+        if self.before_pool is not None:
+            self.before_pool(concurrency_key, 0)
+        super().delete_concurrency_limit(concurrency_key)
 
     def claim_concurrency_slot(
         self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None

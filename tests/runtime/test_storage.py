@@ -41,10 +41,12 @@ from mario_dagster.runtime.instance import (
     prepared,
     run_job,
 )
+from mario_dagster.runtime.location import MODULE, job_origin
 from mario_dagster.runtime.queries import fingerprint
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 POOL = "workers"
+PLACE = {"dagster/code_location": MODULE}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 seen: list[Any] = []
 
@@ -170,15 +172,24 @@ def in_child(code: str, home: Path, *arguments: str) -> subprocess.Popen[str]:
 # --- the same as stock ------------------------------------------------------------------------------------------------
 
 
+def placed(run: dg.DagsterRun) -> dg.DagsterRun:
+    """A run as it is when it is launched from a UI that shows the code location."""
+    tags = {**run.tags, "dagster/code_location": MODULE}
+    return run._replace(remote_job_origin=job_origin(run.job_name), tags=tags)
+
+
 class StockInstance(dg.DagsterInstance):
     """Dagster's own storages; only the logging setup that deadlocks between threads is left out."""
 
     def __init__(self, home: Path):
         home.mkdir()
+        runs = SqliteRunStorage.from_local(str(home))
+        add = runs.add_run
+        runs.add_run = lambda run: add(placed(run))
         super().__init__(
             instance_type=InstanceType.EPHEMERAL,
             local_artifact_storage=LocalArtifactStorage(str(home)),
-            run_storage=SqliteRunStorage.from_local(str(home)),
+            run_storage=runs,
             event_storage=ConsolidatedSqliteEventLogStorage(str(home)),
             compute_log_manager=NoOpComputeLogManager(),
             run_coordinator=DefaultRunCoordinator(),
@@ -321,7 +332,7 @@ def test_statements_fit_the_newest_schema(home: Path) -> None:
             connection.execute(f"EXPLAIN {text}", values), name
             checked += 1
     connection.close()
-    assert checked == 7
+    assert checked == 8
 
 
 def test_overrides_override_something() -> None:
@@ -345,7 +356,7 @@ def test_checks_that_fail_are_results_and_not_errors(instance: SandboxInstance) 
     assert result.success and not result.errors
     assert result.checks == {("table", "is_full"): True, ("table", "is_clean"): False, ("table", "is_fresh"): True}
     run = instance.get_run_by_id(result.run_id)
-    assert run is not None and run.tags == {"mario/step": "4"} and run.asset_selection == {table.key}
+    assert run is not None and run.tags == {**PLACE, "mario/step": "4"} and run.asset_selection == {table.key}
 
 
 def test_a_blocking_check_stops_what_is_downstream(instance: SandboxInstance) -> None:
@@ -369,7 +380,7 @@ def test_a_job_keeps_its_own_tags_and_config(instance: SandboxInstance) -> None:
     audits = run_job(instance, DEFS.resolve_job_def("audits"), tags={"mario/step": "1"})
     run = instance.get_run_by_id(audits.run_id)
     assert audits.checks == {("table", "audit"): True}
-    assert run is not None and run.tags == {"kind": "audit", "mario/step": "1"}
+    assert run is not None and run.tags == {**PLACE, "kind": "audit", "mario/step": "1"}
     assert not run_job(instance, DEFS.resolve_job_def("bad_table"), tags={}).checks["table", "is_clean"]
 
 
