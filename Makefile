@@ -51,10 +51,13 @@ test-dagster: setup
 	$(OTHER)/bin/python -m pytest -n 2 --dist loadfile $(DAGSTER_TESTS)
 
 bench: setup
-	$(BIN)/python -m mario_dagster.bench.speed
+	$(BIN)/mario bench speed
 
 ablation: setup
-	$(BIN)/python -m mario_dagster.bench.ablation
+	$(BIN)/mario bench ablation
+
+chaos: setup
+	$(BIN)/mario bench chaos
 
 check: setup
 	$(BIN)/ruff check .

@@ -10,8 +10,8 @@ What is here keeps its name and meaning from one minor version to the next; what
 ahead, with a warning. Everything else in this package may move in any release.
 """
 
-from mario_dagster.core.task import Card, Column, Profile, Table, Task
-from mario_dagster.incidents.damage import Damage, FaultError
+from mario_dagster.core.task import Card, Column, Freshness, Profile, Table, Task
+from mario_dagster.incidents.damage import CannotStrike, Damage, FaultError
 from mario_dagster.incidents.faults import fault
 from mario_dagster.incidents.faults.base import AnyOf, Fault, Stage, one
 from mario_dagster.incidents.faults.conflicts import Conflict, column_of, fed
@@ -28,6 +28,7 @@ __all__ = [
     "TRAIN",
     "AnyOf",
     "Batch",
+    "CannotStrike",
     "Card",
     "CleanData",
     "Column",
@@ -35,6 +36,7 @@ __all__ = [
     "Damage",
     "Fault",
     "FaultError",
+    "Freshness",
     "PipelineSpec",
     "Product",
     "Profile",

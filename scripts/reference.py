@@ -88,6 +88,7 @@ def _taken(route: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]
 
 def fields() -> Iterator[str]:
     """The table of actions, and every field that goes over the wire."""
+    from mario_dagster.checks.reasons import REASONS
     from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
     from mario_dagster.server.cards import benchmark_metadata
 
@@ -103,12 +104,17 @@ def fields() -> Iterator[str]:
             said = "see the table above" if name == "action_id" else value.get("description", "")
             default = f"`{value['default']!r}`" if "default" in value else ""
             yield f"| `{name}` | {_type(value)} | {default} | {_cell(said)} |"
+    yield "\n## Reasons\n\nWhat `check_failures` names as `reason`; an audit's is the name of the expectation.\n"
+    yield "| reason | what is counted |\n| --- | --- |"
+    yield from (f"| `{reason}` | {_cell(counted)} |" for reason, counted in REASONS.items())
 
 
 def _type(value: Mapping[str, Any]) -> str:
     """A JSON schema in a word or two."""
     if "anyOf" in value:
         return " or ".join(_type(each) for each in value["anyOf"])
+    if "$ref" in value:
+        return str(value["$ref"]).rpartition("/")[2]
     kind = str(value.get("type", "any"))
     if kind == "array":
         return f"list of {_type(value.get('items', {}))}"

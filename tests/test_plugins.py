@@ -15,11 +15,12 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "mario-metering"
 # What the example's own contract is tested with: every test that runs over tasks, profiles or faults, unchanged.
 CONTRACTS = (
-    "bench/test_incident_proofs.py",
+    "test_contract.py",
     "incidents/test_composition.py",
+    "incidents/test_families.py",
+    "tables/test_clean_data.py",
     "assets/test_dev.py",
     "env/test_env.py",
-    "incidents/test_incidents.py",
 )
 
 

@@ -21,6 +21,7 @@ from mario_dagster.checks.facts import Check, checks_for
 from mario_dagster.checks.outcome import CheckContext, Outcome
 from mario_dagster.core.action import Action
 from mario_dagster.core.task import Table, Task
+from mario_dagster.runtime.queries import AUDITED
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
 from mario_dagster.tables.repairs import repair_of
 from mario_dagster.tables.spec import Transform
@@ -176,7 +177,10 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
         owners=OWNERS,
         description=table.description,
         metadata={**_contract_metadata(table), "dagster/column_lineage": _lineage(task, table)},
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=4), warn_window=timedelta(hours=2)),
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(minutes=task.freshness.window),
+            warn_window=timedelta(minutes=task.freshness.warns_after),
+        ),
         io_manager_key="lake",
         config_schema=REPAIR_CONFIG,
         check_specs=_specs(task, facts),
@@ -255,7 +259,7 @@ def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDe
                 yield _fit(key, fit, facts, check_context)
             else:
                 check = wider[selected.name]
-                yield _result(task, check, check.evaluate(check_context))
+                yield _result(task, check, check.evaluate(check_context), check_context.content)
 
     return gate
 
@@ -282,12 +286,16 @@ def _specs(task: Task, facts: Sequence[Check]) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(c.name, asset=key_of(task, c.table), description=c.description) for c in facts]
 
 
-def _result(task: Task, check: Check, outcome: Outcome) -> dg.AssetCheckResult:
+def _result(task: Task, check: Check, outcome: Outcome, content: str = "") -> dg.AssetCheckResult:
+    """A check's result for Dagster. An audit, which only a run makes, also says what it found in which content."""
     metadata: dict[str, Any] = {}
     if not outcome.passed:
         metadata["counts"] = dg.MetadataValue.json(dict(outcome.counts))
         if outcome.failures:
             metadata["failures"] = _failure_table(outcome)
+        if check.kind == "audit":
+            found = [failure.to_dict() for failure in outcome.failures_of(check.name, check.table)]
+            metadata[AUDITED] = dg.MetadataValue.json({"content": content, "failures": found})
     return dg.AssetCheckResult(
         asset_key=key_of(task, check.table),
         check_name=check.name,

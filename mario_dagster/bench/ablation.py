@@ -1,4 +1,4 @@
-"""What is saved where we do not leave a thing to Dagster: `make ablation`.
+"""What is saved where we do not leave a thing to Dagster: `mario bench ablation`.
 
 In: this machine. Out: a row for each restated function of Dagster's, or small group that makes sense together only: CPU
 milliseconds of a mutating step with ours, and with Dagster's own in its place. Incidents are played by their gold
@@ -8,20 +8,13 @@ less than `WORTH` milliseconds is not worth restating.
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import sqlite3
 import statistics
-import sys
-import tempfile
 import time
-import warnings
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from dagster import AssetKey, DagsterInstance, EventLogEntry, JobDefinition
@@ -33,7 +26,7 @@ from mario_dagster.env.options import reset_options
 from mario_dagster.runtime import instance as instances
 from mario_dagster.runtime.storage import SandboxEventLogStorage, SandboxRunStorage
 from mario_dagster.sandbox.home import Home
-from mario_dagster.tables.content_cache import CONTENT_CACHE
+from mario_dagster.tables.content_cache import CONTENT_CACHE, ContentCache
 
 WORTH = 3.0
 TASKS = ("ingestion", "referential", "temporal")
@@ -137,13 +130,18 @@ class Row:
     def saved(self) -> float:
         return self.stock - self.ours
 
+    @property
+    def worth_it(self) -> bool | None:
+        """Whether restating it pays; None where nothing is restated."""
+        return self.saved >= WORTH if self.restates else None
+
 
 class Player:
     """One episode played with some functions taken out; what it computes for a content is kept for itself alone."""
 
     def __init__(self, variant: Variant, task: str, seed: int, home: Home):
         self._variant = variant
-        self._memo: OrderedDict[Any, Any] = OrderedDict()
+        self._cache = ContentCache()
         with self._as_itself():
             self.episode = Episode.start(reset_options({"task": task, "seed": seed}), home=home)
             self.episode.reply()
@@ -162,12 +160,8 @@ class Player:
 
     @contextmanager
     def _as_itself(self) -> Iterator[None]:
-        shared, CONTENT_CACHE._values = CONTENT_CACHE._values, self._memo
-        try:
-            with self._variant.applied():
-                yield
-        finally:
-            CONTENT_CACHE._values = shared
+        with CONTENT_CACHE.set_aside(self._cache), self._variant.applied():
+            yield
 
 
 def play(variants: tuple[Variant, ...], task: str, seed: int, home: Home, turn: int = 0) -> list[dict[str, float]]:
@@ -182,52 +176,24 @@ def play(variants: tuple[Variant, ...], task: str, seed: int, home: Home, turn: 
     return costs
 
 
-def measure(home: Home, rounds: int, seed: int) -> list[Row]:
-    """Each variant's mean over the steps of three tasks, of each step the median over the rounds."""
+def measure(home: Home, rounds: int, seed: int) -> Iterator[list[Mapping[str, float]]]:
+    """Task by task, of each step what it cost whom: the median over the rounds."""
     preload()
     variants = (Variant(OURS, 0, ()), *VARIANTS)
-    steps: list[Mapping[str, float]] = []
     for task in TASKS:
         # Not counted: the incident is lived through, modules are loaded.
         play(variants, task, seed, home)
         gc.collect()
         gc.freeze()
         played = [play(variants, task, seed, home, turn) for turn in range(rounds)]
-        steps += [
+        yield [
             {name: statistics.median(cost[name] for cost in step) for name in step[0]}
             for step in zip(*played, strict=True)
         ]
+
+
+def rows(measured: Iterable[list[Mapping[str, float]]]) -> list[Row]:
+    """Each variant's mean over the steps of all tasks."""
+    steps = [step for task in measured for step in task]
     means = {name: statistics.fmean(step[name] for step in steps) for name in steps[0]}
     return [Row(variant.name, variant.restates, means[OURS], means[variant.name]) for variant in VARIANTS]
-
-
-def show(rows: list[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    columns = ("taken out", "functions restated", "ours", "Dagster's own", "saved", "")
-    table = Table(*columns, title="CPU ms a mutating step")
-    for row in rows:
-        mark = "" if not row.restates else "[green]worth it[/]" if row.saved >= WORTH else "[red]not worth it[/]"
-        figures = (f"{value:.1f}" for value in (row.ours, row.stock, row.saved))
-        table.add_row(row.name, str(row.restates or ""), *figures, mark)
-    Console().print(table)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=7, help="the incidents that are played")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Home(Path(folder)), arguments.rounds, arguments.seed)
-    if arguments.json:
-        sys.stdout.write(json.dumps([{**asdict(row), "saved": row.saved} for row in rows], indent=1) + "\n")
-    else:
-        show(rows)
-
-
-if __name__ == "__main__":
-    main()

@@ -67,6 +67,10 @@ def _columns(incident: Incident, table: Table) -> Iterator[str]:
     for key, frame in incident.landing.items():
         if not key.startswith(f"{table.feed}/"):
             continue
+        for place, name, kind in zip(noted["position"], noted["landed_as"], noted["landed_type"], strict=True):
+            if list(frame.columns)[place : place + 1] != [name] or column_type(frame[name]) != kind:
+                yield f"{key}: {name} does not land where and as the damage manifest says"
+                return
         known = [str(name) for name in frame.columns if name not in extra]
         lands = [renamed.get(name) or name for name in known]
         if sorted(lands) != sorted(table.column_names):

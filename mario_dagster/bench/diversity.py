@@ -1,6 +1,6 @@
-"""How many composed incidents there are, and that they work: `python -m mario_dagster.bench.diversity`.
+"""How many composed incidents there are, and that they work: `mario bench diversity`.
 
-In: how many to compile (`--count`) and how many of them to play (`--sample`). Out: a table, or `--json`. Counted are
+In: how many to compile, and how many to play. Out: a census, and what was played. Counted are
 distinct hashes of what a player meets, and of the kind of incident alone (no row and no value enters that one). How
 many there are in all is bounded from how few of the draws were alike. Played are real sandboxes: the damage is what
 the damage manifest says, a check fails, the solution's repairs undo it, and none of those that are tried can be left
@@ -9,16 +9,12 @@ out.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from concurrent.futures import as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,7 +117,7 @@ def play(draw: Draw, root: Path, solution_only: bool = False) -> Played:
     """Prove one on a real sandbox. What breaks on the way is what is wrong.
 
     Args:
-        gold_only: leave out what takes most of the time: whether each repair is needed.
+        solution_only: leave out what takes most of the time: whether each repair is needed.
     """
     from mario_dagster.sandbox.home import Home
 
@@ -141,8 +137,9 @@ def _played(draw: Draw, home: Home, solution_only: bool) -> Played:
     from mario_dagster.sandbox.sandbox import Sandbox
 
     from . import properties
+    from .incident_properties import the_manifest_is_the_exact_difference as exact
 
-    held = [properties.the_damage_is_what_the_ledger_says, _a_blocking_check_fails]
+    held = [properties.what_landed_is_the_compiled_damage, _a_blocking_check_fails]
     if solution_only:
         held += [properties.the_solution_alone_recovers_it]
     else:
@@ -150,9 +147,14 @@ def _played(draw: Draw, home: Home, solution_only: bool) -> Played:
     incident = compile_incident(draw.task, draw.profile, seed=draw.seed)
     with Sandbox.create(draw.task, profile=draw.profile, seed=draw.seed, home=home) as sandbox:
         scene = properties.Scene(sandbox, incident, home)
-        wrong = {each.__name__: said for each in held if (said := each(scene))}
+        wrong = {exact.__name__: exact(incident), **{each.__name__: each(scene) for each in held}}
     composed = profile_of(task(draw.task), draw.profile, draw.seed).faults
-    return Played(draw, wrong, tuple(each.name for each in composed), len(incident.solution))
+    return Played(
+        draw,
+        {name: said for name, said in wrong.items() if said},
+        tuple(each.name for each in composed),
+        len(incident.solution),
+    )
 
 
 def _a_blocking_check_fails(scene: Scene) -> str:
@@ -160,50 +162,16 @@ def _a_blocking_check_fails(scene: Scene) -> str:
     return "" if scene.sandbox.signals().blocking_failures else "every blocking check passes"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=2_000, help="incidents to compile and hash")
-    parser.add_argument("--sample", type=int, default=50, help="incidents to play")
-    parser.add_argument("--first-seed", type=int, default=0, help="seeds to play begin here")
-    parser.add_argument("--tasks", nargs="+", default=[], help="only these, by slug")
-    parser.add_argument("--gold-only", action="store_true", help="do not try whether each repair is needed")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    arguments = parser.parse_args()
-    asked = list(draws(arguments.count, only=arguments.tasks))
-    chunks = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
+def hash_all(wanted: Sequence[Draw]) -> Iterator[tuple[str, str]]:
+    """Of each draw its hashes, by a few processes."""
+    chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
+    with workers() as pool:
+        for pairs in pool.map(hashes, chunks):
+            yield from pairs
+
+
+def play_all(sample: Sequence[Draw], solution_only: bool = False) -> Iterator[Played]:
+    """Prove draws by a few processes, as they are done."""
     with scratch_home() as root, workers() as pool:
-        found = [pair for chunk in pool.map(hashes, chunks) for pair in chunk]
-        sample = draws(arguments.sample, arguments.first_seed, arguments.tasks)
-        prove = partial(play, root=root, solution_only=arguments.solution_only)
-        plays = list(_done(pool.submit(prove, each) for each in sample))
-    _tell(census(found), plays, arguments.json)
-    sys.exit(any(each.wrong for each in plays))
-
-
-def _done(futures: Iterable[Future[Played]]) -> Iterator[Played]:
-    waiting = list(futures)
-    for number, future in enumerate(as_completed(waiting), 1):
-        played = future.result()
-        sys.stderr.write(f"\r{number}/{len(waiting)} {'FAILS' if played.wrong else 'holds'} {played.draw}".ljust(90))
-        yield played
-    sys.stderr.write("\n")
-
-
-def _tell(counted: Census, plays: Sequence[Played], as_json: bool) -> None:
-    failed = sorted((each for each in plays if each.wrong), key=lambda each: str(each.draw))
-    if as_json:
-        body = {"census": asdict(counted), "played": len(plays), "failed": [asdict(each) for each in failed]}
-        sys.stdout.write(json.dumps(body, indent=1) + "\n")
-        return
-    sys.stdout.write(
-        f"{counted.compiled} composed incidents compiled: {counted.distinct} distinct "
-        f"(at least {counted.at_least} to be drawn, 95 %), "
-        f"{counted.kinds} kinds (at least {counted.estimated_kinds} by Chao's estimate)\n"
-        f"{len(plays)} played: {len(plays) - len(failed)} hold\n"
-    )
-    for each in failed:
-        sys.stdout.write(f"{each.draw} ({', '.join(each.faults)}): {each.wrong}\n")
-
-
-if __name__ == "__main__":
-    main()
+        futures = [pool.submit(play, draw, root, solution_only) for draw in sample]
+        yield from (future.result() for future in as_completed(futures))

@@ -1,27 +1,25 @@
-"""How players do: every policy on every profile, `python -m mario_dagster.bench.evaluate`.
+"""How players do: every policy on every profile, `mario bench evaluate`.
 
-In: policies, tasks, splits, seeds. Out: tables of success, score and return, as Markdown or JSON: what a policy reaches
-on incidents to train on, on others, and on families held out, with the gap between; and the same by profile. Each
-episode is played in a sandbox of its own, through the same `Episode` that the server plays.
+In: policies, tasks, splits, seeds. Out: tables of success, score and return, as Markdown: what a policy reaches on
+incidents to train on, on others, and on families held out, with the gap between; and the same by profile. Each episode
+is played in a sandbox of its own, through the same `Episode` that the server plays.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
+import os
 import tempfile
-import warnings
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
-WORKERS = 2
+from .proofs import workers
+
+CONFIDENCE = 0.95
 TRAIN, EVAL, HELD_OUT = "train", "eval", "held out"
 # What an incident is to a policy: of the kind that it was there to learn from, or not.
 GROUNDS = (TRAIN, EVAL, HELD_OUT)
+GAP_COLUMNS = ("policy", "task", *GROUNDS, "gap, train to held out")
 GAP_HEAD = (
     "",
     "## The gap",
@@ -29,16 +27,15 @@ GAP_HEAD = (
     "`train` is what a policy may learn from; `eval` draws other data, and profiles that combine what train has anew;",
     "`held out` families have names, spellings and look-alike columns that no train incident has.",
     "",
-    f"| policy | task | {' | '.join(GROUNDS)} | gap, train to held out |",
-    "| --- | --- | --- | --- | --- | --- |",
 )
 PROFILE_HEAD = (
     "",
     "## By profile",
     "",
-    "| policy | task | profile | ground | success | score | return | steps |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    "`guessed` are cells whose value was nowhere any more, and that were filled; they neither earn nor cost.",
+    "",
 )
+PROFILE_COLUMNS = ("policy", "task", "profile", "ground", "success", "score", "return", "steps", "guessed")
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Played:
-    """One episode as it ended: score is the true one, as it is shown: 0.99 at the most."""
+    """One episode as it ended.
+
+    Args:
+        score: the true one, as it is shown: 0.99 at the most.
+        guessed_cells: cells whose value was nowhere any more and that were filled all the same.
+    """
 
     case: Case
     success: bool
@@ -63,6 +65,7 @@ class Played:
     episode_return: float
     steps: int
     done_reason: str
+    guessed_cells: int = 0
 
 
 def cases(policies: Sequence[str], tasks: Sequence[str], seeds: Iterable[int]) -> list[Case]:
@@ -81,24 +84,42 @@ def cases(policies: Sequence[str], tasks: Sequence[str], seeds: Iterable[int]) -
 
 def play_case(case: Case) -> Played:
     """Play one episode in a throw-away home."""
-    import os
-
     from mario_dagster.env.options import reset_options
     from mario_dagster.env.players import play
 
-    warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as home:
         os.environ["MARIO_HOME"] = home
         options = {"task": case.task, "profile": case.profile, "split": case.split, "seed": case.seed}
-        told = play(case.policy, reset_options(options))
+        summary = play(case.policy, reset_options(options))
     return Played(
         case,
-        bool(told["success"]),
-        float(told["score"]),
-        float(told["return"]),
-        int(told["steps"]),
-        told["done_reason"],
+        bool(summary["success"]),
+        float(summary["score"]),
+        float(summary["return"]),
+        int(summary["steps"]),
+        summary["done_reason"],
+        int(summary["guessed_cells"]),
     )
+
+
+def play_all(wanted: Sequence[Case]) -> Iterator[Played]:
+    """The episodes, played by a few processes, in the order asked for."""
+    with workers() as pool:
+        yield from pool.map(play_case, wanted)
+
+
+def success_interval(plays: Sequence[Played]) -> tuple[float, float]:
+    """Wilson's interval of the share of successes, at 95 %: what so few episodes leave open."""
+    from scipy.stats import binomtest
+
+    found = binomtest(sum(play.success for play in plays), len(plays)).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def success_rate(plays: Sequence[Played]) -> str:
+    """The share of successes with its interval: `75%, 30 to 95`."""
+    low, high = success_interval(plays)
+    return f"{summary(plays)['success']:.0%}, {100 * low:.0f} to {100 * high:.0f}"
 
 
 def summary(plays: Sequence[Played]) -> dict[str, float]:
@@ -109,6 +130,7 @@ def summary(plays: Sequence[Played]) -> dict[str, float]:
         "score": fmean(each.score for each in plays),
         "return": fmean(each.episode_return for each in plays),
         "steps": fmean(each.steps for each in plays),
+        "guessed_cells": fmean(each.guessed_cells for each in plays),
     }
 
 
@@ -134,84 +156,71 @@ def gap(plays: Sequence[Played]) -> float | None:
     return summary(found[TRAIN])["success"] - summary(found[HELD_OUT])["success"]
 
 
-def markdown(plays: Sequence[Played], seeds: Sequence[int]) -> str:
+def markdown(plays: Sequence[Played], seeds: range) -> str:
     """The tables of docs/baselines.md."""
-    policies = list(dict.fromkeys(each.case.policy for each in plays))
-    tasks = list(dict.fromkeys(each.case.task for each in plays))
-    lines = [*_preamble(policies, seeds, len(plays)), *GAP_HEAD]
-    for policy in policies:
-        mine = [each for each in plays if each.case.policy == policy]
-        lines += [_gap_line(policy, task, [each for each in mine if each.case.task == task]) for task in tasks]
-        lines.append(_gap_line(f"**{policy}**", "**all**", mine))
-    lines += PROFILE_HEAD
+    lines = [*_preamble(_policies(plays), seeds, len(plays)), *GAP_HEAD, *_table(GAP_COLUMNS, gap_rows(plays, "**"))]
+    return "\n".join([*lines, *PROFILE_HEAD, *_table(PROFILE_COLUMNS, profile_rows(plays))]) + "\n"
+
+
+def gap_rows(plays: Sequence[Played], strong: str = "") -> Iterator[tuple[str, ...]]:
+    """By policy and task, then by policy, what was reached on which ground, under `GAP_COLUMNS`.
+
+    Args:
+        strong: what to put before and after a policy's own line.
+    """
+    tasks = list(dict.fromkeys(play.case.task for play in plays))
+    for policy in _policies(plays):
+        mine = [play for play in plays if play.case.policy == policy]
+        for task in tasks:
+            yield _gap_row(policy, task, [play for play in mine if play.case.task == task])
+        yield _gap_row(f"{strong}{policy}{strong}", f"{strong}all{strong}", mine)
+
+
+def profile_rows(plays: Sequence[Played]) -> Iterator[tuple[str, ...]]:
+    """The same by profile, under `PROFILE_COLUMNS`."""
     groups: dict[tuple[str, ...], list[Played]] = {}
-    for each in plays:
-        case = each.case
-        groups.setdefault((case.policy, case.task, case.profile, _ground(case)), []).append(each)
-    lines += [_line(group, summary(chosen)) for group, chosen in groups.items()]
-    return "\n".join(lines) + "\n"
+    for play in plays:
+        case = play.case
+        groups.setdefault((case.policy, case.task, case.profile, _ground(case)), []).append(play)
+    for group, chosen in groups.items():
+        means = summary(chosen)
+        figures = (
+            f"{means['score']:.3f}",
+            f"{means['return']:+.2f}",
+            f"{means['steps']:.1f}",
+            f"{means['guessed_cells']:.1f}",
+        )
+        yield *group, success_rate(chosen), *figures
 
 
-def _preamble(policies: Sequence[str], seeds: Sequence[int], episodes: int) -> list[str]:
-    command = f"--policies {' '.join(policies)} --seeds {' '.join(map(str, seeds))}"
+def _policies(plays: Sequence[Played]) -> list[str]:
+    return list(dict.fromkeys(play.case.policy for play in plays))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows)]
+
+
+def _preamble(policies: Sequence[str], seeds: range, episodes: int) -> list[str]:
+    chosen = " ".join(f"--policy {policy}" for policy in policies)
+    command = f"mario bench evaluate {chosen} --seeds {len(seeds)} --first-seed {seeds.start} --markdown"
     return [
         "# Baselines",
         "",
-        f"Made with `python -m mario_dagster.bench.evaluate {command}`: every policy on every profile of",
-        f"every split it is drawn in, {episodes} episodes in all. The score is the true one at the end, whatever the",
-        "feedback was, and 0.99 at the most.",
+        f"Made with `{command}`:",
+        f"every policy on every profile of every split it is drawn in, {episodes} episodes in all. The score is the",
+        "true one at the end, whatever the feedback was, and 0.99 at the most. In brackets: the share of successes and",
+        f"its interval by Wilson at {CONFIDENCE:.0%}, which is wide where a profile was played a few times only.",
     ]
 
 
-def _gap_line(policy: str, task: str, plays: Sequence[Played]) -> str:
-    found, between = grounds(plays), gap(plays)
-    cells = [_share(found[ground]) if ground in found else "" for ground in GROUNDS]
-    return f"| {policy} | {task} | {' | '.join(cells)} | {'' if between is None else f'{between:+.0%}'} |"
+def _gap_row(policy: str, task: str, plays: Sequence[Played]) -> tuple[str, ...]:
+    by_ground, between = grounds(plays), gap(plays)
+    cells = (_share(by_ground[ground]) if ground in by_ground else "" for ground in GROUNDS)
+    return policy, task, *cells, "" if between is None else f"{between:+.0%}"
 
 
 def _share(plays: Sequence[Played]) -> str:
     """Successes of episodes, and the mean score."""
-    found, won = summary(plays), sum(each.success for each in plays)
-    return f"{won} of {len(plays)} ({found['success']:.0%}), score {found['score']:.2f}"
-
-
-def _line(group: Sequence[str], found: dict[str, float]) -> str:
-    return (
-        f"| {' | '.join(group)} | {found['success']:.0%} | {found['score']:.3f} | {found['return']:+.2f} "
-        f"| {found['steps']:.1f} |"
-    )
-
-
-def main() -> None:
-    from mario_dagster.core.registry import task, tasks
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--policies", nargs="+", default=["heuristic", "random"])
-    parser.add_argument("--tasks", nargs="+", default=[each.slug for each in tasks()])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--markdown", type=Path, help="write the tables to this file")
-    parser.add_argument("--json", type=Path, help="write every episode to this file")
-    arguments = parser.parse_args()
-    todo = cases(arguments.policies, [task(name).slug for name in arguments.tasks], arguments.seeds)
-    with ProcessPoolExecutor(WORKERS) as pool:
-        plays = []
-        for place, played in enumerate(pool.map(play_case, todo), 1):
-            plays.append(played)
-            sys.stderr.write(f"\r{place}/{len(todo)} {played.case.policy} {played.case.profile}".ljust(100))
-    sys.stderr.write("\n")
-    text = markdown(plays, arguments.seeds)
-    for policy in arguments.policies:
-        between = gap([each for each in plays if each.case.policy == policy])
-        sys.stderr.write(
-            f"{policy}: gap in success, train to held out: {'-' if between is None else f'{between:+.0%}'}\n"
-        )
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(each) for each in plays], indent=1) + "\n")
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
-    else:
-        sys.stdout.write(text)
-
-
-if __name__ == "__main__":
-    main()
+    means, won = summary(plays), sum(play.success for play in plays)
+    return f"{won} of {len(plays)} ({success_rate(plays)}), score {means['score']:.2f}"

@@ -1,4 +1,4 @@
-"""Requests that nobody would write: `python -m mario_dagster.bench.fuzz --cases 5000`.
+"""Requests that nobody would write: `mario bench fuzz --cases 5000`.
 
 In: the server's own OpenAPI description, from which Schemathesis makes requests that fit it and requests that do not.
 Out: how they were answered, and all that is wrong: an answer of 500 or above, an answer that the description does not
@@ -8,21 +8,18 @@ been asked to. The server is a real one, on a port of its own, over a home that 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import logging
 import os
-import sys
 import tempfile
 import threading
 import time
 import urllib.request
-import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,19 +108,26 @@ class Witnesses:
         return reply
 
 
-def fuzz(cases: int, examples: int = 40, phases: tuple[str, ...] = ("examples", "coverage", "fuzzing")) -> Report:
+def fuzz(
+    cases: int,
+    examples: int = 40,
+    phases: tuple[str, ...] = ("examples", "coverage", "fuzzing"),
+    progress: Callable[[int], None] = lambda requests: None,
+) -> Report:
     """Make at least so many requests, in rounds that differ in what is drawn.
 
     Args:
         examples: drawn at the most for each operation and round.
         phases: Schemathesis's; those that draw nothing are gone through in the first round only.
+        progress: told after each operation how many requests there have been.
     """
     report, begun = Report(), time.monotonic()
     with serving() as (url, home), _errors_logged() as logged, _bounded():
         witnesses = Witnesses(url, home)
         try:
             for seed in range(1_000):
-                _round(_schema(url, seed, examples, phases), report, witnesses)
+                for _ in _round(_schema(url, seed, examples, phases), report, witnesses):
+                    progress(report.requests)
                 phases = ("fuzzing",)
                 if report.requests >= cases:
                     break
@@ -203,13 +207,15 @@ def _schema(url: str, seed: int, examples: int, phases: tuple[str, ...]) -> Base
     return schema
 
 
-def _round(schema: BaseSchema, report: Report, witnesses: Witnesses) -> None:
+def _round(schema: BaseSchema, report: Report, witnesses: Witnesses) -> Iterator[None]:
+    """One round's requests, an operation at a time."""
     from schemathesis.engine import events, from_schema
 
     for event in from_schema(schema).execute():
         if isinstance(event, events.ScenarioFinished):
             _add(event.recorder, report)
             report.harm += [f"after {event.recorder.label}: {what}" for what in witnesses.harm()]
+            yield
         elif isinstance(event, events.NonFatalError):
             report.failures.append(f"{event.label}: {event.value}")
         elif isinstance(event, events.FatalError):
@@ -280,29 +286,3 @@ def _post(url: str, body: dict[str, Any]) -> None:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=300) as reply:
         reply.read()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=5_000, help="requests at the least")
-    parser.add_argument("--examples", type=int, default=40, help="drawn for each operation and round")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    report = fuzz(arguments.cases, arguments.examples)
-    if arguments.json:
-        sys.stdout.write(json.dumps({**asdict(report), "operations": sorted(report.operations)}, indent=1) + "\n")
-    else:
-        answers = ", ".join(f"{count} x {status}" for status, count in sorted(report.statuses.items()))
-        sys.stdout.write(
-            f"{report.requests} requests to {len(report.operations)} operations in {report.seconds} s: {answers}\n"
-            f"{report.server_errors} answers of 500 or above, {len(report.failures)} not as described, "
-            f"{len(report.harm)} sessions or episodes harmed, {len(report.logged)} errors logged\n"
-        )
-        for each in dict.fromkeys([*report.failures, *report.harm, *report.logged]):
-            sys.stdout.write(f"{each}\n")
-    sys.exit(not report.holds)
-
-
-if __name__ == "__main__":
-    main()

@@ -166,6 +166,7 @@ def _findings(case: Case, home: Any, solution_only: bool) -> dict[str, Finding]:
     from mario_dagster.sandbox.sandbox import Sandbox
     from mario_dagster.sandbox.template_cache import Recipe
 
+    from .incident_properties import INCIDENT_PROPERTIES
     from .properties import HISTORY, ONCE, PROPERTIES, Scene, the_solution_alone_recovers_it, the_solution_recovers_it
 
     recipe = Recipe.of(case.task, profile=case.profile, split=case.split, seed=case.seed, scale=1)
@@ -175,17 +176,19 @@ def _findings(case: Case, home: Any, solution_only: bool) -> dict[str, Finding]:
         found = {HISTORY: Finding("holds")}
         if solution_only:
             return {**found, the_solution_recovers_it.__name__: _finding(the_solution_alone_recovers_it, scene)}
+        for name, is_true in INCIDENT_PROPERTIES.items():
+            found[name] = _finding(is_true, incident)
         for name, holds in PROPERTIES.items():
             if case.first or name not in ONCE:
                 found[name] = _finding(holds, scene)
         return found
 
 
-def _finding(holds: Any, scene: Any) -> Finding:
+def _finding(holds: Any, of: Any) -> Finding:
     from .properties import NotApplicable
 
     try:
-        wrong = holds(scene)
+        wrong = holds(of)
     except NotApplicable as reason:
         return Finding("not applicable", str(reason))
     except Exception as error:

@@ -2,7 +2,8 @@
 
 In: a `Scene`: the sandbox as the person on call finds it, never touched here, and clones of it to play in. Out: an
 empty text when the property holds, else what is wrong. The properties are those of a fair benchmark: it struck, it
-shows, it cannot be talked away, it can be undone, by more than one way, and only by undoing it.
+shows, it cannot be talked away, it can be undone, by more than one way, and only by undoing it. What holds of the
+compiled incident alone is in `incident_properties.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from mario_dagster.core.action import Action
+from mario_dagster.core.action import REPAIRS, Action
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.perform import perform
 from mario_dagster.incidents.compile import Incident
@@ -27,12 +28,13 @@ from mario_dagster.sandbox.sandbox import Sandbox
 from mario_dagster.scoring.missing_batches import absent_batches
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import SNAPSHOT, landed_name, stack, table_name
+from mario_dagster.tables.store import Provenance
 
-from .bookkeeping import disagreements
 from .solution_orders import COMMIT, INSPECT, VALIDATE, other_order, to_the_end
 
 RECOVERED = 0.999
-# Of a plan, how many of its moves are each left out once. Each seed draws others.
+# Of a plan, how many of its moves are each left out once. Each seed draws others, and no repair where there are other
+# acts: `incident_properties.py` leaves out each repair.
 LEFT_OUT = 1
 TAGS = {"mario/actor": "proof"}
 
@@ -68,6 +70,20 @@ class Ending:
     def __str__(self) -> str:
         end = f"score {self.score:.4f}, {'published' if self.published else 'not published'}"
         return "; ".join((end, *self.refused[:2]))
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How the solution ends, how it ends without some of its moves, and what is wrong once its main table is emptied.
+
+    Args:
+        without: place in the solution of the move left out -> how that ended.
+        emptied: empty when nothing is.
+    """
+
+    ending: Ending
+    without: Mapping[int, Ending]
+    emptied: str
 
 
 @dataclass
@@ -106,23 +122,28 @@ class Scene:
         if not self.acts:
             raise NotApplicable("a false alarm: the solution repairs nothing")
 
-    @cached_property
-    def walk(self) -> tuple[Ending, Mapping[int, Ending]]:
-        """The solution played, and played without each of a few of its moves, on branches of the same play."""
+    @property
+    def _left_out(self) -> list[int]:
+        """Places in the solution of the moves to be left out, one at a time."""
         info = self.sandbox.info
         dice = random.Random(f"{info.task}/{self.sandbox.profile}/{info.split}/{info.seed}")
-        chosen = sorted(dice.sample(self.acts, min(LEFT_OUT, len(self.acts))))
+        drawn_from = [place for place in self.acts if self.solution[place].id not in REPAIRS] or self.acts
+        return sorted(dice.sample(drawn_from, min(LEFT_OUT, len(drawn_from))))
+
+    @cached_property
+    def walk(self) -> Walk:
+        """The solution played, and played without each of a few of its moves, on branches of the same play."""
         without: dict[int, Ending] = {}
         with self.copy() as trunk:
             played = 0
-            for place in chosen:
+            for place in self._left_out:
                 trunk.play(self.solution[played:place])
                 played = place
                 with self.copy(trunk.sandbox) as branch:
                     branch.active = trunk.active
                     without[place] = branch.rescue(self.solution[place + 1 :])
             trunk.play(self.solution[played:])
-            return trunk.ending(), without
+            return Walk(trunk.ending(), without, _emptied(trunk.sandbox))
 
 
 class Take:
@@ -164,14 +185,8 @@ class Take:
 Property = Callable[[Scene], str]
 
 
-def the_damage_is_what_the_ledger_says(scene: Scene) -> str:
-    """What landed, and what the tables were loaded with, is the compiler's damage; the manifest is the exact diff."""
-    wrong = [*_misplaced(scene), *disagreements(scene.incident, scene.sandbox.task)]
-    return "; ".join(wrong[:3])
-
-
-def _misplaced(scene: Scene) -> list[str]:
-    """Landed partitions and tables that hold something else than the compiled damage."""
+def what_landed_is_the_compiled_damage(scene: Scene) -> str:
+    """What waits, what landed, and what the tables were loaded with, is what the compiler made."""
     sandbox, incident, wrong = scene.sandbox, scene.incident, []
     if sandbox.signals().pending_batches != incident.pending:
         wrong.append(f"pending are {sandbox.signals().pending_batches}, not {incident.pending}")
@@ -186,15 +201,15 @@ def _misplaced(scene: Scene) -> list[str]:
         loaded = stack([incident.landing[f"{table.feed}/{batch}"] for batch in held.values()])
         if content_hash(sandbox.table(table.name)) != content_hash(loaded):
             wrong.append(f"{table.name} is not the sum of what landed")
-    return wrong
+    return "; ".join(wrong[:3])
 
 
 def a_blocking_check_fails(scene: Scene) -> str:
     """The damage shows: at least one blocking check fails, and of a drawn profile the score is under the threshold."""
     scene.must_be_broken()
     signals, score = scene.sandbox.signals(), scene.sandbox.grade().score
-    if not signals.blocking_failures:
-        return "every blocking check passes"
+    if not signals.blocking_failures or signals.commit_ready:
+        return "every blocking check passes" if not signals.blocking_failures else "it is called ready to be published"
     drawn = scene.sandbox.profile in {each.name for each in profiles(scene.sandbox.task)}
     under = score < scene.sandbox.task.threshold or not drawn
     return "" if under else f"score {score:.4f} is at or above {scene.sandbox.task.threshold} before any repair"
@@ -218,8 +233,7 @@ def the_solution_recovers_it(scene: Scene) -> str:
     budget = scene.sandbox.task.max_steps
     if len(scene.solution) > budget:
         return f"{len(scene.solution)} moves for a budget of {budget}"
-    ending, _ = scene.walk
-    return ending.shortfall
+    return scene.walk.ending.shortfall
 
 
 def the_solution_alone_recovers_it(scene: Scene) -> str:
@@ -232,9 +246,26 @@ def the_solution_alone_recovers_it(scene: Scene) -> str:
 def every_gold_repair_is_needed(scene: Scene) -> str:
     """Without any one of them the truth is not reached, or not published; the seed draws which is left out."""
     scene.must_be_broken()
-    _, without = scene.walk
-    idle = [_words(scene.solution[place]) for place, ending in without.items() if ending.recovered]
+    idle = [_words(scene.solution[place]) for place, ending in scene.walk.without.items() if ending.recovered]
     return f"not needed: {', '.join(idle)}" if idle else ""
+
+
+def an_emptied_table_is_never_published(scene: Scene) -> str:
+    """Where all is recovered, a main table without rows fails a commit, and the score falls below the threshold."""
+    return scene.walk.emptied
+
+
+def _emptied(sandbox: Sandbox) -> str:
+    """Empty the main table by hand, as no repair can, compute what is derived from it, and try to publish that."""
+    table, before = sandbox.task.main_table.name, sandbox.release()
+    _write(sandbox, table, sandbox.table(table).iloc[:0])
+    if sandbox.task.derived_tables:
+        sandbox.refresh(TAGS)
+    if sandbox.commit(TAGS).ok or sandbox.release() != before:
+        return f"{table} without rows is published"
+    grade = sandbox.grade()
+    passed = grade.tables[table] > 0.0 or grade.score >= sandbox.task.threshold
+    return f"with {table} empty the score is {grade.score:.4f}, of it {grade.tables[table]:.4f}" if passed else ""
 
 
 def another_order_recovers_it(scene: Scene) -> str:
@@ -304,18 +335,14 @@ def _absent(sandbox: Sandbox) -> tuple[str, ...]:
 
 def _put_truth(sandbox: Sandbox) -> str:
     """Write the reference's tables; what is derived is computed from them, by the right release."""
-    lake, absent = sandbox.workspace.lake, _absent(sandbox)
+    absent = _absent(sandbox)
     sandbox.workspace.set_deploys({})
     for table in sandbox.task.tables:
-        name, reference = table_name(sandbox.task, table.name), sandbox.truth_store.reference(table.name, absent)
-        provenance = lake.provenance(name)
+        reference = sandbox.truth_store.reference(table.name, absent)
         if not table.derived:
-            kept = type(provenance)(
-                run_id=provenance.run_id, loaded=provenance.loaded, data_version=content_hash(reference)
-            )
-            lake.write(name, reference, kept)
+            _write(sandbox, table.name, reference)
             continue
-        lake.write(name, reference, type(provenance)())
+        sandbox.workspace.lake.write(table_name(sandbox.task, table.name), reference, Provenance())
         if not sandbox.refresh(TAGS).ok:
             return f"{table.name} cannot be computed from the truth"
         try:
@@ -323,6 +350,14 @@ def _put_truth(sandbox: Sandbox) -> str:
         except AssertionError:
             return f"{table.name} computed from the truth is not the twin's"
     return ""
+
+
+def _write(sandbox: Sandbox, table: str, frame: pd.DataFrame) -> None:
+    """Put a frame in a table's place, as though it were what its run had made of the same batches."""
+    lake, name = sandbox.workspace.lake, table_name(sandbox.task, table)
+    provenance = lake.provenance(name)
+    kept = Provenance(run_id=provenance.run_id, loaded=provenance.loaded, data_version=content_hash(frame))
+    lake.write(name, frame, kept)
 
 
 def _words(move: Action) -> str:
@@ -335,11 +370,12 @@ HISTORY = "the_clean_history_is_green"
 PROPERTIES: Mapping[str, Property] = {
     each.__name__: each
     for each in (
-        the_damage_is_what_the_ledger_says,
+        what_landed_is_the_compiled_damage,
         a_blocking_check_fails,
         doing_nothing_publishes_nothing,
         the_solution_recovers_it,
         every_gold_repair_is_needed,
+        an_emptied_table_is_never_published,
         another_order_recovers_it,
         the_right_decision_alone_succeeds,
         the_truth_commits_at_one,

@@ -1,30 +1,34 @@
-"""How fast and how large: `make bench`. Medians of one run on one machine; ratios carry over, milliseconds do not.
+"""How fast and how large: `mario bench speed`. Medians of one run; ratios carry over to other machines, times do not.
 
-In: nothing but this machine. Out: a table (or `--json`) of what was measured beside its target. The stock row does the
-same repair with `DagsterInstance.local_temp()` storages, in the same process, in turn with ours.
+In: nothing but this machine. Out: what was measured, beside its target. The stock row does the same repair with
+`DagsterInstance.local_temp()` storages, in the same process, in turn with ours. Memory takes psutil: the `dev` extra.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import os
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
+from mario_dagster import definitions
+from mario_dagster.checks.audit import preload
 from mario_dagster.core.action import REPAIRS, Action, ActionId
+from mario_dagster.env.episode import Episode
+from mario_dagster.env.options import reset_options
+from mario_dagster.sandbox.home import Home
+from mario_dagster.tables.content_cache import CONTENT_CACHE, budget
 
 ROUNDS = 15
 
@@ -49,6 +53,33 @@ class Row:
         return self.value >= self.target if self.unit == "x" else self.value <= self.target
 
 
+@dataclass(frozen=True)
+class Bench:
+    """A home to measure in, by a process that has loaded everything.
+
+    Args:
+        large: scale of the large tables.
+    """
+
+    root: Path
+    home: Home
+    large: int
+
+    @classmethod
+    def warm(cls, root: Path, large: int) -> Bench:
+        """One in a folder, with everything loaded."""
+        bench = cls(root, Home(root / "home"), large)
+        preload()
+        bench.start(1).close()
+        return bench
+
+    def start(self, seed: int, task: str = "temporal", scale: int = 1) -> Episode:
+        """An episode that has been reset and has answered; the caller closes it."""
+        episode = Episode.start(reset_options({"task": task, "seed": seed, "scale": scale}), home=self.home)
+        episode.reply()
+        return episode
+
+
 def milliseconds(act: Callable[[], Any]) -> float:
     begun = time.perf_counter()
     act()
@@ -59,98 +90,82 @@ def median(act: Callable[[], Any], rounds: int = ROUNDS) -> float:
     return statistics.median(milliseconds(act) for _ in range(rounds))
 
 
-def measure(root: Path, large: int) -> list[Row]:
-    """Every measurement that happens inside one process."""
-    from mario_dagster.checks.audit import preload
-    from mario_dagster.env.episode import Episode
-    from mario_dagster.env.options import reset_options
-    from mario_dagster.sandbox.home import Home
+# --- resets -----------------------------------------------------------------------------------------------------------
 
-    home = Home(root)
-    preload()
-    warm = Episode.start(reset_options({"task": "temporal", "seed": 1}), home=home)
-    warm.close()
-    rows: list[Row] = []
 
-    def start(seed: int) -> Episode:
-        episode = Episode.start(reset_options({"task": "temporal", "seed": seed}), home=home)
-        episode.reply()
-        return episode
+def resets(bench: Bench) -> Iterator[Row]:
+    firsts = [milliseconds(lambda seed=seed: bench.start(seed).close()) for seed in range(100, 105)]  # type: ignore[misc]
+    yield Row("reset, an incident lived for the first time", statistics.median(firsts), "ms", 1500)
+    yield Row("reset, an incident lived before", median(lambda: bench.start(100).close()), "ms", 60)
 
-    firsts = [milliseconds(lambda seed=seed: start(seed).close()) for seed in range(100, 105)]  # type: ignore[misc]
-    rows.append(Row("reset, an incident lived for the first time", statistics.median(firsts), "ms", 1500))
-    rows.append(Row("reset, an incident lived before", median(lambda: start(100).close()), "ms", 60))
 
-    episode = start(101)
-    there, back = _swap(episode)
-    for move in (there, back):
-        episode.step(move)
-    stock = _stock(episode, root / "stock")
-    ours, stock_runs, runs = [], [], []
-    for number in range(ROUNDS):
-        move = there if number % 2 == 0 else back
-        ours.append(milliseconds(lambda move=move: episode.step(move)))  # type: ignore[misc]
-        stock_runs.append(milliseconds(lambda number=number: stock(number)))  # type: ignore[misc]
-    if ROUNDS % 2:
-        episode.step(back)
-    sandbox = episode.sandbox
-    for number in range(ROUNDS + 1):
-        repair = there if number % 2 == 0 else back
-        runs.append(milliseconds(lambda repair=repair: _only_run(sandbox, repair)))  # type: ignore[misc]
-    step, run, stock_run = map(statistics.median, (ours, runs, stock_runs))
-    rows.append(Row("mutating step: run, checks, signals, observation", step, "ms", 60))
-    rows.append(Row("  of which the Dagster run", run, "ms"))
-    rows.append(Row("  the same run on stock storage", stock_run, "ms"))
-    rows.append(Row("  run: stock / ours", stock_run / run, "x", 6))
-    rows.append(Row("  whole step: stock / ours", (stock_run + step - run) / step, "x", 6))
-    late = [milliseconds(lambda n=n: episode.step(there if n % 2 == 0 else back)) for n in range(10)]  # type: ignore[misc]
-    rows.append(Row("late in an episode / early", statistics.median(late) / step, "ratio"))
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+def steps(bench: Bench) -> Iterator[Row]:
+    """A mutating step, the Dagster run in it, and the same run on stock storage."""
+    episode = bench.start(101)
+    swap = _swap(episode)
+    # Not counted: what a first step loads. Two swaps leave the table as it was.
+    _played(episode, swap, 2)
+    step, stock_run = _steps_beside_stock(episode, swap, _stock(episode, bench.root / "stock"))
+    run = statistics.median(milliseconds(_only_run(episode.sandbox, swap[n % 2])) for n in range(ROUNDS + 1))
+    yield Row("mutating step: run, checks, signals, observation", step, "ms", 60)
+    yield Row("  of which the Dagster run", run, "ms")
+    yield Row("  the same run on stock storage", stock_run, "ms")
+    yield Row("  run: stock / ours", stock_run / run, "x", 6)
+    yield Row("  whole step: stock / ours", (stock_run + step - run) / step, "x", 6)
+    yield Row("late in an episode / early", statistics.median(_played(episode, swap, 10)) / step, "ratio")
     episode.close()
 
-    reader = start(102)
-    rows.append(
-        Row(
-            "reading step",
-            median(lambda: reader.step(Action(ActionId.SAMPLE_DATA)), 9),
-            "ms",
-            5,
-        )
-    )
+
+def reading_step(bench: Bench) -> Iterator[Row]:
+    reader = bench.start(102)
+    yield Row("reading step", median(lambda: reader.step(Action(ActionId.SAMPLE_DATA)), 9), "ms", 5)
     reader.close()
-    rows.append(Row("commit with the Great Expectations audit", statistics.median(_commits(start)), "ms", 250))
-    rows.append(_memory("memory a sitting session adds", lambda: start(100), 20, 3))
-    if large:
-        rows += [_large(home, large), *_largest(home, large)]
-    return rows
 
 
-def _swap(episode: Any) -> tuple[Any, Any]:
+def _played(episode: Episode, swap: Sequence[Action], steps: int) -> list[float]:
+    """Milliseconds of so many steps, the two of a swap in turn."""
+    return [milliseconds(lambda n=n: episode.step(swap[n % 2])) for n in range(steps)]  # type: ignore[misc]
+
+
+def _steps_beside_stock(episode: Episode, swap: Sequence[Action], stock: Callable[[int], None]) -> tuple[float, float]:
+    """Milliseconds of a step, and of the run on stock storage, taken in turn; the table is left as it was."""
+    ours, stocks = [], []
+    for number in range(ROUNDS):
+        ours.append(milliseconds(lambda n=number: episode.step(swap[n % 2])))  # type: ignore[misc]
+        stocks.append(milliseconds(lambda n=number: stock(n)))  # type: ignore[misc]
+    if ROUNDS % 2:
+        episode.step(swap[1])
+    return statistics.median(ours), statistics.median(stocks)
+
+
+def _swap(episode: Episode) -> tuple[Action, Action]:
     """A rename, and the rename back: a real repair that can be made as often as one likes."""
-
     name = str(episode.sandbox.table("source_orders").columns[0])
     return Action.named("rename_column", name, "swapped"), Action.named("rename_column", "swapped", name)
 
 
-def _only_run(sandbox: Any, repair: Any) -> None:
-    with sandbox.instance.database.transaction():
-        sandbox.repair("source_orders", repair, {"mario/actor": "bench"})
+def _only_run(sandbox: Any, repair: Action) -> Callable[[], None]:
+    def run() -> None:
+        with sandbox.instance.database.transaction():
+            sandbox.repair("source_orders", repair, {"mario/actor": "bench"})
+
+    return run
 
 
-def _stock(episode: Any, root: Path) -> Callable[[int], None]:
+def _stock(episode: Episode, root: Path) -> Callable[[int], None]:
     """The same repair of the same tables on Dagster's own storages, in a copy of the sandbox."""
-    import dagster as dg
-
-    from mario_dagster import definitions
-
     shutil.copytree(episode.sandbox.root, root)
     shutil.rmtree(root / "dagster")
     (root / "dagster").mkdir()
     instance = dg.DagsterInstance.local_temp(str(root / "dagster"), overrides={"telemetry": {"enabled": False}})
     job = definitions.job("temporal_repair_source_orders")
-    moves = _swap(episode)
+    swap = _swap(episode)
 
     def run(number: int) -> None:
-        config = {"ops": {"temporal__source_orders": {"config": moves[number % 2].to_config()}}}
+        config = {"ops": {"temporal__source_orders": {"config": swap[number % 2].to_config()}}}
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         assert job.execute_in_process(run_config={**quiet, **config}, instance=instance).success
 
@@ -159,94 +174,108 @@ def _stock(episode: Any, root: Path) -> Callable[[int], None]:
     return run
 
 
-def _commits(start: Callable[[int], Any]) -> list[float]:
-    """Commits of a repaired pipeline, each in an episode of its own."""
+# --- commits and memory -----------------------------------------------------------------------------------------------
 
+
+def commits(bench: Bench) -> Iterator[Row]:
+    """Commits of a repaired pipeline, each in an episode of its own."""
     taken = []
     for seed in (100, 101, 102):
-        episode = start(seed)
-        *repairs, commit = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
-        for move in repairs:
-            episode.step(move)
+        episode = bench.start(seed)
+        *repairs, commit = _solution(episode)
+        for repair in repairs:
+            episode.step(repair)
         taken.append(milliseconds(lambda e=episode, c=commit: e.step(c)))  # type: ignore[misc]
         episode.close()
-    return taken
+    yield Row("commit with the Great Expectations audit", statistics.median(taken), "ms", 250)
 
 
-def _memory(what: str, start: Callable[[], Any], sessions: int, target: float) -> Row:
+def memory(bench: Bench) -> Iterator[Row]:
+    yield _memory("memory a sitting session adds", lambda: bench.start(100), 20, 3)
+
+
+def _solution(episode: Episode) -> list[Action]:
+    return [Action.from_dict(fields) for fields in episode.sandbox.truth_store.solution]
+
+
+def _memory(what: str, start: Callable[[], Episode], sessions: int, target: float) -> Row:
     """What each further open episode adds to this process."""
     import psutil
 
     process = psutil.Process()
-    held = [start()]
+    episodes = [start()]
     gc.collect()
     before = process.memory_info().rss
-    held += [start() for _ in range(sessions)]
+    episodes += [start() for _ in range(sessions)]
     gc.collect()
     after = process.memory_info().rss
-    for episode in held:
+    for episode in episodes:
         episode.close()
     return Row(what, (after - before) / sessions / 2**20, "MiB", target)
 
 
-def _large(home: Any, scale: int) -> Row:
+# --- large tables -----------------------------------------------------------------------------------------------------
+
+
+def large_repair(bench: Bench) -> Iterator[Row]:
     """One repair of a table of 150 rows times scale."""
-    from mario_dagster.env.episode import Episode
-    from mario_dagster.env.options import reset_options
-
-    options = reset_options({"task": "temporal", "seed": 100, "scale": scale})
-    episode = Episode.start(options, home=home)
-    moves = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
-    repairs = [move for move in moves if move.id in REPAIRS]
-    for move in moves[: next(i for i, move in enumerate(moves) if move.id is ActionId.REFRESH_DOWNSTREAM_ASSETS)]:
-        if move.id in (ActionId.SCALE_RECOVERY_WORKERS_UP, ActionId.REPLAY_PRIORITY_BATCH):
-            episode.step(move)
+    episode = bench.start(100, scale=bench.large)
+    solution = _solution(episode)
+    refresh = next(n for n, action in enumerate(solution) if action.id is ActionId.REFRESH_DOWNSTREAM_ASSETS)
+    for action in solution[:refresh]:
+        if action.id in (ActionId.SCALE_RECOVERY_WORKERS_UP, ActionId.REPLAY_PRIORITY_BATCH):
+            episode.step(action)
+    repair = next(action for action in solution if action.id in REPAIRS)
     rows = len(episode.sandbox.table("source_orders"))
-    taken = milliseconds(lambda: episode.sandbox.repair("source_orders", repairs[0], {}))
+    taken = milliseconds(lambda: episode.sandbox.repair("source_orders", repair, {}))
     episode.close()
-    return Row(f"one repair at scale {scale} ({rows:,} rows)", taken, "ms", 1000)
+    yield Row(f"one repair at scale {bench.large} ({rows:,} rows)", taken, "ms", 1000)
 
 
-def _largest(home: Any, scale: int) -> list[Row]:
+def largest_task(bench: Bench) -> Iterator[Row]:
     """The task with the largest tables, 600 orders times scale: its repairs, its commit, what sessions of it hold."""
-    from mario_dagster.env.episode import Episode
-    from mario_dagster.env.options import reset_options
-    from mario_dagster.tables.content_cache import CONTENT_CACHE, budget
 
     def start() -> Episode:
-        episode = Episode.start(reset_options({"task": "referential", "seed": 1, "scale": scale}), home=home)
-        episode.reply()
-        return episode
+        return bench.start(1, task="referential", scale=bench.large)
 
     episode = start()
-    moves = [Action.from_dict(each) for each in episode.sandbox.truth_store.solution]
-    size = f"referential at scale {scale} ({len(episode.sandbox.table('orders')):,} orders)"
-    taken = [(move.id, milliseconds(lambda move=move: episode.step(move))) for move in moves]  # type: ignore[misc]
+    solution = _solution(episode)
+    size = f"referential at scale {bench.large} ({len(episode.sandbox.table('orders')):,} orders)"
+    taken = [(act.id, milliseconds(lambda act=act: episode.step(act))) for act in solution]  # type: ignore[misc]
     episode.close()
-    held = _memory("  memory a sitting session of it adds", start, 4, 20)
-    return [
-        Row(f"slowest repair of {size}", max(ms for action, ms in taken if action in REPAIRS), "ms", 1000),
-        Row("  its commit with the audit", taken[-1][1], "ms", 3000),
-        held,
-        Row("  kept of tables, by all sessions", CONTENT_CACHE.held / 2**20, "MiB", budget() / 2**20),
-    ]
+    yield Row(f"slowest repair of {size}", max(ms for action, ms in taken if action in REPAIRS), "ms", 1000)
+    yield Row("  its commit with the audit", taken[-1][1], "ms", 3000)
+    yield _memory("  memory a sitting session of it adds", start, 4, 20)
+    yield Row("  kept of tables, by all sessions", CONTENT_CACHE.held / 2**20, "MiB", budget() / 2**20)
 
 
-def start_ups(root: Path) -> list[Row]:
+# --- start-ups --------------------------------------------------------------------------------------------------------
+
+_MARIO = (sys.executable, "-m", "mario_dagster.cli")
+
+
+def start_ups(bench: Bench) -> Iterator[Row]:
     """Commands and servers, from the outside."""
-    command = [sys.executable, "-m", "mario_dagster.cli"]
-    rows = []
     for words in (["--help"], ["tasks"]):
-        run = [*command, *words]
+        run = [*_MARIO, *words]
         taken = median(lambda run=run: subprocess.run(run, check=True, capture_output=True), 5)  # type: ignore[misc]
-        rows.append(Row(f"mario {' '.join(words)}", taken, "ms", 400))
+        yield Row(f"mario {' '.join(words)}", taken, "ms", 400)
+    yield Row("server ready", _ready(bench.root / "served"), "ms", 10_000)
+
+
+def _ready(home: Path) -> float:
+    """Milliseconds from the start of a server to its first answer.
+
+    Raises:
+        RuntimeError: it ended, or took more than a minute.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     begun = time.perf_counter()
     server = subprocess.Popen(
-        [*command, "serve", "--host", "127.0.0.1", "--port", str(port)],
-        env={**os.environ, "MARIO_HOME": str(root / "served")},
+        [*_MARIO, "serve", "--host", "127.0.0.1", "--port", str(port)],
+        env={**os.environ, "MARIO_HOME": str(home)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -254,41 +283,22 @@ def start_ups(root: Path) -> list[Row]:
         while time.perf_counter() - begun < 60 and server.poll() is None:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                break
+                return (time.perf_counter() - begun) * 1000
             except OSError:
                 time.sleep(0.05)
-        rows.append(Row("server ready", (time.perf_counter() - begun) * 1000, "ms", 10_000))
+        raise RuntimeError("the server did not answer: `mario serve` says why")
     finally:
         server.terminate()
         server.wait(timeout=30)
-    return rows
 
 
-def show(rows: list[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("what", "measured", "target", "", title="mario bench (medians of one run)")
-    for row in rows:
-        bound = "" if row.target is None else f"{'≥' if row.unit == 'x' else '≤'} {row.target:g} {row.unit}"
-        mark = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[row.met]
-        table.add_row(row.what, f"{row.value:,.1f} {row.unit}", bound, mark)
-    Console().print(table)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--large", type=int, default=1000, help="scale of the large tables; 0 leaves them out")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [*start_ups(Path(folder)), *measure(Path(folder) / "home", arguments.large)]
-    if arguments.json:
-        sys.stdout.write(json.dumps([{**asdict(row), "met": row.met} for row in rows], indent=1) + "\n")
-    else:
-        show(rows)
-
-
-if __name__ == "__main__":
-    main()
+# In this order: a reset that lives its incident for the first time would find it lived by those that come after.
+MEASUREMENTS: tuple[Callable[[Bench], Iterator[Row]], ...] = (
+    start_ups,
+    resets,
+    steps,
+    reading_step,
+    commits,
+    memory,
+)
+LARGE: tuple[Callable[[Bench], Iterator[Row]], ...] = (large_repair, largest_task)

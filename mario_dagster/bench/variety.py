@@ -1,4 +1,4 @@
-"""Whether families vary: how often one seed's plan would do for another's, `python -m mario_dagster.bench.variety`.
+"""Whether families vary: how often one seed's plan would do for another's, `mario bench variety`.
 
 In: how many seeds. Out: a table by profile and split. A plan does for another incident when every act that the other
 calls for is among its own; a family in which that happens can be learned by heart. Compiled only, nothing is played.
@@ -6,13 +6,10 @@ calls for is among its own; a family in which that happens can be learned by hea
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mario_dagster.core.action import Action
-from mario_dagster.core.registry import task, tasks
 from mario_dagster.core.task import Split, Task
 from mario_dagster.incidents.assembly import Incident
 from mario_dagster.incidents.compile import compile_incident
@@ -70,28 +67,6 @@ def variety(name: str, of: Task, split: Split, seeds: int = SEEDS) -> Variety:
     return Variety(name, split, seeds, covered(plans), len(set(plans)), longest, of.max_steps - longest)
 
 
-def varieties(slugs: Sequence[str], seeds: int = SEEDS) -> Iterator[Variety]:
+def families(chosen: Sequence[Task]) -> list[tuple[str, Task, Split]]:
     """Every profile that seeds draw, in every split that it is drawn in."""
-    for of in (task(slug) for slug in slugs):
-        for each in profiles(of):
-            for split in each.splits:
-                yield variety(each.name, of, split, seeds)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--tasks", nargs="+", default=[each.slug for each in tasks()])
-    arguments = parser.parse_args()
-    sys.stdout.write("| profile | split | covered | plans | longest | steps to spare |\n")
-    sys.stdout.write("| --- | --- | --- | --- | --- | --- |\n")
-    for found in varieties(arguments.tasks, arguments.seeds):
-        sys.stdout.write(
-            f"| {found.profile} | {found.split} | {found.covered:.2%} | {found.plans} of {found.seeds} "
-            f"| {found.steps} | {found.spare} |\n"
-        )
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
+    return [(profile.name, of, split) for of in chosen for profile in profiles(of) for split in profile.splits]

@@ -48,28 +48,35 @@ class Violation:
 
     Args:
         column: the column it is about, `*` for the table as a whole.
-        reason: `missing_column`, `duplicate_column`, `unexpected_order`, `no_rows`, `wrong_type`, `missing_value`,
-            `duplicate_key`, `out_of_range`, `bad_pattern`, `bad_category`, or what a quality check calls it.
+        reason: one of `REASONS`, or an expectation's name.
         count: cells, rows or columns at fault.
         cases: at most `SHOWN_CASES` mappings of `column`, `reason`, `index` (row position or None) and `value`.
+        table: the table at fault, where it need not be the one that the check stands on.
+        marked: the rows at fault, a bit each; empty where it is not said of single rows.
     """
 
     column: str
     reason: str
     count: int
     cases: tuple[Case, ...]
+    table: str = ""
+    marked: bytes = b""
 
     @classmethod
-    def whole(cls, column: str, reason: str, value: object = None, count: int = 1) -> Violation:
+    def whole(cls, column: str, reason: str, value: object = None, count: int = 1, table: str = "") -> Violation:
         """A violation that no single row is to blame for."""
-        return cls(column, reason, count, (case(column, reason, None, value),))
+        return cls(column, reason, count, (case(column, reason, None, value),), table)
 
     @classmethod
     def rows(cls, column: str, reason: str, mask: Mask, values: Values) -> Violation:
         """A violation by the rows that `mask` marks."""
         at = np.flatnonzero(mask)
         cases = tuple(case(column, reason, int(index), values[int(index)].as_py()) for index in at[:SHOWN_CASES])
-        return cls(column, reason, len(at), cases)
+        return cls(column, reason, len(at), cases, marked=np.packbits(mask).tobytes())
+
+    def mask(self, size: int) -> Mask:
+        """The rows at fault, of a table of that size."""
+        return np.unpackbits(np.frombuffer(self.marked, np.uint8), count=size).astype(bool)
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,8 @@ class ContractReport:
 
 def report_bytes(report: ContractReport) -> int:
     """Roughly what a report takes in memory."""
-    return sum(CASE_BYTES * (1 + len(each.cases)) for each in (*report.violations, *report.outliers))
+    found = (*report.violations, *report.outliers)
+    return sum(CASE_BYTES * (1 + len(violation.cases)) + len(violation.marked) for violation in found)
 
 
 def contract_report(frame: pd.DataFrame, table: Table) -> ContractReport:

@@ -49,7 +49,12 @@ Find = Callable[[CheckContext, Table], "Iterable[Violation] | Outcome"]
 
 @dataclass(frozen=True)
 class Check:
-    """One fact about a table (`scope` table), or about how tables and feeds fit together (`scope` pipeline)."""
+    """One fact about a table (`scope` table), or about how tables and feeds fit together (`scope` pipeline).
+
+    Args:
+        evaluate: what it finds, summed up; found once for one content.
+        find: what it finds with the rows at fault, found anew; nothing for an audit.
+    """
 
     name: str
     table: str
@@ -59,6 +64,7 @@ class Check:
     scope: Scope
     description: str
     evaluate: Callable[[CheckContext], Outcome]
+    find: Callable[[CheckContext], Iterable[Violation]]
 
 
 def checks_for(task: Task) -> tuple[Check, ...]:
@@ -121,7 +127,13 @@ def _names(table: Table) -> Mapping[str, str]:
 def _check(name: str, table: Table, kind: Kind, find: Find, description: str, scope: Scope | None = None) -> Check:
     scope = scope or ("pipeline" if kind == "audit" else "table")
     evaluate = partial(_evaluate, name, table, scope, find)
-    return Check(name, table.name, "error", True, kind, scope, description, evaluate)
+    violations = partial(_violations, table, find)
+    return Check(name, table.name, "error", True, kind, scope, description, evaluate, violations)
+
+
+def _violations(table: Table, find: Find, check_context: CheckContext) -> Iterable[Violation]:
+    found = find(check_context, table)
+    return () if isinstance(found, Outcome) else found
 
 
 def _evaluate(name: str, table: Table, scope: Scope, find: Find, check_context: CheckContext) -> Outcome:
@@ -227,10 +239,10 @@ def _kept(check_context: CheckContext, _: Table) -> Iterable[Violation]:
         elif table.batched:
             yield from _batches_kept(check_context, table)
         elif table.feed is None or table.feed not in check_context.declared:
-            yield Violation.whole(table.name, "undeclared_feed", table.feed)
+            yield Violation.whole(table.name, "undeclared_feed", table.feed, table=table.name)
         else:
             held = distinct(cells(check_context.tables[table.name], table.key))
-            yield from _compared(table.key, {table.name: (held, check_context.declared[table.feed])})
+            yield from _compared(table, {table.name: (held, check_context.declared[table.feed])})
 
 
 def _batches_kept(check_context: CheckContext, table: Table) -> Iterable[Violation]:
@@ -241,24 +253,24 @@ def _batches_kept(check_context: CheckContext, table: Table) -> Iterable[Violati
     strays = {batch: group["count_all"] for batch, group in found.items() if batch not in check_context.landed}
     for batch, size in sorted(strays.items(), key=lambda pair: str(pair[0])):
         reason = "row_of_no_batch" if batch is None else "row_of_unlanded_batch"
-        yield Violation.whole(BATCH, reason, f"{batch}: {size} rows", size)
+        yield Violation.whole(BATCH, reason, f"{batch}: {size} rows", size, table.name)
     held = {
         batch: found[batch]["key_count_distinct"] if batch in found else 0 for batch in sorted(check_context.landed)
     }
-    yield from _compared(table.key, {batch: (number, check_context.landed[batch]) for batch, number in held.items()})
+    yield from _compared(table, {batch: (number, check_context.landed[batch]) for batch, number in held.items()})
 
 
-def _compared(key: str, numbers: Mapping[str, tuple[int, int]]) -> Iterable[Violation]:
+def _compared(table: Table, numbers: Mapping[str, tuple[int, int]]) -> Iterable[Violation]:
     """Held against declared rows, by batch or table."""
     for reason, sign in (("lost_row", 1), ("invented_row", -1)):
         off = {name: pair for name, pair in numbers.items() if sign * (pair[1] - pair[0]) > 0}
         cases = [
-            case(key, reason, None, f"{name}: {held} of {told} declared rows") for name, (held, told) in off.items()
+            case(table.key, reason, None, f"{name}: {held} of {declared} declared rows")
+            for name, (held, declared) in off.items()
         ]
         if off:
-            yield Violation(
-                key, reason, sum(abs(told - held) for held, told in off.values()), tuple(cases[:SHOWN_CASES])
-            )
+            size = sum(abs(declared - held) for held, declared in off.values())
+            yield Violation(table.key, reason, size, tuple(cases[:SHOWN_CASES]), table.name)
 
 
 def _loaded(check_context: CheckContext, table: Table) -> Iterable[Violation]:
@@ -272,9 +284,9 @@ def _loaded(check_context: CheckContext, table: Table) -> Iterable[Violation]:
 def _fresh(check_context: CheckContext, _: Table) -> Iterable[Violation]:
     for table in check_context.task.derived_tables:
         if table.name not in check_context.tables:
-            yield Violation.whole(table.name, "missing_table")
+            yield Violation.whole(table.name, "missing_table", table=table.name)
         elif table.name in check_context.stale:
-            yield Violation.whole(table.name, "stale")
+            yield Violation.whole(table.name, "stale", table=table.name)
 
 
 def _reconciles(check_context: CheckContext, table: Table) -> Iterable[Violation]:
@@ -335,13 +347,15 @@ def _matched(stored: Values, right: Values) -> tuple[Rows, Rows, Rows, Values]:
 
 
 def _wrong_values(name: str, stored: Values, right: Values, rows: Rows, places: Rows) -> Violation:
-    here, there = (_picked(values, at) for values, at in ((stored, rows), (right, places)))
+    size, here, there = len(stored), _picked(stored, rows), _picked(right, places)
     wrong = np.flatnonzero(~_agree(here, there))
     shown = [
         case(name, "wrong_value", int(rows[at]), f"{_shown(here[at].as_py())}, not {_shown(there[at].as_py())}")
         for at in wrong[:SHOWN_CASES].tolist()
     ]
-    return Violation(name, "wrong_value", len(wrong), tuple(shown))
+    mask = np.zeros(size, dtype=bool)
+    mask[rows[wrong]] = True
+    return Violation(name, "wrong_value", len(wrong), tuple(shown), marked=np.packbits(mask).tobytes())
 
 
 def _agree(here: Values, there: Values) -> Mask:

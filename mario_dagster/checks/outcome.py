@@ -5,18 +5,41 @@ In: stored tables and what is known of their feeds. Out: values; nothing here ju
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
 
 import pandas as pd
 
 from mario_dagster.core.task import Table, Task
 
-from .contract import CASE_BYTES, Case, ContractReport, Violation, contract_report, first_cases, tally, type_of
+from .contract import CASE_BYTES, WHOLE, Case, ContractReport, Violation, contract_report, first_cases, tally, type_of
 
 Scope = Literal["table", "pipeline"]
 BATCH = "batch_id"
+
+
+@dataclass(frozen=True)
+class CheckFailure:
+    """One reason for which a check fails, in numbers.
+
+    Args:
+        table: the table at fault.
+        column: its column; empty where the table as a whole is at fault.
+        reason: one of `REASONS`, or an expectation's name.
+        count: rows, cells or columns at fault, as the check counts them.
+    """
+
+    check: str
+    table: str
+    column: str
+    reason: str
+    count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -27,23 +50,36 @@ class Outcome:
         counts: failures by reason, in alphabetical order; empty when passed.
         failures: the first failure cases, JSON-able: `column`, `reason`, `index` (row position or None), `value`.
         detail: one line in words.
+        violations: all that it found, without the cases.
     """
 
     passed: bool
     counts: Mapping[str, int]
     failures: tuple[Case, ...]
     detail: str = ""
+    violations: tuple[Violation, ...] = ()
 
     @classmethod
     def of(cls, violations: Iterable[Violation]) -> Outcome:
         """Passed when nothing is breached."""
         found = tuple(violations)
-        return cls(not found, tally(found), first_cases(found), _in_words(found))
+        summaries = tuple(replace(violation, cases=(), marked=b"") for violation in found)
+        return cls(not found, tally(found), first_cases(found), _in_words(found), summaries)
+
+    def failures_of(self, check: str, table: str) -> tuple[CheckFailure, ...]:
+        """What was found, as the failures of a check that stands on a table."""
+        return tuple(_failure(check, table, violation) for violation in self.violations)
+
+
+def _failure(check: str, stands_on: str, violation: Violation) -> CheckFailure:
+    table = violation.table or stands_on
+    column = "" if violation.column in (WHOLE, table) else violation.column
+    return CheckFailure(check, table, column, violation.reason, violation.count)
 
 
 def outcome_bytes(outcome: Outcome) -> int:
     """Roughly what an outcome takes in memory."""
-    return CASE_BYTES * (len(outcome.counts) + len(outcome.failures))
+    return CASE_BYTES * (len(outcome.counts) + len(outcome.failures) + len(outcome.violations))
 
 
 @dataclass(frozen=True)
@@ -85,6 +121,15 @@ class CheckContext:
         feeds = (tuple(self.landed.items()), self.pending, tuple(self.declared.items()), self.stale)
         return (tuple(names.items()), () if scope == "table" else feeds)
 
+    @property
+    def content(self) -> str:
+        """Names all tables and declarations that an audit looks at, by their content; empty where one has no name."""
+        versions = [(name, self.versions.get(name, "")) for name in self.task.table_names if name in self.tables]
+        if not all(version for _, version in versions):
+            return ""
+        looked_at = (versions, sorted(self.landed.items()), sorted(self.declared.items()))
+        return hashlib.sha256(repr(looked_at).encode()).hexdigest()[:16]
+
 
 def lacking(
     check_context: CheckContext, table: Table, columns: Iterable[str] = (), typed: bool = False
@@ -92,14 +137,15 @@ def lacking(
     """Why no fact about these columns can hold: the table or a column is gone, empty or (`typed`) of another type."""
     frame = check_context.tables.get(table.name)
     if frame is None:
-        return [Violation.whole(table.name, "missing_table")]
-    found = [] if len(frame) else [Violation.whole(table.name, "no_rows")]
-    found += [Violation.whole(str(name), "duplicate_column") for name in frame.columns[frame.columns.duplicated()]]
+        return [Violation.whole(table.name, "missing_table", table=table.name)]
+    whole = partial(Violation.whole, table=table.name)
+    found = [] if len(frame) else [whole(table.name, "no_rows")]
+    found += [whole(str(name), "duplicate_column") for name in frame.columns[frame.columns.duplicated()]]
     for name in columns:
         if name not in frame.columns:
-            found.append(Violation.whole(name, "missing_column"))
+            found.append(whole(name, "missing_column"))
         elif typed and (actual := type_of(frame, name)) != table.column(name).type:
-            found.append(Violation.whole(name, "wrong_type", f"{actual}, not {table.column(name).type}"))
+            found.append(whole(name, "wrong_type", f"{actual}, not {table.column(name).type}"))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .bench import bench
 from .console import CommandError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -45,6 +46,7 @@ sandboxes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List,
 app.add_typer(sandboxes, name="sandboxes")
 plan = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Export what an episode did; play it elsewhere.")
 app.add_typer(plan, name="plan")
+app.add_typer(bench, name="bench")
 
 
 def _version(wanted: bool) -> None:
@@ -111,12 +113,15 @@ def tasks(
     profiles: Annotated[
         bool, typer.Option("--profiles", help="List the families of incidents instead, and how each is asked for.")
     ] = False,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="List the kinds of fault instead: where each fits, or why it does not.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The pipelines that can break, and what may break them."""
-    from .tasks import show_profiles, show_tasks
+    from .tasks import show_faults, show_profiles, show_tasks
 
-    (show_profiles if profiles else show_tasks)(as_json)
+    (show_faults if faults else show_profiles if profiles else show_tasks)(as_json)
 
 
 @sandboxes.command("list")
@@ -184,16 +189,26 @@ def check(
     seeds: Annotated[int, typer.Option(help="Seeds a profile and split.", min=1)] = 3,
     first_seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
     solution_only: Annotated[
-        bool, typer.Option("--gold-only", help="Only that the solution's repairs recover it.")
+        bool, typer.Option("--solution-only", help="Only that the solution's repairs recover it.")
+    ] = False,
+    gold_only: Annotated[
+        bool, typer.Option("--gold-only", hidden=True, help="The former name of --solution-only.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove every incident on real sandboxes: it strikes, shows, and can be undone. Status 1 if one does not."""
     from .proofs import run_check
 
+    if gold_only:
+        typer.secho("mario: --gold-only is --solution-only now, and goes with the next release", err=True, fg="yellow")
     raise typer.Exit(
         run_check(
-            task=task, profile=profile, seeds=seeds, first_seed=first_seed, solution_only=solution_only, as_json=as_json
+            task=task,
+            profile=profile,
+            seeds=seeds,
+            first_seed=first_seed,
+            solution_only=solution_only or gold_only,
+            as_json=as_json,
         )
     )
 

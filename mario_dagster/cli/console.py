@@ -9,16 +9,20 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from mario_dagster.core.action import Action
+
+Item = TypeVar("Item")
 
 
 class CommandError(Exception):
@@ -73,9 +77,57 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def counted(what: str, total: int, *, still: bool = False) -> Iterator[Callable[[int], None]]:
+    """What to call with how many of all are done: a progress bar on a terminal, a line at each tenth elsewhere.
+
+    Args:
+        still: redraw at those calls only; no thread of ours runs beside what is being measured.
+    """
+    if not err().is_terminal:
+        tenth = max(1, total // 10)
+        told = 0
+
+        def tell(done: int) -> None:
+            nonlocal told
+            if done >= total > told or done // tenth > told // tenth:
+                told = done
+                err().print(f"{what}: {done} of {total}", markup=False)
+
+        yield tell
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err(), auto_refresh=not still) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda done: progress.update(bar, completed=done, refresh=still)
+
+
+def tracked(what: str, items: Iterable[Item], total: int, *, still: bool = False) -> Iterator[Item]:
+    """The items as they come, counted."""
+    with counted(what, total, still=still) as progress:
+        for number, item in enumerate(items, 1):
+            progress(number)
+            yield item
+
+
+def mark(good: bool | None, yes: str, no: str) -> Text:
+    """A verdict in its colour; nothing where there is none."""
+    from rich.text import Text
+
+    return Text() if good is None else Text(yes, style="green") if good else Text(no, style="red")
+
+
+def required(package: str) -> None:
+    """Raise `CommandError` unless a package of the `dev` extra is installed."""
+    if find_spec(package) is None:
+        raise CommandError(f"this needs {package}: pip install 'mario-dagster[dev]'")
+
+
 def describe(move: Action) -> str:
     """A move as a person would write it: `rename_column(observed_at → event_ts)`."""
-    named = [name for name in (move.target_column, move.new_name) if name]
+    named = [name for name in (move.select, move.target_column, move.new_name, move.value) if name]
     if move.column_order:
         named.append(", ".join(move.column_order))
     return f"{move.name}({' → '.join(named)})" if named else move.name

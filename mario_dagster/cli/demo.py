@@ -147,7 +147,7 @@ def _deed(turn: Turn) -> str:
     if turn.move is None:
         return result
     if turn.move.id in READS:
-        return "no run; five rows looked at" if turn.move.id == SAMPLE else f"no run; {result}"
+        return "no run; rows looked at" if turn.move.id == SAMPLE else f"no run; {result}"
     return result.removeprefix(f"{turn.move.name} on ")
 
 

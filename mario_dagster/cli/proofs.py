@@ -6,25 +6,34 @@ when anything does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from .console import CommandError, err, out, print_json, print_table, working
+from .console import CommandError, out, print_json, print_table, tracked, working
 
 if TYPE_CHECKING:
     from mario_dagster.bench.proofs import Proof
 
-Item = TypeVar("Item")
 # A property's name is a sentence; a table has room for a word or two of it.
 HEADS = {
     "the_clean_history_is_green": "history",
-    "the_damage_is_what_the_ledger_says": "ledger",
+    "the_clean_data_are_clean": "history",
+    "the_manifest_is_the_exact_difference": "damage",
+    "the_books_are_complete": "damage",
+    "a_drift_is_in_every_batch_alike": "damage",
+    "few_values_are_lost": "damage",
+    "what_landed_is_the_compiled_damage": "damage",
+    "the_damage_shows": "shows",
     "a_blocking_check_fails": "shows",
     "doing_nothing_publishes_nothing": "no-op",
-    "the_gold_repairs_recover_it": "gold",
+    "the_repairs_undo_the_damage": "solution",
+    "the_solution_recovers_it": "solution",
+    "every_repair_is_needed": "needed",
     "every_gold_repair_is_needed": "needed",
+    "deleting_rows_is_no_repair": "emptied",
+    "an_emptied_table_is_never_published": "emptied",
     "another_order_recovers_it": "order",
     "the_right_decision_alone_succeeds": "decision",
     "the_truth_commits_at_one": "truth",
@@ -56,44 +65,34 @@ def run_check(
     return 1 if broken else 0
 
 
-def tracked(what: str, items: Iterable[Item], total: int) -> Iterator[Item]:
-    """The items as they come, counted by a progress bar on a terminal and by a line at each tenth elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    if err().is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=err()) as progress:
-            yield from progress.track(items, total=total, description=what)
-        return
-    for number, item in enumerate(items, 1):
-        if number == total or number % max(1, total // 10) == 0:
-            err().print(f"{what}: {number} of {total}", markup=False)
-        yield item
-
-
 def _plain(proof: Proof) -> Mapping[str, object]:
     found = {name: asdict(each) for name, each in proof.findings.items()}
     return {"seconds": proof.seconds, "properties": found}
 
 
+def _head(name: str) -> str:
+    """The column that a property is counted in."""
+    return HEADS.get(name, name)
+
+
 def _print_report(proofs: Sequence[Proof], seconds: float) -> None:
     from rich.text import Text
 
-    names = list(dict.fromkeys(name for proof in proofs for name in proof.findings))
+    heads = list(dict.fromkeys(_head(name) for proof in proofs for name in proof.findings))
     groups: dict[tuple[str, str, str], list[Proof]] = {}
     for proof in proofs:
         groups.setdefault((proof.case.task, proof.case.profile, proof.case.split), []).append(proof)
 
-    def cell(group: list[Proof], name: str) -> Text:
-        states = [proof.findings[name].state for proof in group if name in proof.findings]
-        judged = [state for state in states if state != "not applicable"]
-        held = judged.count("holds")
+    def cell(group: list[Proof], head: str) -> Text:
+        found = [[each.state for name, each in proof.findings.items() if _head(name) == head] for proof in group]
+        judged = [states for states in found if set(states) - {"not applicable"}]
+        held = sum("fails" not in states for states in judged)
         return Text(f"{held}/{len(judged)}" if judged else "-", style="red" if held < len(judged) else "")
 
     print_table(
-        ("task", "profile", "split", *(HEADS.get(name, name) for name in names)),
-        ((*key, *(cell(group, name) for name in names)) for key, group in groups.items()),
-        right=[HEADS.get(name, name) for name in names],
+        ("task", "profile", "split", *heads),
+        ((*key, *(cell(group, head) for head in heads)) for key, group in groups.items()),
+        right=heads,
     )
     for proof in proofs:
         for name, found in proof.findings.items():

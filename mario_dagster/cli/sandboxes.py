@@ -160,6 +160,7 @@ def show_grade(reference: str, as_json: bool) -> int:
             "success": success,
             "parts": {name: round(value, 6) for name, value in grade.parts.items()},
             "tables": {name: round(value, 6) for name, value in grade.tables.items()},
+            "guessed_cells": grade.guessed,
         }
     if as_json:
         print_json(report)

@@ -1,7 +1,7 @@
-"""`mario tasks`: the catalogue, and the families of incidents that may strike it, as tables or JSON.
+"""`mario tasks`: the catalogue, and the families of incidents and kinds of fault that may strike it, as tables or JSON.
 
-In: the catalogue, standard library only; the profiles where they are asked for. Out: what can break, and what it takes
-to be rescued.
+In: the catalogue, standard library only; profiles and faults where they are asked for. Out: what can break, and what
+it takes to be rescued.
 """
 
 from __future__ import annotations
@@ -65,3 +65,28 @@ def show_profiles(as_json: bool) -> None:
         print_json([dict(zip(heads, row, strict=True)) for row in rows])
     else:
         print_table(heads, rows)
+
+
+def show_faults(as_json: bool) -> None:
+    """Every kind of fault on every task: in how many ways it may strike, and why it does not strike elsewhere."""
+    with working("Fitting faults to tasks"):
+        from mario_dagster.incidents.compose import material
+        from mario_dagster.incidents.faults import faults
+        from mario_dagster.incidents.faults.base import fits
+
+        found = [
+            (task.slug, name, fits(kind, task, material(task))) for task in tasks() for name, kind in faults().items()
+        ]
+    if as_json:
+        print_json(
+            [
+                {"task": slug, "fault": name, "ways": len(fit.faults), "refusals": list(fit.refusals)}
+                for slug, name, fit in found
+            ]
+        )
+        return
+    print_table(
+        ("task", "fault", "ways", "where it does not fit"),
+        ((slug, name, len(fit.faults), "; ".join(fit.refusals)) for slug, name, fit in found),
+        right=("ways",),
+    )

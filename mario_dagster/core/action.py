@@ -16,7 +16,9 @@ from .task import Task
 
 Need = Literal["target_column", "new_name", "column_order"]
 Scope = Literal["any", "batches", "derived"]
+# What repairs take; and how `sample_data` may choose what it shows.
 ARGUMENTS: tuple[Need, ...] = ("target_column", "new_name", "column_order")
+SELECTS = ("head", "last_batch", "offenders", "distinct", "equal")
 
 
 class ActionId(IntEnum):
@@ -73,7 +75,7 @@ _A = ActionId
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(_A.INSPECT_SCHEMA, "schema of the active table against its contract; target_column=<table> switches", 1),
     ActionSpec(_A.VIEW_ERROR_LOG, "newest failed checks and runs", 1),
-    ActionSpec(_A.SAMPLE_DATA, "first five rows of the active table, as JSON", 1),
+    ActionSpec(_A.SAMPLE_DATA, "first five rows of the active table, as JSON; select and value choose others", 1),
     ActionSpec(_A.FILL_MEAN, "fill a numeric column's nulls with its mean", 3, _COLUMN),
     ActionSpec(_A.FILL_MEDIAN, "fill a numeric column's nulls with its median", 3, _COLUMN),
     ActionSpec(_A.FILL_FORWARD, "fill a column's nulls from the row before, then from the row after", 3, _COLUMN),
@@ -114,6 +116,8 @@ class Action:
         new_name: what `rename_column` calls the column.
         column_order: every column of the table, in the order wanted.
         table: the table it is for, where that is said: in a plan or a solution. On the wire it is the active one.
+        select: which rows or values `sample_data` shows, one of `SELECTS`; the first rows unless said.
+        value: with `select` equal, the cells of `target_column` to look for, as text.
     """
 
     id: ActionId
@@ -121,6 +125,8 @@ class Action:
     new_name: str | None = None
     column_order: tuple[str, ...] | None = None
     table: str | None = None
+    select: str | None = None
+    value: str | None = None
 
     def __post_init__(self) -> None:
         # A plain number names an action too, as on the wire.
@@ -143,7 +149,8 @@ class Action:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Action:
         """The action that `to_dict` wrote."""
-        return cls(ActionId(fields["action_id"]), *_arguments(fields))
+        look = {"select": fields.get("select"), "value": fields.get("value")}
+        return cls(ActionId(fields["action_id"]), *_arguments(fields), **look)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Action:
@@ -172,7 +179,13 @@ class Action:
 
     def _given(self) -> dict[str, Any]:
         order = None if self.column_order is None else list(self.column_order)
-        fields = {"target_column": self.target_column, "new_name": self.new_name, "column_order": order}
+        fields = {
+            "target_column": self.target_column,
+            "new_name": self.new_name,
+            "column_order": order,
+            "select": self.select,
+            "value": self.value,
+        }
         return {name: value for name, value in fields.items() if value is not None}
 
 

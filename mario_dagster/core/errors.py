@@ -10,15 +10,20 @@ import difflib
 from collections.abc import Iterable
 
 
+def did_you_mean(name: object, choices: Iterable[str]) -> str:
+    """`did you mean 'temporal'?`, where one of the choices is much like the name; else nothing."""
+    close = difflib.get_close_matches(str(name)[:80], choices, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
 class UnknownName(LookupError):
     """A name that is in no registry; says which ones are, and which one was probably meant."""
 
     def __init__(self, noun: str, name: object, choices: Iterable[str]):
         self.noun, self.name, self.choices = noun, name, tuple(choices)
         shown = str(name)[:80]
-        close = difflib.get_close_matches(shown, self.choices, n=1, cutoff=0.5)
-        hint = f"; did you mean '{close[0]}'?" if close else f"; choose one of: {', '.join(self.choices) or 'none'}"
-        super().__init__(f"no {noun} '{shown}'{hint}")
+        hint = did_you_mean(shown, self.choices) or f"choose one of: {', '.join(self.choices) or 'none'}"
+        super().__init__(f"no {noun} '{shown}'; {hint}")
 
     def __str__(self) -> str:
         return str(self.args[0])

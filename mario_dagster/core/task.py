@@ -17,8 +17,12 @@ from .errors import UnknownName
 ColumnType = Literal["int64", "float64", "string", "date", "timestamp"]
 Split = Literal["train", "eval"]
 Feedback = Literal["truth", "checks"]
+Severity = Literal["none", "elevated", "high", "critical"]
 SPLITS: tuple[Split, ...] = ("train", "eval")
 FEEDBACKS: tuple[Feedback, ...] = ("truth", "checks")
+# Shares of the freshness window that (a lag, the age of the oldest batch not loaded) uses up, from which on it is so
+# urgent.
+SEVERITIES: tuple[tuple[Severity, float, float], ...] = (("critical", 0.75, 1.25), ("high", 0.375, 0.75))
 
 # What a subgoal may be reached by.
 FACTS = (
@@ -137,6 +141,45 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Freshness:
+    """How old what derived tables show may be, on the incident's clock. All that judges lateness derives from it.
+
+    Args:
+        window: minutes, 2 or more. Data that lag further behind break the promise: Dagster's freshness policy of the
+            derived tables fails, and the score's part for freshness is worth nothing.
+
+    Raises:
+        ValueError: the window is shorter than Dagster's freshness policies can be, or no number.
+    """
+
+    window: float = 240.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.window) and self.window >= 2):
+            raise ValueError(f"a freshness window is 2 minutes or more, not {self.window}")
+
+    @property
+    def warns_after(self) -> float:
+        """Minutes after which Dagster warns."""
+        return self.window / 2
+
+    def left(self, lag_minutes: float) -> float:
+        """Share of the window that a lag leaves, 0 to 1."""
+        return max(0.0, 1.0 - lag_minutes / self.window)
+
+    def is_met(self, lag_minutes: float) -> bool:
+        """Whether a lag is small enough to call the data fresh: no more than an eighth of the window is used up."""
+        return lag_minutes <= self.window / 8
+
+    def severity(self, lag_minutes: float, backlog_age_minutes: float) -> Severity:
+        """How urgent it is: the share of the window that a lag, or the age of the oldest batch that waits, uses up."""
+        for name, lag, age in SEVERITIES:
+            if lag_minutes >= lag * self.window or backlog_age_minutes >= age * self.window:
+                return name
+        return "elevated" if lag_minutes > 0 or backlog_age_minutes > 0 else "none"
+
+
+@dataclass(frozen=True)
 class Task:
     """One pipeline with its contracts, threshold, step budget and card.
 
@@ -153,6 +196,7 @@ class Task:
         subgoals: subgoal -> the fact that reaches it, in the order in which a careful engineer would go; reported,
             never enforced. Facts are those of `FACTS`; `clean:<table>` is that a table meets its contract.
         aliases: other names a task is asked for by.
+        freshness: how far what derived tables show may lag behind what has landed.
 
     Raises:
         ValueError: it contradicts itself; the message says where.
@@ -173,6 +217,7 @@ class Task:
     pool: str | None = None
     description: str = ""
     aliases: tuple[str, ...] = ()
+    freshness: Freshness = Freshness()
 
     def __post_init__(self) -> None:
         if not SLUG.fullmatch(self.slug):

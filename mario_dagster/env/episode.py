@@ -252,6 +252,7 @@ class Episode:
             "minutes_to_recover": round(now.minutes, 1),
             "exposed_row_minutes": round(now.exposure, 1),
             "collateral_cells": now.collateral,
+            "guessed_cells": now.guessed,
         }
 
     # --- one step -----------------------------------------------------------------------------------------------------
@@ -346,7 +347,7 @@ class Episode:
         }
         if grade:
             paid |= {"grade": dict(grade.parts), "table_scores": dict(grade.tables)}
-            paid["collateral_cells"] = self._collateral(now)
+            paid |= {"collateral_cells": self._collateral(now), "guessed_cells": grade.guessed}
         return paid
 
     # --- scores -------------------------------------------------------------------------------------------------------

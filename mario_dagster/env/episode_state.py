@@ -31,6 +31,7 @@ class EpisodeState:
         minutes: modelled time since the first action.
         exposure: rows at fault times minutes that they stood there, summed over the steps.
         collateral: cells that were right at the start and are wrong or gone at the end; None until the end.
+        guessed: cells whose value is nowhere any more and that hold one at the end; None until the end.
     """
 
     episode_id: str
@@ -61,6 +62,7 @@ class EpisodeState:
     minutes: float = 0.0
     exposure: float = 0.0
     collateral: int | None = None
+    guessed: int | None = None
 
     @property
     def last_action_id(self) -> int | None:
@@ -128,6 +130,7 @@ def after(before: EpisodeState, line: Line) -> EpisodeState:
         minutes=before.minutes + line["minutes"],
         exposure=before.exposure + line["minutes"] * line["rows_at_fault"],
         collateral=line.get("collateral_cells"),
+        guessed=line.get("guessed_cells"),
     )
 
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import operator
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mario_dagster.checks.reasons import REASONS
 from mario_dagster.core.action import ACTIONS
 
 from .errors import BadRequest
 from .openenv import Action, Observation, State
 from .options import unknown, whole
 
-NAME_LENGTH, ORDER_LENGTH = 128, 256
+NAME_LENGTH, ORDER_LENGTH, VALUE_LENGTH = 128, 256, 256
 
 
 def _integer(value: Any) -> Any:
@@ -30,12 +31,16 @@ def _integer(value: Any) -> Any:
 
 
 Name = Annotated[str, Field(max_length=NAME_LENGTH)]
+Value = Annotated[str, Field(max_length=VALUE_LENGTH)]
 WireActionId = Annotated[int, Field(strict=True, ge=0, le=len(ACTIONS) - 1), BeforeValidator(_integer)]
 
 _ACTION_TABLE = "; ".join(
     f"{action.id} {action.name}: {action.summary}" + (f" (needs {', '.join(action.needs)})" if action.needs else "")
     for action in ACTIONS
 )
+
+
+_REASONS = "Why, as a code. " + "; ".join(f"{reason}: {what}" for reason, what in REASONS.items())
 
 
 class MarioAction(Action):
@@ -49,6 +54,13 @@ class MarioAction(Action):
     column_order: list[Name] | None = Field(
         default=None, max_length=ORDER_LENGTH, description="Every column of the table, in the order wanted."
     )
+    select: Name | None = Field(
+        default=None,
+        description="What sample_data shows: head, the first five rows (unless said); last_batch; offenders, rows that "
+        "break checks, worst first, of target_column if given; distinct, values of target_column with counts; equal, "
+        "rows whose target_column is value.",
+    )
+    value: Value | None = Field(default=None, description="What select equal looks for, as sample_data shows it.")
 
 
 def read_action(fields: Any) -> MarioAction:
@@ -73,6 +85,18 @@ def read_action(fields: Any) -> MarioAction:
 def in_words(errors: Any) -> str:
     """A validation error's findings on one line, without the values that were sent."""
     return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in list(errors)[:5])
+
+
+class CheckFailure(BaseModel):
+    """One reason for which a check fails, as data."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    check: str = Field(description="The check's name.")
+    table: str = Field(description="The table at fault.")
+    column: str = Field(default="", description="Its column; empty where the table as a whole is at fault.")
+    reason: str = Field(description=f"{_REASONS}; an audit's is the name of the expectation that does not hold.")
+    count: int = Field(ge=0, description="Rows, cells or columns at fault, as the check counts them.")
 
 
 class MarioObservation(Observation):
@@ -110,6 +134,11 @@ class MarioObservation(Observation):
     dependency_health_summary: dict[str, str] = Field(default_factory=dict, description="Table -> its lineage.")
     commit_ready: bool = Field(default=False, description="Every blocking check would pass now.")
     failing_checks: list[str] = Field(default_factory=list, description="Blocking checks that would fail now.")
+    check_failures: list[CheckFailure] = Field(
+        default_factory=list,
+        description="Why checks fail now, as data: check, table, column, reason, count; of audits, what the newest run "
+        "found in the tables as they are.",
+    )
     check_count: int = Field(default=0, ge=0, description="Checks that were evaluated.")
 
     # orchestration

@@ -11,11 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mario_dagster.core.action import ACTIONS, available
 from mario_dagster.core.registry import task as find_task
-from mario_dagster.core.task import Profile, Task
+from mario_dagster.core.task import Profile, Severity, Task
 
 from . import reward
 from .subgoals import Progress, progress
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from .episode_state import EpisodeState
 
 UNDISCLOSED = "undisclosed"
-Severity = Literal["none", "elevated", "high", "critical"]
-# Minutes of (freshness lag, age of the oldest batch not loaded) from which a violation is called that.
-SEVERITIES: tuple[tuple[Severity, float, float], ...] = (("critical", 180, 300), ("high", 90, 180))
 # Rows that one worker clears before the next batch is due.
 ROWS_A_WORKER = 30
 REPEAT_TRIPWIRE = 3
@@ -93,7 +90,7 @@ def state_fields(view: View) -> dict[str, Any]:
         "backlog_rows": int(signals.backlog_rows),
         "queue_backlog_age_minutes": number(signals.queue_backlog_age_minutes),
         "freshness_lag_minutes": number(signals.freshness_lag_minutes),
-        "sla_severity": severity(signals.freshness_lag_minutes, signals.queue_backlog_age_minutes),
+        "sla_severity": _severity(view),
         "resource_level": int(signals.resource_level),
         "required_resource_level": int(signals.required_resource_level),
         "pending_batches": len(signals.pending_batches),
@@ -181,6 +178,10 @@ def _tables(view: View) -> dict[str, Any]:
         "dependency_health_summary": {text(name): text(health) for name, health in signals.dependency_health.items()},
         "commit_ready": bool(signals.commit_ready),
         "failing_checks": texts(signals.blocking_failures),
+        "check_failures": [
+            {name: text(value) if isinstance(value, str) else value for name, value in failure.to_dict().items()}
+            for failure in signals.check_failures
+        ],
         "check_count": len(signals.check_outcomes),
     }
 
@@ -191,7 +192,7 @@ def _orchestration(view: View) -> dict[str, Any]:
         "backlog_rows": int(signals.backlog_rows),
         "queue_backlog_age_minutes": number(signals.queue_backlog_age_minutes),
         "freshness_lag_minutes": number(signals.freshness_lag_minutes),
-        "sla_severity": severity(signals.freshness_lag_minutes, signals.queue_backlog_age_minutes),
+        "sla_severity": _severity(view),
         "resource_level": int(signals.resource_level),
         "required_resource_level": int(signals.required_resource_level),
         "workload_pressure": pressure(signals.backlog_rows, signals.resource_level),
@@ -254,12 +255,10 @@ def _disclosed(view: View, value: str) -> str:
 # --- derived words and numbers ----------------------------------------------------------------------------------------
 
 
-def severity(lag_minutes: float, backlog_age_minutes: float) -> Severity:
-    """How badly the promise of fresh data is broken, from the data's lag and the queue's age."""
-    for name, lag, age in SEVERITIES:
-        if lag_minutes >= lag or backlog_age_minutes >= age:
-            return name
-    return "elevated" if lag_minutes > 0 or backlog_age_minutes > 0 else "none"
+def _severity(view: View) -> Severity:
+    """How badly the task's promise of fresh data is broken, from the data's lag and the queue's age."""
+    signals = view.signals
+    return view.task.freshness.severity(signals.freshness_lag_minutes, signals.queue_backlog_age_minutes)
 
 
 def pressure(backlog_rows: int, workers: int) -> float:

@@ -5,7 +5,6 @@ In: keywords as a client sent them. Out: `ResetOptions`, or a `BadRequest` that 
 
 from __future__ import annotations
 
-import difflib
 import json
 import operator
 import re
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.errors import UnknownName, did_you_mean
 from mario_dagster.core.registry import task, tasks
 from mario_dagster.core.task import FEEDBACKS, SPLITS, Feedback, Split, Task
 
@@ -174,8 +173,8 @@ def unknown(noun: str, value: object, choices: tuple[str, ...]) -> str:
 
 def likeliest(value: object, choices: tuple[str, ...]) -> str:
     """What to add to a refusal where one choice is much like what was sent."""
-    close = difflib.get_close_matches(quoted(value).strip("'"), choices, n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    hint = did_you_mean(quoted(value).strip("'"), choices)
+    return f"; {hint}" if hint else ""
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:

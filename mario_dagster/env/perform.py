@@ -7,9 +7,6 @@ never raises.
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +15,8 @@ from mario_dagster.core.action import REPAIRS, Action, ActionId, available
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS, Task
 
+from .sample import BadSample, sample
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from mario_dagster.engine.acts import Result
     from mario_dagster.sandbox.sandbox import Sandbox
 
-SAMPLE_ROWS, SAMPLE_TEXT = 5, 120
 ERROR_LINES = 10
 
 
@@ -56,7 +54,7 @@ def perform(sandbox: Sandbox, move: Action, active_table: str, tags: Mapping[str
     try:
         _require(move, sandbox.task, sandbox, active_table)
         return _HANDLERS[move.id](sandbox, move, active_table, tags)
-    except (_Invalid, InvalidRepair, InvalidAction, UnknownName) as refusal:
+    except (_Invalid, BadSample, InvalidRepair, InvalidAction, UnknownName) as refusal:
         return Outcome(f"invalid: {refusal}", "invalid", active_table)
 
 
@@ -65,6 +63,8 @@ def _require(move: Action, task: Task, sandbox: Sandbox, active_table: str) -> N
     if not action.applies_to(task):
         lacks = "batches to load" if action.scope == "batches" else "derived tables"
         raise _Invalid(f"{action.name} needs {lacks}; task '{task.slug}' has none, its actions are {available(task)}")
+    if move.id != ActionId.SAMPLE_DATA and (move.select is not None or move.value is not None):
+        raise _Invalid(f"select and value are sample_data's; {action.name} takes neither")
     for need in action.needs:
         if not getattr(move, need):
             columns = ", ".join(map(str, sandbox.table(active_table).columns))
@@ -85,7 +85,7 @@ def _errors(sandbox: Sandbox, move: Action, active_table: str, tags: Mapping[str
 
 
 def _sample(sandbox: Sandbox, move: Action, active_table: str, tags: Mapping[str, str]) -> Outcome:
-    return Outcome(sample_text(sandbox.table(active_table)), "done", active_table)
+    return Outcome(sample(sandbox, move, active_table), "done", active_table)
 
 
 def schema_text(frame: pd.DataFrame, table: Table) -> str:
@@ -101,25 +101,6 @@ def schema_text(frame: pd.DataFrame, table: Table) -> str:
     lines += [f"{column.name}: missing, expected {column.type}: {column.description}" for column in missing]
     lines.append(f"contract order: {', '.join(expected)}")
     return "\n".join(lines)
-
-
-def sample_text(frame: pd.DataFrame) -> str:
-    """The first rows as a JSON list of objects, columns in table order, moments in ISO, nothing as null."""
-    rows = [
-        {str(name): _plain(value) for name, value in row.items()} for row in frame.head(SAMPLE_ROWS).to_dict("records")
-    ]
-    return json.dumps(rows, ensure_ascii=False, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= SAMPLE_TEXT else f"{value[: SAMPLE_TEXT - 3]}..."
-    if isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    # NaT is a datetime whose every comparison is false.
-    if isinstance(value, dt.date) and value == value:
-        return value.isoformat()
-    return None
 
 
 # --- runs and instance calls ------------------------------------------------------------------------------------------

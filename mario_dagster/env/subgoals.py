@@ -15,8 +15,6 @@ from mario_dagster.core.task import CLEAN, Task
 if TYPE_CHECKING:
     from mario_dagster.signals.signals import Signals
 
-FRESH_MINUTES = 30.0
-
 Predicate = Callable[[Task, "Signals"], bool]
 
 
@@ -97,7 +95,7 @@ def _reconciled(task: Task, signals: Signals) -> bool:
 
 
 def _fresh(task: Task, signals: Signals) -> bool:
-    return signals.freshness_lag_minutes <= FRESH_MINUTES and not signals.downstream_stale
+    return task.freshness.is_met(signals.freshness_lag_minutes) and not signals.downstream_stale
 
 
 _PREDICATES: Mapping[str, Predicate] = {

@@ -7,7 +7,8 @@ it struck, and the others wait. The same arguments give the same incident on any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +23,7 @@ from mario_dagster.tables.random_streams import stream
 from mario_dagster.tables.spec import clean_data_of
 
 from .build_manifest import damage_manifest_of
-from .damage import Damage, Feed
+from .damage import CannotStrike, Damage, Feed
 from .faults.base import Fault
 from .manifest import DamageManifest
 from .solution import Waiting, plan
@@ -84,7 +85,7 @@ def compile_profile(
     """Compile an incident of a profile that is at hand, registered or not.
 
     Raises:
-        FaultError: the profile's faults do not fit the task, or one another.
+        FaultError: the profile's faults do not fit the task, or one another, or find nothing to damage.
         ValueError: a scale below 1.
     """
 
@@ -93,11 +94,7 @@ def compile_profile(
 
     drawn = _drawn(profile, streams)
     clean = clean_data_of(task.slug, seed, scale, salt, split)
-    for name, fault in drawn:
-        clean = fault.prelude(clean, task, streams(f"prelude/{name}"))
-    damage = Damage.of(task, clean)
-    for name, fault in sorted(drawn, key=lambda pair: pair[1].stage):
-        fault.inject(damage, streams(name))
+    clean, damage = strike(task, clean, drawn, streams)
     floor = damage.floor or (HELD_OUT_FLOOR if profile.held_out else FLOOR)
     batches = tuple(batch.name for batch in clean.batches)
     damage.healthy = min(damage.healthy, len(batches) - damage.unavailable)
@@ -129,6 +126,39 @@ def compile_profile(
         ),
         alerts=tuple(profile.options.get("alerts", ())),
     )
+
+
+def strike(
+    task: Task, clean: CleanData, faults: Sequence[tuple[str, Fault]], streams: Streams
+) -> tuple[CleanData, Damage]:
+    """The clean data with their oddities, and the bench on which every fault has struck, in order of stages.
+
+    A harmless oddity that the data have no room for is left out.
+
+    Args:
+        faults: each with the name of its stream.
+
+    Raises:
+        CannotStrike: a fault finds nothing to damage in these data.
+        FaultError: faults do not fit the task, or one another.
+    """
+    for name, fault in faults:
+        with _optional(fault):
+            clean = fault.prelude(clean, task, streams(f"prelude/{name}"))
+    damage = Damage.of(task, clean)
+    for name, fault in sorted(faults, key=lambda pair: pair[1].stage):
+        with _optional(fault):
+            fault.strike(damage, streams(name))
+    return clean, damage
+
+
+@contextmanager
+def _optional(fault: Fault) -> Iterator[None]:
+    try:
+        yield
+    except CannotStrike:
+        if not fault.harmless:
+            raise
 
 
 def _drawn(profile: Profile, streams: Streams) -> list[tuple[str, Fault]]:

@@ -21,10 +21,10 @@ from mario_dagster.core.task import Profile, Task
 from mario_dagster.tables.random_streams import stream
 
 from .assembly import Incident, compile_profile
-from .damage import FaultError
+from .damage import CannotStrike, FaultError
 from .faults import fault, faults
 from .faults.bad_deploy import BadDeploy
-from .faults.base import Fault
+from .faults.base import Fault, fits
 from .faults.conflicts import Conflict, Material
 from .faults.late_batches import LateBatches
 from .faults.lost_values import LostValues
@@ -154,8 +154,15 @@ def _profile_of(slug: str, name: str, seed: int) -> Profile:
     noise = _noise(task, picked, level.noise, rng)
     while True:
         profile = _profile(task, name, [*picked, *noise])
+        try:
+            steps = len(compile_profile(task, profile, seed=seed).solution)
+        except CannotStrike as idle:
+            picked = [each for each in picked if each.name != idle.fault]
+            if not picked:
+                raise
+            continue
         # What is in excess of the step budget is left out again, the last drawn first.
-        if len(compile_profile(task, profile, seed=seed).solution) <= task.max_steps - SPARE_STEPS:
+        if steps <= task.max_steps - SPARE_STEPS:
             return profile
         picked.pop()
 
@@ -177,7 +184,7 @@ def _damaging(task: Task, held: Sequence[Fault], level: Level, rng: np.random.Ge
     while len(picked) < wanted:
         struck = set(_places(task, picked))
         near = level.together > sum(_crowded(task, picked)) and len(picked) >= wanted - level.together
-        fits = {
+        near_by = {
             kind: [
                 each
                 for each in pool
@@ -188,10 +195,10 @@ def _damaging(task: Task, held: Sequence[Fault], level: Level, rng: np.random.Ge
             for kind, pool in open_.items()
         }
         # A scale that was rolled back shows only while something upstream keeps the table from being refreshed.
-        kinds = [kind for kind, pool in fits.items() if pool and (picked or kind != "bad_deploy")]
+        kinds = [kind for kind, pool in near_by.items() if pool and (picked or kind != "bad_deploy")]
         if not kinds:
             break
-        pool = fits[kinds[rng.integers(len(kinds))]]
+        pool = near_by[kinds[rng.integers(len(kinds))]]
         picked.append(pool[rng.integers(len(pool))])
     return picked
 
@@ -201,8 +208,8 @@ def _noise(task: Task, picked: Sequence[Fault], count: tuple[int, int], rng: np.
     open_ = [pool for pool in candidates(task).values() if pool[0].harmless]
     noise: list[Fault] = []
     for index in rng.permutation(len(open_))[: int(rng.integers(count[0], count[1] + 1))]:
-        fits = [each for each in open_[index] if _fits(task, [*picked, *noise], each)]
-        noise += [fits[rng.integers(len(fits))]] if fits else []
+        beside = [each for each in open_[index] if _fits(task, [*picked, *noise], each)]
+        noise += [beside[rng.integers(len(beside))]] if beside else []
     return noise
 
 
@@ -210,13 +217,14 @@ def _named(task: Task, kinds: Sequence[str], rng: np.random.Generator) -> list[F
     """One fault of each kind, such that all of them go together."""
     picked: list[Fault] = []
     for kind in kinds:
-        pool = list(fault(kind).fitting(task, material(task)))
+        offered = fits(fault(kind), task, material(task))
+        pool = offered.faults
         if not pool:
-            raise FaultError(f"{kind} does not fit task '{task.slug}': there is nothing in it that it could strike")
-        fits = [each for each in pool if _fits(task, picked, each)]
-        if not fits:
+            raise FaultError(offered.refusals[0])
+        beside = [each for each in pool if _fits(task, picked, each)]
+        if not beside:
             together(task, [*picked, pool[0]])
-        picked.append(fits[rng.integers(len(fits))])
+        picked.append(beside[rng.integers(len(beside))])
     return picked
 
 
@@ -250,7 +258,7 @@ def _candidates(slug: str) -> Mapping[str, tuple[Fault, ...]]:
     task = registry.task(slug)
     stuff, reserved = material(task), _reserved(task)
     found = {
-        kind: tuple(each for each in cls.fitting(task, stuff) if (kind, getattr(each, "table", "")) not in reserved)
+        kind: tuple(f for f in fits(cls, task, stuff).faults if (kind, getattr(f, "table", "")) not in reserved)
         for kind, cls in faults().items()
     }
     return {kind: pool for kind, pool in found.items() if pool}

@@ -30,8 +30,27 @@ TRAILER_PLACE, RETRY_PLACE = 1e9, 2e9
 UNBATCHED = "c01"
 
 
+# Beyond it a float64 skips integers: no cast reads such a number from text exactly.
+EXACT = 2**53
+MAX_KEY = 2**63 - 1
+
+
 class FaultError(RuntimeError):
     """Faults that do not go together, or do not fit the table they strike: an error in a profile."""
+
+
+class CannotStrike(FaultError):
+    """A fault that fits a task's tables, and finds nothing in one incident's data that it could change.
+
+    Args:
+        fault: its name.
+        where: the table or column that it was to strike.
+        why: what it needs and what there is, in words.
+    """
+
+    def __init__(self, fault: str, where: str, why: str):
+        super().__init__(f"{fault} cannot strike {where}: {why}")
+        self.fault = fault
 
 
 @dataclass(frozen=True)
@@ -78,10 +97,29 @@ class Feed:
         return bool(pa.types.is_string(self.columns[name].type))
 
     def typed(self, name: str, fault: str) -> pa.Array:
-        """A column's values in contract type, to be respelt. Raises `FaultError` where another fault has done so."""
-        if self.column(name).type != "string" and self.faults.get(name):
+        """A column's values in contract type, to be respelt.
+
+        Raises:
+            FaultError: another fault has done so.
+            CannotStrike: a number is too large for its text to be read back exactly.
+        """
+        column = self.column(name)
+        if column.type != "string" and self.faults.get(name):
             raise FaultError(f"{fault} cannot respell {self.table.name}.{name}: {self.faults[name][0]} has already")
+        self._writable(name, fault)
         return self.columns[name]
+
+    def new_keys(self, steps: np.ndarray, keys: pa.Array, beyond: int, fault: str) -> pa.Array:
+        """Keys of rows that nobody sent, ascending: `steps`, added up, from `beyond` the largest of `keys`.
+
+        Raises:
+            CannotStrike: there is no key to count from, or no room after it.
+        """
+        key, newest = self.table.key, pc.max(keys).as_py()
+        if newest is None or newest + beyond + int(steps.sum()) > MAX_KEY:
+            why = "it has no key" if newest is None else f"no integer is left after its largest key, {newest}"
+            raise CannotStrike(fault, f"{self.table.name}.{key}", why)
+        return pa.array(newest + beyond + np.cumsum(steps))
 
     def rewrite(self, name: str, values: pa.Array, fault: str) -> None:
         """Replace a whole column: the feed spells, or types, it otherwise now."""
@@ -89,8 +127,13 @@ class Feed:
         self._wrote(name, np.ones(self.size, dtype=bool), fault)
 
     def put(self, name: str, rows: np.ndarray, texts: Sequence[str | None], fault: str, lost: bool = False) -> None:
-        """Overwrite cells, by ascending row index, with texts or nulls; a text turns a typed column into text."""
+        """Overwrite cells, by ascending row index, with texts or nulls; a text turns a typed column into text.
+
+        Raises:
+            CannotStrike: a number beside them is too large for its text to be read back exactly.
+        """
         if any(text is not None for text in texts) and not self.is_text(name):
+            self._writable(name, fault)
             self.columns[name] = plain(self.columns[name], self.column(name))
         mask = np.zeros(self.size, dtype=bool)
         mask[rows] = True
@@ -158,6 +201,12 @@ class Feed:
         sizes = np.bincount(self.batch, minlength=len(self.batches))
         return dict(zip(self.batches, split_rows(from_arrow(table), [int(size) for size in sizes]), strict=True))
 
+    def _writable(self, name: str, fault: str) -> None:
+        column = self.column(name)
+        if column.is_number and not _exact(self.columns[name], cents=column.type == "float64"):
+            why = "it holds numbers that cannot be written as text and read back exactly"
+            raise CannotStrike(fault, f"{self.table.name}.{name}", why)
+
     def _wrote(self, name: str, mask: np.ndarray, fault: str) -> None:
         faults = self.faults.setdefault(name, [])
         faults.append(fault)
@@ -183,6 +232,8 @@ class Damage:
         for table in task.tables:
             if table.feed is None:
                 continue
+            if table.batched and not workspace.batches:
+                raise FaultError(f"{task.slug}.{table.name} comes in batches, and its clean data has none")
             if table.batched:
                 names = [batch.name for batch in workspace.batches]
                 feeds[table.name] = Feed(table, names, [batch.frame for batch in workspace.batches])
@@ -196,6 +247,12 @@ class Damage:
             raise UnknownName("fed table", table, self.feeds)
         return self.feeds[table]
 
+    @property
+    def batches(self) -> int:
+        """How many batches the task's batched feed has; 0 for a task without one."""
+        table = self.task.batched_table
+        return len(self.feed(table.name).batches) if table else 0
+
     def undo(self, fault: str, table: str, action: str, column: str | None = None, **fields: Any) -> None:
         """Note a repair that the fault makes necessary."""
         self.repairs.setdefault(Action.named(action, column, table=table, **fields), fault)
@@ -206,6 +263,39 @@ class Damage:
         """Release a bad transform of a derived table, on top of what was released before."""
         held = self.deploys.get(table, Deploy())
         self.deploys[table] = Deploy({**held.rename, **rename}, {**held.texts, **texts}, {**held.scale, **scale})
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A bench as it stood at one moment: per feed its columns, names and order, and the state of the pipeline."""
+
+    feeds: Mapping[str, tuple[Mapping[str, pa.Array], Mapping[str, str], tuple[str, ...]]]
+    pipeline: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, damage: Damage) -> Mark:
+        feeds = {name: (dict(f.columns), dict(f.names), tuple(f.order)) for name, f in damage.feeds.items()}
+        return cls(feeds, (damage.healthy, damage.unavailable, damage.floor, dict(damage.deploys)))
+
+    def differs(self, later: Mark) -> bool:
+        """Whether anything has landed differently, or the pipeline stands differently, since."""
+        if self.pipeline != later.pipeline:
+            return True
+        for name, (columns, names, order) in self.feeds.items():
+            columns_now, names_now, order_now = later.feeds[name]
+            if (names, order) != (names_now, order_now):
+                return True
+            if any(columns_now[c] is not held and not columns_now[c].equals(held) for c, held in columns.items()):
+                return True
+        return False
+
+
+def _exact(values: pa.Array, cents: bool) -> bool:
+    """Whether every number is one that text carries exactly: an integer, or a whole count of cents, below 2**53."""
+    held = pc.drop_null(values).to_numpy(zero_copy_only=False)
+    if not cents:
+        return not len(held) or (int(held.min()) >= -EXACT and int(held.max()) <= EXACT)
+    return bool((np.isfinite(held) & (np.abs(held) <= EXACT / 100)).all())
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

@@ -8,6 +8,7 @@ spelling means is said by its marks, so that the exact value can be read back.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -62,12 +63,15 @@ def _numbers(values: pa.Array, template: str) -> pa.Array:
         return pa.array(
             [None if v is None else write(value=v, amount=f"{v:,}") for v in values.to_pylist()], pa.string()
         )
-    # Whole cents, so that 0.29 is never written as 28 cents.
-    cents = pc.round(pc.multiply(values, 100.0)).cast(pa.int64()).to_pylist()
+    # Whole cents, so that 0.29 is never written as 28 cents; what is too large to have any is written as it is.
+    cents = pc.round(pc.multiply(values, 100.0)).to_pylist()
     return pa.array([None if c is None else _money(c, template) for c in cents], pa.string())
 
 
-def _money(cents: int, template: str) -> str:
+def _money(rounded: float, template: str) -> str:
+    if not math.isfinite(rounded):
+        return repr(rounded)
+    cents = int(rounded)
     sign, (whole, rest) = "-" if cents < 0 else "", divmod(abs(cents), 100)
     return template.format(value=f"{sign}{whole}.{rest:02d}", amount=f"{sign}{whole:,}.{rest:02d}", cents=cents)
 

@@ -2,8 +2,8 @@
 
 In: observations. Out: moves, in the runbook's order: schema first, then load, then rows, then what is derived, then
 publish. It knows no alias, no profile and no truth: names come from `column_alias_hints`, types from `schema_report`,
-columns at fault from the failed checks' own words, and what no check can see (garbled letters) from a look at five
-rows. Incidents that hide more than that are lost to it, and meant to be.
+columns at fault from `check_failures`, and what no check can see (garbled letters) from a look at five rows. Incidents
+that hide more than that are lost to it, and meant to be.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Generator, Iterator, Mapping
 from itertools import cycle
+from typing import Any
 
 from mario_dagster.core.action import ActionId
 
@@ -29,8 +30,6 @@ NO_NUMBERS = ("string", "date", "timestamp")
 CASTS = {"int64": CAST_TO_INT, "float64": CAST_TO_FLOAT}
 # UTF-8 that was read as Windows-1252 or Latin-1: a lead byte's letter followed by a continuation byte's.
 GARBLED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]")
-# `quantity: 4 missing_value`, as a failed check says which column it found what in.
-CULPRIT = re.compile(r"(\w+): (?:\d+ )?(\w+)")
 ORDER = re.compile(r"^contract order: (.+)$", re.MULTILINE)
 TEXT = re.compile(r"^(\w+): string, expected string$", re.MULTILINE)
 EXPECTED = re.compile(r"^(\w+): \w+, expected (\w+)(?:: .+)?$", re.MULTILINE)
@@ -73,7 +72,7 @@ def _recovery(seen: Observation, types: Mapping[str, str]) -> Plan:
     for table in others:
         seen = yield from _visit(seen, table, types)
     # What is wrong and not stale was computed wrongly, from inputs that are the same again: once more, then.
-    if any("fails" in _ailments(seen, table) for table in others):
+    if any(_fails(seen, table) for table in others):
         seen = yield from _refresh(seen, again=True)
     for table in (main, *others):
         seen = yield from _visit(seen, table, types)
@@ -93,9 +92,9 @@ def _hold(seen: Observation) -> Plan:
 
 def _visit(seen: Observation, table: str, types: Mapping[str, str]) -> Plan:
     """Repair one table if anything is said to be wrong with it; a derived one is computed anew first."""
-    if "stale" in _ailments(seen, table):
+    if "stale" in {failure["reason"] for failure in _failures(seen, table)}:
         seen = yield from _refresh(seen)
-    if "fails" not in _ailments(seen, table):
+    if not _fails(seen, table):
         return seen
     seen = yield Action(INSPECT, target_column=table)
     seen = yield from _shape(seen)
@@ -108,8 +107,14 @@ def _expected_types(seen: Observation) -> dict[str, str]:
     return {**told, **dict(EXPECTED.findall(str(seen["action_result"])))}
 
 
-def _ailments(seen: Observation, table: str) -> str:
-    return str(seen["dependency_health_summary"].get(table, ""))
+def _failures(seen: Observation, table: str) -> list[Mapping[str, Any]]:
+    """Why checks fail on a table."""
+    return [failure for failure in seen["check_failures"] if failure["table"] == table]
+
+
+def _fails(seen: Observation, table: str) -> bool:
+    """Whether anything is wrong with a table that looking at it may mend: batches that wait are no fault of its."""
+    return any(failure["reason"] != "pending_batch" for failure in _failures(seen, table))
 
 
 def _refresh(seen: Observation, *, again: bool = False) -> Plan:
@@ -151,8 +156,6 @@ def _rename(seen: Observation) -> Plan:
 
 def _normalise(seen: Observation, texts: list[str]) -> Plan:
     """Normalise columns that break a pattern or a category, and of `texts` those that look garbled in a sample."""
-    if seen["format_issues"] and not _broken_texts(seen):
-        seen = yield Action(VIEW_LOG)
     odd = _broken_texts(seen)
     unseen = [column for column in texts if column not in odd]
     if unseen:
@@ -207,8 +210,6 @@ def _clean(seen: Observation, types: Mapping[str, str]) -> Plan:
     """Rows of the active table: loaded twice, without a key, out of this world, or with a value lost."""
     if seen["duplicate_rate"]:
         seen = yield Action(REMOVE_DUPLICATES)
-    if (seen["outlier_count"] or seen["missing_rate"]) and not list(_row_faults(seen, types)):
-        seen = yield Action(VIEW_LOG)
     tried: set[Action] = set()
     while moves := [move for move in _row_faults(seen, types) if move not in tried]:
         tried.add(moves[0])
@@ -236,11 +237,6 @@ def _identifies(column: str) -> bool:
 
 
 def _culprits(seen: Observation) -> list[tuple[str, str]]:
-    """Column and reason, as the newest failures of the active table say it."""
-    lines = [*seen["recent_errors"], *str(seen["action_result"]).splitlines()]
-    found: dict[tuple[str, str], None] = {}
-    for line in lines:
-        who, _, what = line.partition(" failed: ")
-        if who.startswith(f"{seen['stage']}: check "):
-            found.update(dict.fromkeys(CULPRIT.findall(what)))
+    """Columns of the active table that checks find something wrong with, each with the reason."""
+    found = dict.fromkeys((failure["column"], failure["reason"]) for failure in _failures(seen, seen["stage"]))
     return [(column, reason) for column, reason in found if column in seen["observed_columns"]]

@@ -5,11 +5,11 @@ In: a sandbox's `Database`. Out: plain values. Every statement on a table of Dag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from dagster import AssetCheckEvaluation, AssetKey, EventLogEntry, deserialize_value
+from dagster import AssetCheckEvaluation, AssetKey, EventLogEntry, JsonMetadataValue, deserialize_value
 
 from mario_dagster.core.files import file_trouble
 
@@ -35,6 +35,8 @@ _PUT = "INSERT INTO kvs (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE S
 _GET = "SELECT value FROM kvs WHERE key = ?"
 # A range of keys, which the index on `key` serves; "0" is the character after "/".
 _UNDER = "FROM kvs WHERE key >= ? AND key < ?"
+# Where a failed audit's result keeps what it found, as data, and what names the content that it looked at.
+AUDITED = "audited"
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,18 @@ class StepFailure:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """How an asset check was evaluated: its place in the event log, and why, in the check's own words."""
+    """How an asset check was evaluated: its place in the event log, and why, in the check's own words.
+
+    Args:
+        audited: what a failed audit found, as data; empty for any other check.
+    """
 
     event_id: int
     asset: AssetKey
     check: str
     passed: bool
     description: str | None
+    audited: Mapping[str, Any] = field(default_factory=dict)
 
 
 def newest_step_failures(database: Database, after: int) -> list[StepFailure]:
@@ -75,7 +82,11 @@ def _outcome(event_id: int, asset_key: str, name: str, status: str, event: str |
     passed = status == "SUCCEEDED"
     # Only a failure's words are told, and reading an event is dear.
     evaluation = None if passed or event is None else _evaluation(event)
-    return CheckOutcome(event_id, asset, name, passed, evaluation.description if evaluation else None)
+    if evaluation is None:
+        return CheckOutcome(event_id, asset, name, passed, None)
+    noted = evaluation.metadata.get(AUDITED)
+    audited = noted.data if isinstance(noted, JsonMetadataValue) and isinstance(noted.data, dict) else {}
+    return CheckOutcome(event_id, asset, name, passed, evaluation.description, audited)
 
 
 def _evaluation(event: str) -> AssetCheckEvaluation | None:

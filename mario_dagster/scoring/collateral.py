@@ -20,6 +20,7 @@ from mario_dagster.tables.load import table_name
 from mario_dagster.tables.parsing import parse_numbers, parse_timestamps, read_timestamps
 from mario_dagster.tables.workspace import Workspace
 
+from .lost import LostCells, among, keys_of, with_totals
 from .truth import TruthStore
 
 CENT = 0.005
@@ -27,7 +28,12 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def collateral(
-    task: Task, before: Tables, after: Tables, reference: Tables, landed_as: Mapping[str, Mapping[str, str]]
+    task: Task,
+    before: Tables,
+    after: Tables,
+    reference: Tables,
+    landed_as: Mapping[str, Mapping[str, str]],
+    lost: Mapping[str, LostCells] = {},
 ) -> int:
     """Cells that held the truth in `before` and do not in `after`.
 
@@ -35,6 +41,7 @@ def collateral(
         before: tables as the incident left them; one that is absent had nothing right.
         after: the same tables at the end.
         landed_as: table -> column -> the name that it landed under, for those that landed under another.
+        lost: table -> cells whose value is nowhere any more, and totals of such: whatever they hold is a guess.
     """
     found = 0
     for table in task.tables:
@@ -45,7 +52,10 @@ def collateral(
         was = _right(before[table.name], reference[table.name], table, aliases)
         now = _right(after[table.name], reference[table.name], table, aliases) if table.name in after else {}
         for name, right in was.items():
-            found += int((right & ~now.get(name, np.zeros(rows, dtype=bool))).sum())
+            broken = right & ~now.get(name, np.zeros(rows, dtype=bool))
+            if gone := keys_of(lost.get(table.name, ()), name):
+                broken &= ~among(_array(reference[table.name][table.key]), gone).to_numpy(zero_copy_only=False)
+            found += int(broken.sum())
     return found
 
 
@@ -66,7 +76,7 @@ def collateral_since(
     before = {name: workspace.lake.read_at(table_name(task, name), version) for name, version in since.items()}
     after = {name: workspace.lake.read(table_name(task, name)).frame for name in versions(workspace, task)}
     reference = {name: truth_store.reference(name, absent) for name in task.table_names}
-    return collateral(task, before, after, reference, truth_store.landed_as)
+    return collateral(task, before, after, reference, truth_store.landed_as, with_totals(task, truth_store.lost))
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------

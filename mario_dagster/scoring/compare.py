@@ -16,12 +16,11 @@ import pyarrow.compute as pc
 from mario_dagster.core.task import Column, Table
 from mario_dagster.tables.frames import ARROW, distinct, to_arrow
 
+from .lost import LostCells, among, keys_of
+
 TABLE_WEIGHTS: Mapping[str, float] = {"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30}
 # Money is kept in cents: two amounts closer than half a cent are the same amount.
 CENT = 0.005
-LOST_IQRS = 1.5
-# (key as text, column) of cells whose value is nowhere any more.
-LostCells = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -155,29 +154,16 @@ def right_cells(pairs: Pairs, column: Column) -> pa.ChunkedArray:
     return pc.equal(here, there).fill_null(False)
 
 
-def plausible_cells(values: pa.ChunkedArray, clean: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
-    """What a lost value may be replaced by: in the clean column's median ± 1.5 IQR, or a valid category."""
-    good = valid_cells(values, column)
-    if not column.is_number or not values.type.equals(ARROW[column.type].pyarrow_dtype):
-        return good
-    low, middle, high = pc.quantile(clean, q=[0.25, 0.5, 0.75]).to_pylist()
-    reach = LOST_IQRS * (high - low)
-    near = pc.and_(pc.greater_equal(values, middle - reach), pc.less_equal(values, middle + reach)).fill_null(False)
-    return pc.and_(good, near)
-
-
 def _accuracy(table: Table, pairs: Pairs, true: pa.Table, lost: LostCells) -> float:
-    """Share of right cells over the union of keys."""
-    right = 0
+    """Share of right cells over the union of keys, but for cells whose value is lost: what stands there is a guess."""
+    right, cells = 0, pairs.union * len(table.columns)
     for column in table.columns:
-        good = right_cells(pairs, column)
-        gone = [key for key, name in lost if name == column.name]
-        if gone and column.name in pairs.held.column_names:
-            keys = pc.cast(pairs.true.column(table.key), pa.string())
-            allowed = plausible_cells(pairs.held.column(column.name), true.column(column.name), column)
-            good = pc.or_(good, pc.and_(pc.is_in(keys, value_set=pa.array(gone)), allowed))
+        good, gone = right_cells(pairs, column), keys_of(lost, column.name)
+        if gone:
+            good = pc.and_(good, pc.invert(among(pairs.true.column(table.key), gone)))
+            cells -= count(among(true.column(table.key), gone))
         right += count(good)
-    return right / (pairs.union * len(table.columns)) if pairs.union else 0.0
+    return right / cells if cells else 0.0
 
 
 def count(mask: pa.ChunkedArray | pa.Array) -> int:

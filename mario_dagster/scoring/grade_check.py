@@ -37,6 +37,7 @@ def grade_check(task: Task) -> dg.AssetChecksDefinition:
                 "threshold": task.threshold,
                 "parts": dg.MetadataValue.json(dict(result.parts)),
                 "tables": dg.MetadataValue.json(dict(result.tables)),
+                "guessed_cells": result.guessed,
             },
         )
 

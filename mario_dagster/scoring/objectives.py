@@ -7,12 +7,13 @@ Pure, like the grader that calls them; a task names its own as `module:function`
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TypeVar
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.errors import BrokenTask
@@ -21,6 +22,7 @@ from mario_dagster.tables.content_cache import CONTENT_CACHE
 from mario_dagster.tables.frames import column_type, to_arrow
 
 from .compare import PipelineState, Truth, align, count, right_cells, table_parts, weighed
+from .lost import LostCells, among, guessed, with_totals
 
 Value = TypeVar("Value")
 
@@ -47,14 +49,31 @@ class Scored:
 
     def parts(self, name: str) -> dict[str, float]:
         """The parts of a table's own score."""
-        table, truth = self.task.table(name), self.truth
-        lost = truth.lost.get(name, frozenset())
+        table, truth, lost = self.task.table(name), self.truth, self.lost(name)
         return self.once("parts", (name,), lambda: table_parts(table, self.tables.get(name), truth.tables[name], lost))
 
     def same_rows(self, name: str) -> float:
-        """Share of a table's rows that are the reference's in every column."""
-        table, truth = self.task.table(name), self.truth
-        return self.once("same rows", (name,), lambda: same_rows(table, self.tables.get(name), truth.tables[name]))
+        """Share of a table's rows that are the reference's in every column, of those without a lost cell."""
+        table, truth, lost = self.task.table(name), self.truth, self.lost(name)
+        held = self.tables.get(name)
+        return self.once("same rows", (name,), lambda: same_rows(table, held, truth.tables[name], lost))
+
+    def lost(self, name: str) -> LostCells:
+        """A table's cells whose value is nowhere any more, and totals of such."""
+        return self._lost.get(name, frozenset())
+
+    @property
+    def guessed(self) -> int:
+        """Cells of all tables from a feed whose value is lost, and that hold one again."""
+        fed = [table for table in self.task.tables if not table.derived and table.name in self.tables]
+        return sum(self.once("guessed", (table.name,), partial(self._guessed, table)) for table in fed)
+
+    def _guessed(self, table: Table) -> int:
+        return guessed(table, to_arrow(self.tables[table.name]), self.lost(table.name))
+
+    @cached_property
+    def _lost(self) -> Mapping[str, LostCells]:
+        return with_totals(self.task, self.truth.lost)
 
     def once(self, what: str, names: tuple[str, ...], compute: Callable[[], Value]) -> Value:
         """What is computed from these tables and their truth, computed once for each content of them."""
@@ -109,12 +128,26 @@ def backfill(state: PipelineState) -> float:
     return max(0.0, (state.loaded - 0.5 * state.pending) / total)
 
 
-def same_rows(table: Table, frame: pd.DataFrame | None, reference: pd.DataFrame) -> float:
-    """Share of rows, over the union of keys, that are the reference's in every column."""
-    pairs = None if frame is None else align(table, to_arrow(frame), to_arrow(reference))
+def same_rows(
+    table: Table, frame: pd.DataFrame | None, reference: pd.DataFrame, lost: LostCells = frozenset()
+) -> float:
+    """Share of rows, over the union of keys, that are the reference's in every column; rows with a lost cell apart."""
+    gone = {key for key, _ in lost}
+    held, true = (_without(each, table, gone) for each in (frame, reference))
+    pairs = None if held is None or true is None else align(table, held, true)
     if pairs is None or not pairs.union:
         return 0.0
     right = right_cells(pairs, table.columns[0])
     for column in table.columns[1:]:
         right = pc.and_(right, right_cells(pairs, column))
     return count(right) / pairs.union
+
+
+def _without(frame: pd.DataFrame | None, table: Table, gone: Collection[str]) -> pa.Table | None:
+    """A table in Arrow less the rows of these keys, given as text."""
+    if frame is None:
+        return None
+    rows = to_arrow(frame)
+    return (
+        rows.filter(pc.invert(among(rows.column(table.key), gone))) if gone and table.key in rows.column_names else rows
+    )

@@ -25,11 +25,13 @@ class Grade:
         score: 0 to 1, raw: what success is decided on.
         parts: the task's objectives, 0 to 1 each; weighted they add up to the score.
         tables: table -> its own score.
+        guessed: cells whose value is nowhere any more and that hold one again: no part of the score.
     """
 
     score: float
     parts: Mapping[str, float]
     tables: Mapping[str, float]
+    guessed: int = 0
 
     @property
     def shown(self) -> float:
@@ -59,4 +61,4 @@ def grade(
             task.slug, f"its objectives are {', '.join(parts)}, and it weighs {', '.join(task.objective_weights)}"
         )
     total = sum(task.objective_weights[name] * value for name, value in parts.items())
-    return Grade(float(total), {name: float(value) for name, value in parts.items()}, found.scores)
+    return Grade(float(total), {name: float(value) for name, value in parts.items()}, found.scores, found.guessed)

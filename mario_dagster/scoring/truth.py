@@ -24,7 +24,7 @@ from mario_dagster.tables.content_cache import CONTENT_CACHE
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.store import Lake, NoTable, Provenance
 
-from .compare import LostCells
+from .lost import LostCells
 
 TRUTH_FILE, DAMAGE_FILE, LOST = "incident.json", "ledger.json", "lost"
 # What a lost cell takes in memory, more or less.

@@ -52,6 +52,7 @@ def incident_card(task: Task) -> dict[str, Any]:
     return {
         **asdict(task.card),
         "success_threshold": task.threshold,
+        "freshness_window_minutes": task.freshness.window,
         "objective_weights": dict(task.objective_weights),
         "key_subgoals": list(task.subgoals),
     }

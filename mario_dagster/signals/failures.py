@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mario_dagster.checks.outcome import CheckFailure
 from mario_dagster.runtime.instance import SandboxInstance, plain_error
 from mario_dagster.runtime.queries import (
     CheckOutcome,
@@ -22,12 +23,19 @@ from mario_dagster.runtime.queries import (
 
 @dataclass(frozen=True)
 class Failure:
-    """One failure: what failed (a check, or a job's step), on which table, and why, in words without ids or times."""
+    """One failure: what failed (a check, or a job's step), on which table, and why, in words without ids or times.
+
+    Args:
+        content: for an audit, what names the content that it looked at.
+        found: for an audit, what it found, as data.
+    """
 
     place: int
     name: str
     table: str
     text: str
+    content: str = ""
+    found: tuple[CheckFailure, ...] = ()
 
 
 class FailureLog:
@@ -56,6 +64,13 @@ class FailureLog:
         failures = sorted([*self._runs, *self._failing.values()], key=lambda each: -each.place)
         return tuple(dict.fromkeys(each.text for each in failures))[:limit]
 
+    def audited(self, content: str) -> tuple[CheckFailure, ...]:
+        """What the newest audits found in this content, by table; nothing where they looked at other content."""
+        audits = sorted(self._failing.items())
+        return tuple(
+            found for _, failure in audits if content and failure.content == content for found in failure.found
+        )
+
     @property
     def counters(self) -> Mapping[str, int]:
         """How often each check or job has failed since the log began, by name."""
@@ -78,5 +93,8 @@ class FailureLog:
         if outcome.passed or name == "grade":
             return
         text = f"{table}: check {name} failed: {outcome.description or 'failed'}"
-        self._failing[table, name] = Failure(outcome.event_id, name, table, text)
+        content, found = str(outcome.audited.get("content", "")), outcome.audited.get("failures", ())
+        self._failing[table, name] = Failure(
+            outcome.event_id, name, table, text, content, tuple(CheckFailure(**fields) for fields in found)
+        )
         self._counts[name] += 1

@@ -16,7 +16,7 @@ from mario_dagster.assets.publish import newest_release
 from mario_dagster.checks.context import Backlog, gather
 from mario_dagster.checks.contract import ContractReport
 from mario_dagster.checks.facts import checks_for
-from mario_dagster.checks.outcome import Outcome
+from mario_dagster.checks.outcome import CheckFailure, Outcome
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.instance import SandboxInstance
 from mario_dagster.runtime.queries import newest_run_status
@@ -39,8 +39,10 @@ class Signals:
     Args:
         reports: contract report of each stored table.
         check_outcomes: check -> what it found, for every check but the audits, which only a run makes.
+        check_failures: why each of them fails now, as data; and what audits found in the tables as they are now.
         blocking_failures: blocking checks that would fail now.
         queue_backlog_age_minutes, freshness_lag_minutes: minutes on the incident's clock.
+        freshness_left: share of the task's freshness window that the lag leaves, 0 to 1.
         alias_hints: table -> drifted column -> contract column it probably is.
         dependency_health: table -> `healthy`, or what is wrong with it and upstream of it, in words.
         table_health: table -> share of its cells that the contract finds nothing wrong with, 0 to 1.
@@ -49,12 +51,14 @@ class Signals:
 
     reports: Mapping[str, ContractReport]
     check_outcomes: Mapping[str, Outcome]
+    check_failures: tuple[CheckFailure, ...]
     blocking_failures: tuple[str, ...]
     pending_batches: tuple[str, ...]
     loaded_batches: tuple[str, ...]
     backlog_rows: int
     queue_backlog_age_minutes: float
     freshness_lag_minutes: float
+    freshness_left: float
     downstream_stale: bool
     stale_tables: tuple[str, ...]
     resource_level: int
@@ -80,7 +84,7 @@ class Signals:
             "facts": _share(outcome.passed for outcome in self.check_outcomes.values()),
             "tables": sum(self.table_health.values()) / max(1, len(self.table_health)),
             "backlog": len(self.loaded_batches) / max(1, len(self.loaded_batches) + len(self.pending_batches)),
-            "freshness": max(0.0, 1.0 - self.freshness_lag_minutes / 240.0) * (0.5 if self.downstream_stale else 1.0),
+            "freshness": self.freshness_left * (0.5 if self.downstream_stale else 1.0),
         }
         if not self.loaded_batches and not self.pending_batches:
             parts["backlog"] = 1.0
@@ -92,7 +96,7 @@ def read_signals(
 ) -> Signals:
     """The signals of a world as it stands."""
     failures.update()
-    late = stale(workspace, instance, task, graph)
+    late, lag = stale(workspace, instance, task, graph), freshness_lag_minutes(workspace, task, state)
     check_context = gather(workspace, task, state, late)
     checks = [check for check in checks_for(task) if check.kind != "audit"]
     outcomes = {check.name: check.evaluate(check_context) for check in checks}
@@ -108,12 +112,17 @@ def read_signals(
     return Signals(
         reports=reports,
         check_outcomes=outcomes,
+        check_failures=(
+            *(failure for check in checks for failure in outcomes[check.name].failures_of(check.name, check.table)),
+            *failures.audited(check_context.content),
+        ),
         blocking_failures=tuple(check.name for check in checks if check.blocking and not outcomes[check.name].passed),
         pending_batches=tuple(each.batch for each in state.pending),
         loaded_batches=tuple(each.batch for each in state.loaded),
         backlog_rows=state.rows,
         queue_backlog_age_minutes=queue_backlog_age_minutes(state),
-        freshness_lag_minutes=freshness_lag_minutes(workspace, task, state),
+        freshness_lag_minutes=lag,
+        freshness_left=task.freshness.left(lag),
         downstream_stale=bool(late),
         stale_tables=tuple(name for name in task.table_names if name in late),
         resource_level=state.workers,

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
+from cachetools import LRUCache
 
 CACHE_VARIABLE, DEFAULT_MEGABYTES = "MARIO_CACHE_MB", 256
 # What a key and its place take, and a value that says nothing of its own size.
@@ -40,16 +42,14 @@ class ContentCache:
     """
 
     def __init__(self, capacity: Callable[[], int] = budget):
-        capacity()
         self._capacity = capacity
-        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._held = 0
+        self._values = _values(capacity())
         self._lock = threading.Lock()
 
     @property
     def held(self) -> int:
         """Bytes that are kept now."""
-        return self._held
+        return int(self._values.currsize)
 
     def get(self, key: Hashable, compute: Callable[[], Value], size: Callable[[Value], int] | None = None) -> Value:
         """The value kept under the key, or else computed and kept.
@@ -57,10 +57,8 @@ class ContentCache:
         Args:
             size: bytes that a value takes beyond its entry; to be given for all that grows with rows or with cases.
         """
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key][0]  # type: ignore[no-any-return]
+        with self._lock, suppress(KeyError):
+            return self._values[key][0]  # type: ignore[no-any-return]
         value = compute()
         self._keep(key, value, ENTRY_BYTES + (size(value) if size else 0))
         return value
@@ -69,18 +67,29 @@ class ContentCache:
         """Keep nothing any more."""
         with self._lock:
             self._values.clear()
-            self._held = 0
+
+    @contextmanager
+    def set_aside(self, other: ContentCache) -> Iterator[None]:
+        """Have whoever asks here be answered from another cache, while the block lasts."""
+        own, self._values = self._values, other._values
+        try:
+            yield
+        finally:
+            other._values, self._values = self._values, own
 
     def _keep(self, key: Hashable, value: object, size: int) -> None:
         """Keep a value, at the cost of those that were not used for longest; not one that is larger than all may be."""
         capacity = self._capacity()
         with self._lock:
+            if capacity != self._values.maxsize:
+                self._values = _values(capacity)
             if key not in self._values and size <= capacity:
                 self._values[key] = (value, size)
-                self._held += size
-            while self._held > capacity:
-                _, (_, freed) = self._values.popitem(last=False)
-                self._held -= freed
+
+
+def _values(capacity: int) -> LRUCache[Hashable, tuple[Any, int]]:
+    """Values with their sizes in bytes, as many as the capacity allows."""
+    return LRUCache(capacity, getsizeof=itemgetter(1))
 
 
 def frame_bytes(frame: pd.DataFrame) -> int:

@@ -7,7 +7,6 @@ solutions and the tests all call these, so that a repair means the same everywhe
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.action import ACTIONS, ARGUMENTS, REPAIRS, Action
+from mario_dagster.core.errors import did_you_mean
 from mario_dagster.core.task import Column, Table
 
 from .frames import as_type, column_type
@@ -231,7 +231,8 @@ def _rename_column(repair: Action, frame: pd.DataFrame, table: Table) -> pd.Data
     name = repair.new_name
     if not name:
         raise InvalidRepair(f"{repair.name} needs new_name; the contract has {', '.join(table.column_names)}")
-    if not _NAME.fullmatch(name):
+    # What the contract calls a column is its name, however it is spelt.
+    if name not in table.column_names and not _NAME.fullmatch(name):
         raise InvalidRepair(
             f"{repair.name}: '{name[:80]}' is no column name: use letters, digits and _, no digit first, 64 at most"
         )
@@ -350,6 +351,5 @@ def _names(frame: pd.DataFrame) -> str:
 
 def _unknown(noun: str, name: object, choices: Iterable[str]) -> str:
     choices, shown = tuple(choices), str(name)[:80]
-    close = difflib.get_close_matches(shown, choices, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"no {noun} '{shown}'; {hint}choose one of: {', '.join(choices) or 'none'}"
+    hint = did_you_mean(shown, choices)
+    return f"no {noun} '{shown}'; {hint}{' ' if hint else ''}choose one of: {', '.join(choices) or 'none'}"

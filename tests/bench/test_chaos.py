@@ -1,4 +1,4 @@
-"""Nothing is lost: a small version of `make chaos`, which kills far more and plays far more."""
+"""Nothing is lost: a small version of `mario bench chaos`, which kills far more and plays far more."""
 
 from __future__ import annotations
 

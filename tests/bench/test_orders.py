@@ -8,7 +8,7 @@ import pytest
 
 from mario_dagster.bench.solution_orders import other_order
 from mario_dagster.core.action import ACTIONS, Action
-from mario_dagster.core.registry import tasks
+from mario_dagster.core.registry import task
 from mario_dagster.core.task import Task
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
@@ -32,9 +32,10 @@ def returned(home: Home, each: Task, moves: tuple[Action, ...]) -> tuple[float, 
         episode.close()
 
 
-@pytest.mark.parametrize("each", tasks(), ids=lambda each: each.slug)
-def test_an_equivalent_order_and_a_look_beforehand_lose_no_more_than_their_steps(tmp_path: Path, each: Task) -> None:
-    home = Home(tmp_path)
+@pytest.mark.parametrize("slug", ["ingestion", "referential", "temporal"])
+def test_an_equivalent_order_and_a_look_beforehand_lose_no_more_than_their_steps(tmp_path: Path, slug: str) -> None:
+    """That they recover every incident is for the contract test; this is what they are paid."""
+    home, each = Home(tmp_path), task(slug)
     solution = tuple(Action.from_dict(step.to_dict()) for step in compile_incident(each, seed=3).solution)
     other = other_order(each, solution)
     assert other != solution

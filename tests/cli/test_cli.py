@@ -35,7 +35,10 @@ def mario(*arguments: str) -> Result:
 # --- what needs no sandbox --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["tasks"], ["tasks", "--json"], ["demo", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["tasks"], ["tasks", "--json"], ["demo", "--help"], ["bench", "fuzz", "--help"], ["--version"]],
+)
 def test_quick_commands_load_no_engine(arguments: list[str]) -> None:
     probe = (
         "import sys\n"
@@ -78,6 +81,10 @@ def test_families_of_incidents_are_listed_with_how_each_is_asked_for() -> None:
         (["sandboxes", "show", "a/b"], "is no id"),
         (["sandboxes", "prune"], "--keep"),
         (["demo", "--task", "tempral"], "did you mean 'temporal'"),
+        (["bench", "variety", "--task", "tempral"], "did you mean 'temporal'"),
+        (["bench", "evaluate", "--policy", "huristic"], "did you mean 'heuristic'"),
+        (["bench", "evaluate", "--json", "--markdown"], "choose one of --json and --markdown"),
+        (["bench", "chaos", "--part", "crash"], "did you mean 'crashes'"),
         (["demo", "--split", "test"], "no split 'test'"),
         (["demo", "--policy", "oracle-of-delphi"], "no policy 'oracle-of-delphi'"),
         (["serve", "--log-level", "loud"], "no log level 'loud'"),
@@ -114,6 +121,25 @@ def test_serve_refuses_a_port_that_is_taken() -> None:
         done = mario("serve", "--port", str(taken.getsockname()[1]))
     assert done.exit_code == 1
     assert "--port 0" in done.stderr
+
+
+def test_what_is_measured_can_be_read_by_a_script() -> None:
+    rows = json.loads(mario("bench", "variety", "--task", "events", "--seeds", "2", "--json").stdout)
+    assert {row["profile"] for row in rows} == {profile.name for profile in profiles("events")}
+    done = mario("bench", "diversity", "--task", "events", "--count", "60", "--sample", "0", "--json")
+    counted = json.loads(done.stdout)
+    assert counted["census"]["compiled"] == 60 and counted["played"] == 0
+    assert "Compiling: 60 of 60" in done.stderr
+
+
+def test_the_former_name_of_an_option_is_taken_with_a_word_about_the_new_one() -> None:
+    wanted = ("check", "--task", "ingestion", "--profile", "ingestion_null_burst", "--seeds", "1", "--json")
+    former, new = mario(*wanted, "--gold-only"), mario(*wanted, "--solution-only")
+    assert former.exit_code == new.exit_code == 0
+    assert "--gold-only is --solution-only now" in former.stderr and "--gold-only" not in new.stderr
+    (old_case,), (new_case,) = json.loads(former.stdout), json.loads(new.stdout)
+    assert old_case["properties"] == new_case["properties"] and len(new_case["properties"]) == 2
+    assert "--gold-only" not in mario("check", "--help").stdout
 
 
 # --- processes of its own ---------------------------------------------------------------------------------------------
@@ -263,3 +289,10 @@ def test_pruning_takes_the_sandbox_and_its_truth(home: Path, played: str) -> Non
     assert not (home / played).exists()
     assert not list(home.rglob(f"*{played}*"))
     assert mario("grade", played).exit_code == 1
+
+
+def test_faults_are_listed_with_where_they_fit_and_why_not() -> None:
+    listed = {(each["task"], each["fault"]): each for each in json.loads(mario("tasks", "--faults", "--json").stdout)}
+    assert listed["temporal", "late_batches"]["ways"] == 2 and not listed["temporal", "late_batches"]["refusals"]
+    refused = listed["events", "late_batches"]
+    assert refused["ways"] == 0 and "it needs a feed that comes in batches" in refused["refusals"][0]

@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 
 from mario_dagster.core.action import ACTIONS, Action, available
 from mario_dagster.core.registry import task, tasks
+from mario_dagster.core.task import Freshness
 from mario_dagster.engine.snapshot import mark
 from mario_dagster.env import players, reward
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.episode_state import episode_state
 from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode, NoPlayer
-from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, severity, text
+from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, text
 from mario_dagster.env.options import KEYWORDS, MAX_SEED, episode_id, reset_options, task_specs
-from mario_dagster.env.perform import sample_text
+from mario_dagster.env.sample import sample_text
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 
@@ -195,7 +196,7 @@ def test_every_row_of_the_task_api_is_a_reset(split: str) -> None:
     ],
 )
 def test_severity_follows_lag_and_age(lag: float, age: float, word: str) -> None:
-    assert severity(lag, age) == word
+    assert Freshness().severity(lag, age) == word
 
 
 @given(st.integers(0, 10**9), st.integers(0, 3))

@@ -12,7 +12,8 @@ import pytest
 from mario_dagster.bench.bookkeeping import disagreements
 from mario_dagster.core.action import Action
 from mario_dagster.core.registry import task, tasks
-from mario_dagster.env.perform import perform, sample_text, schema_text
+from mario_dagster.env.perform import perform, schema_text
+from mario_dagster.env.sample import sample_text
 from mario_dagster.incidents.compile import Incident, compile_incident
 from mario_dagster.incidents.compose import candidates, compose
 from mario_dagster.incidents.damage import FaultError

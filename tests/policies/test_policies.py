@@ -21,8 +21,8 @@ from mario_dagster.policies.random import RandomPolicy
 SIGHTS = {
     "action_result",
     "available_actions",
+    "check_failures",
     "column_alias_hints",
-    "dependency_health_summary",
     "downstream_stale",
     "duplicate_rate",
     "format_issues",
@@ -31,7 +31,6 @@ SIGHTS = {
     "observed_columns",
     "outlier_count",
     "pending_batches",
-    "recent_errors",
     "required_resource_level",
     "resource_level",
     "schema_report",
@@ -145,10 +144,14 @@ def test_the_gap_is_that_of_train_to_held_out_and_eval_is_told_apart() -> None:
     plays = [*train, *played("eval", False, False), *held_out]
     assert evaluate.gap(plays) == pytest.approx(0.25)
     assert evaluate.gap(train) is None and evaluate.gap(held_out) is None
-    text = evaluate.markdown(plays, [1, 2])
-    line = "3 of 4 (75%), score 0.87 | 0 of 1 (0%), score 0.50 | 1 of 2 (50%), score 0.74 | +25% |"
+    text = evaluate.markdown(plays, range(1, 3))
+    line = (
+        "3 of 4 (75%, 30 to 95), score 0.87 | 0 of 1 (0%, 0 to 79), score 0.50 "
+        "| 1 of 2 (50%, 9 to 91), score 0.74 | +25% |"
+    )
     assert f"| some | events | {line}" in text and f"| **some** | **all** | {line}" in text
-    assert "--policies some --seeds 1 2`" in text and "| some | events | eval_True | held out | 50% |" in text
+    assert "--policy some --seeds 2 --first-seed 1 --markdown`" in text
+    assert "| some | events | eval_True | held out | 50%, 9 to 91 | 0.745 |" in text
 
 
 def test_a_sweep_plays_every_profile_that_seeds_draw_in_each_of_its_splits() -> None:
@@ -162,16 +165,23 @@ def test_a_sweep_plays_every_profile_that_seeds_draw_in_each_of_its_splits() -> 
 # --- how the heuristic reads ------------------------------------------------------------------------------------------
 
 
+def failure(table: str, column: str, reason: str) -> dict[str, Any]:
+    return {"check": f"{table}_are_right", "table": table, "column": column, "reason": reason, "count": 2}
+
+
 def test_culprits_are_the_active_tables_own() -> None:
     seen = {
         "stage": "orders",
         "observed_columns": ["quantity", "event_ts", "check", "orders"],
-        "recent_errors": [
-            "orders: check amounts_are_plausible failed: quantity: 3 outlier; event_ts: wrong_type",
-            "catalog: check prices_are_plausible failed: quantity: 2 out_of_range",
-            "run nightly failed at orders: quantity: 9 nonsense",
+        "check_failures": [
+            failure("orders", "quantity", "outlier"),
+            failure("orders", "event_ts", "wrong_type"),
+            failure("catalog", "quantity", "out_of_range"),
+            failure("orders", "quantity", "missing_value"),
+            failure("orders", "gone", "missing_column"),
+            failure("orders", "quantity", "outlier"),
+            failure("orders", "", "no_rows"),
         ],
-        "action_result": "orders: check orders_have_no_gaps failed: quantity: 4 missing_value; gone: missing_column",
     }
     assert _culprits(seen) == [("quantity", "outlier"), ("event_ts", "wrong_type"), ("quantity", "missing_value")]
 

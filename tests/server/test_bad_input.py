@@ -193,7 +193,10 @@ THINGS = st.recursive(
 STRANGE = st.fixed_dictionaries(
     {"type": st.just("step"), "data": st.fixed_dictionaries(
         {"action_id": st.integers(0, 19)},
-        optional={"target_column": VALUES, "new_name": VALUES, "column_order": THINGS, "metadata": THINGS},
+        optional={
+            "target_column": VALUES, "new_name": VALUES, "column_order": THINGS, "metadata": THINGS,
+            "select": VALUES, "value": VALUES,
+        },
     )},
     optional={"request_id": VALUES, "idempotency_key": VALUES},
 ).flatmap(lambda step: st.one_of(

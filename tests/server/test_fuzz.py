@@ -1,6 +1,6 @@
 """Requests by machine, from the server's own description: none is answered with 500 or above, none does harm.
 
-`MARIO_FUZZ_CASES=5000` makes it so many; `python -m mario_dagster.bench.fuzz` is the same with figures.
+`MARIO_FUZZ_CASES=5000` makes it so many; `mario bench fuzz` is the same with figures.
 """
 
 from __future__ import annotations

@@ -63,6 +63,24 @@ def test_what_is_larger_than_everything_that_may_be_kept_is_answered_and_not_kep
     assert held.held == 0 and keep(held, "small", ENTRY_BYTES)
 
 
+def test_however_many_values_there_are_no_more_is_kept_than_fits() -> None:
+    held = memo(20 * ENTRY_BYTES)
+    for number in range(500):
+        keep(held, str(number), ENTRY_BYTES * (1 + number % 7))
+        assert held.held <= 20 * ENTRY_BYTES
+    assert held.held > 13 * ENTRY_BYTES and not keep(held, "499", ENTRY_BYTES)
+
+
+def test_another_cache_answers_while_one_is_set_aside() -> None:
+    held, other = memo(3 * ENTRY_BYTES), memo(3 * ENTRY_BYTES)
+    keep(held, "a", ENTRY_BYTES)
+    with held.set_aside(other):
+        assert keep(held, "a", ENTRY_BYTES) and keep(held, "b", ENTRY_BYTES)
+        assert held.held == 2 * ENTRY_BYTES
+    assert held.held == ENTRY_BYTES and not keep(held, "a", ENTRY_BYTES)
+    assert other.held == 2 * ENTRY_BYTES and not keep(other, "b", ENTRY_BYTES)
+
+
 def test_a_smaller_budget_is_kept_from_the_next_value_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, "1")
     held = ContentCache()

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mario_dagster.core.task import Column, Task
-from mario_dagster.incidents.damage import Damage
+from mario_dagster.incidents.damage import Damage, FaultError
 from mario_dagster.incidents.formatting import strftime
 
 from .base import Fault, Stage, one, some
@@ -28,6 +28,7 @@ class BadDeploy(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.PIPELINE
+    needs: ClassVar[str] = "a derived table"
     table: str
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least: int = 0
@@ -52,6 +53,9 @@ class BadDeploy(Fault):
 
     def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = derived(self, task, self.table)
+        if not (self.texts or self.scale or (self.aliases and self.most)):
+            nothing = "it has nothing to rename, to write as text or to scale"
+            raise FaultError(f"{self.name} does not fit {task.slug}.{table.name}: {nothing}")
         for name in self.aliases:
             column_of(self, table, name, lambda _: True, "a column")
             yield Conflict(self.table, name, "deployed name")

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage, FaultError
+from mario_dagster.incidents.damage import CannotStrike, Damage, FaultError, Mark
 from mario_dagster.tables.clean_data import CleanData
 
 from .conflicts import Conflict, Material
@@ -51,6 +51,8 @@ class Fault(ABC):
     stage: ClassVar[Stage] = Stage.VALUES
     # It is there to be told from damage: no repair undoes it, and none is called for.
     harmless: ClassVar[bool] = False
+    # What a task has to have for `fitting` to offer it, in words; said to an author whose task has nothing of the kind.
+    needs: ClassVar[str] = ""
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -75,7 +77,11 @@ class Fault(ABC):
 
     @classmethod
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:
-        """Instances that fit a task, for incidents to be composed of; none where composing has no use for it."""
+        """Instances for incidents of a task to be composed of; none where composing has no use for it.
+
+        What it offers still has to pass its own `conflicts`: `fits` sorts the ones that do from the reasons why others
+        do not.
+        """
         return ()
 
     def conflicts(self, task: Task) -> Iterable[Conflict]:
@@ -87,12 +93,64 @@ class Fault(ABC):
         return ()
 
     def prelude(self, workspace: CleanData, task: Task, rng: np.random.Generator) -> CleanData:
-        """The clean data that it strikes: as they are, unless it is an oddity of what producers really sent."""
+        """The clean data that it strikes: as they are, unless it is an oddity of what producers really sent.
+
+        Raises:
+            CannotStrike: the data have no room for the oddity.
+        """
         return workspace
+
+    def strike(self, damage: Damage, rng: np.random.Generator) -> None:
+        """Do the damage, and see that it was done.
+
+        Raises:
+            CannotStrike: the data have nothing that it could change.
+            FaultError: another fault got in its way.
+        """
+        table = getattr(self, "table", "")
+        if table in damage.feeds and not damage.feeds[table].size:
+            raise CannotStrike(self.name, table, "it has no rows")
+        before = Mark.of(damage)
+        self.inject(damage, rng)
+        if not self.harmless and not before.differs(Mark.of(damage)):
+            where = ".".join(filter(None, (table or damage.task.slug, getattr(self, "column", ""))))
+            raise CannotStrike(self.name, where, "nothing in it would be changed")
 
     @abstractmethod
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         """Do the damage, and note what undoes it."""
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Where one kind of fault fits a task.
+
+    Args:
+        faults: instances that may strike.
+        refusals: why others may not, in words; the one reason where nothing in the task is to its taste.
+    """
+
+    faults: tuple[Fault, ...]
+    refusals: tuple[str, ...]
+
+
+def fits(kind: type[Fault], task: Task, material: Material) -> Fits:
+    """What a kind of fault offers for a task, less what does not fit, and why that does not."""
+    fitting: list[Fault] = []
+    refusals: list[str] = []
+    for fault in kind.fitting(task, material):
+        try:
+            for _ in fault.conflicts(task):
+                pass
+        except FaultError as error:
+            refusals.append(str(error))
+        else:
+            fitting.append(fault)
+    if not fitting and not refusals:
+        lacks = f"it needs {kind.needs}, and there is none"
+        wanted = lacks if kind.needs else "it is for profiles, and nothing is composed of it"
+        refusals.append(f"{_snake(kind.__name__)} does not fit task '{task.slug}': {wanted}")
+    return Fits(tuple(fitting), tuple(dict.fromkeys(refusals)))
 
 
 @dataclass(frozen=True)
@@ -129,8 +187,8 @@ def one(rng: np.random.Generator, pool: Sequence[Value]) -> Value:
 
 
 def some(rng: np.random.Generator, pool: Sequence[Value], least: int, most: int) -> tuple[Value, ...]:
-    """`least` to `most` members of a pool, in the pool's order."""
-    count = int(rng.integers(least, min(most, len(pool)) + 1))
+    """`least` to `most` members of a pool, in the pool's order; all of a pool that is smaller."""
+    count = int(rng.integers(min(least, len(pool)), min(most, len(pool)) + 1))
     return tuple(pool[index] for index in sorted(rng.choice(len(pool), count, replace=False)))
 
 

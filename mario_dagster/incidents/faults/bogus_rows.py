@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mario_dagster.core.task import Column, Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, one, some_rows
-from .conflicts import Conflict, Material, column_of, fed, fed_columns
+from .conflicts import Conflict, Material, column_of, fed, fed_columns, numbered
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class BogusRows(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.ROWS
+    needs: ClassVar[str] = "a feed's number, beside its key, whose plausible range a test record leaves"
     table: str
     values: Mapping[str, tuple[Any, ...]]
     drop: str
@@ -41,6 +41,7 @@ class BogusRows(Fault):
 
     def conflicts(self, task: Task) -> Iterable[Conflict]:
         table = fed(self, task, self.table)
+        numbered(self, table)
         for name in self.values:
             column_of(self, table, name, lambda held: held.name != table.key, "a column beside the key")
         pool = self.values.get(self.drop, ())
@@ -51,10 +52,10 @@ class BogusRows(Fault):
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.arange(feed.size), self.share, least=2)
-        newest = pc.max(feed.columns[feed.table.key]).as_py()
+        keys = feed.columns[feed.table.key]
         rows = feed.repeat(models, "bogus", self.name, feed.place[models] + 0.5)
-        keys = newest + 40 + np.cumsum(rng.integers(1, 30, size=len(rows)))
-        feed.assign(feed.table.key, rows, pa.array(keys))
+        steps = rng.integers(1, 30, size=len(rows))
+        feed.assign(feed.table.key, rows, feed.new_keys(steps, keys, 40, self.name))
         for column, pool in self.values.items():
             feed.assign(column, rows, pa.array([one(rng, pool) for _ in rows]))
         damage.undo(self.name, self.table, "drop_outliers", self.drop)

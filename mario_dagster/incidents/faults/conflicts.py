@@ -61,7 +61,15 @@ class Material:
         """Column -> aliases, for the columns that train profiles rename; for all of them where they rename none."""
         pools = {name: self.aliases.get((table.name, name), ()) for name in table.column_names}
         known = {name: pool for name, pool in pools.items() if pool}
-        return known or {name: (f"src_{name}", f"{name}_raw") for name in table.column_names if name != BATCH}
+        if known:
+            return known
+        taken, made = set(table.column_names), dict[str, tuple[str, ...]]()
+        for name in table.column_names:
+            free = tuple(alias for alias in (f"src_{name}", f"{name}_raw") if alias not in taken)
+            if name != BATCH and free:
+                made[name] = free
+                taken.update(free)
+        return made
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
@@ -75,6 +83,14 @@ def fed(fault: Named, task: Task, name: str, batched: bool = False) -> Table:
     if batched and not table.batched:
         raise FaultError(f"{fault.name} does not fit {task.slug}.{name}: it needs batches, and {name} has none")
     return table
+
+
+def numbered(fault: Named, table: Table) -> None:
+    """Raises `FaultError` where a table's key is no integer, so that a new row cannot be given the next one."""
+    key = table.column(table.key)
+    if key.type != "int64":
+        it = f"it numbers rows of its own, and the key {key.name} is {kind(key)}"
+        raise FaultError(f"{fault.name} does not fit {table.name}: {it}")
 
 
 def derived(fault: Named, task: Task, name: str) -> Table:

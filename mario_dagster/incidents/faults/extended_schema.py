@@ -34,6 +34,7 @@ class ExtendedSchema(Fault):
 
     stage: ClassVar[Stage] = Stage.SCHEMA
     harmless: ClassVar[bool] = True
+    needs: ClassVar[str] = "a table that comes from a feed"
     table: str
     columns: Mapping[str, tuple[str, ...]]
     least: int = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow.compute as pc
@@ -29,6 +30,7 @@ class GarbledText(Fault):
         rounds: how many times over the text was misread.
     """
 
+    needs: ClassVar[str] = "a feed's text column that is no category"
     table: str
     column: str
     mojibake: tuple[float, float] = (0.6, 1.0)

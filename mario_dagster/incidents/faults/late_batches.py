@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage, FaultError
+from mario_dagster.incidents.damage import CannotStrike, Damage, FaultError
 
 from .base import Fault, Stage
 from .conflicts import Conflict, Material
@@ -25,6 +25,7 @@ class LateBatches(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.PIPELINE
+    needs: ClassVar[str] = "a feed that comes in batches"
     healthy: tuple[int, int] = (3, 4)
     workers: int = 1
 
@@ -39,5 +40,8 @@ class LateBatches(Fault):
 
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         least, most = self.healthy
-        damage.healthy = int(rng.integers(least, most + 1))
+        if damage.batches <= least:
+            why = f"it leaves {least} batches loaded at the least, and there are {damage.batches}"
+            raise CannotStrike(self.name, damage.task.slug, why)
+        damage.healthy = int(rng.integers(least, min(most, damage.batches - 1) + 1))
         damage.workers = self.workers

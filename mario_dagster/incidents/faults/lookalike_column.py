@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage, FaultError, Feed
+from mario_dagster.incidents.damage import EXACT, CannotStrike, Damage, FaultError, Feed
 
 from .base import Fault, Stage, one, some_rows
 from .conflicts import Conflict, column_of, fed
@@ -53,8 +53,8 @@ class LookalikeColumn(Fault):
         table = fed(self, task, self.table)
         fits, wants = {
             "part": (lambda held: held.is_number, "a number to take a part of"),
-            "shared": (lambda held: held.name == table.key, "the key"),
-            "foreign": (lambda held: bool(held.references), "a reference"),
+            "shared": (lambda held: held.name == table.key and held.type == "int64", "the key, an integer"),
+            "foreign": (lambda held: bool(held.references) and held.type == "int64", "a reference by an integer"),
         }[self.kinship]
         column_of(self, table, self.column, fits, wants)
         taken = sorted(set(self.names).intersection(table.column_names))
@@ -65,11 +65,20 @@ class LookalikeColumn(Fault):
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         true = feed.clean[self.column].take(pa.array(feed.origin))
+        if true.null_count or not _small(true):
+            why = "its look-alike is reckoned from its values, and they are missing or too large"
+            raise CannotStrike(self.name, f"{self.table}.{self.column}", why)
         values = _LIKE[self.kinship](self, feed, true, rng)
         # A line that is no record, such as a total, has none of it.
         values = pc.if_else(pc.is_valid(feed.columns[feed.table.key]), values, None)
         place = feed.order.index(self.column) + int(rng.integers(2))
         feed.extend(one(rng, self.names), values.cast(true.type), place, self.name)
+
+
+def _small(values: pa.Array) -> bool:
+    """Whether integers can be added to without leaving what a float64 holds exactly; floats are finite."""
+    held = values.to_numpy(zero_copy_only=False)
+    return bool((np.isfinite(held) & (np.abs(held) < EXACT - 2 * BEYOND[1])).all())
 
 
 def _part(fault: LookalikeColumn, feed: Feed, true: pa.Array, rng: np.random.Generator) -> pa.Array:

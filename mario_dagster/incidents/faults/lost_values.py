@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage, Feed
+from mario_dagster.incidents.damage import CannotStrike, Damage, Feed
 
 from .base import Fault, Stage, every_choice, some, some_rows
 from .conflicts import Conflict, Material, column_of, fed, fed_columns, is_amount
@@ -30,6 +30,7 @@ class LostValues(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.CELLS
+    needs: ClassVar[str] = "a feed's column whose values may be lost, as a train profile with LostValues says"
     table: str
     column: str
     words: tuple[str | None, ...]
@@ -63,6 +64,10 @@ class LostValues(Fault):
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         rows = some_rows(rng, self.exposed(feed, rng), self.share, least=2)
+        left = feed.genuine & feed.columns[self.column].is_valid().to_numpy(zero_copy_only=False)
+        left[rows] = False
+        if not left.any():
+            raise CannotStrike(self.name, f"{self.table}.{self.column}", f"it would have no value left to {self.fill}")
         words = some(rng, self.words, self.least, self.most)
         texts = [words[index] for index in every_choice(rng, len(rows), len(words))]
         feed.put(self.column, rows, texts, self.name, lost=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,9 @@ class MissingByColumn(LostValues):
         cause: the column that decides which rows may lose their value.
     """
 
+    needs: ClassVar[str] = (
+        "a feed's number whose values may be lost, as a train profile with LostValues says, and a column to depend on"
+    )
     cause: str = field(kw_only=True)
 
     @classmethod

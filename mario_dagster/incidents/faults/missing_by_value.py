@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from .missing_by_column import extreme_third
 @dataclass(frozen=True)
 class MissingByValue(LostValues):
     """Lost values, all of them in the third of the rows that is lowest, or highest, in the column itself."""
+
+    needs: ClassVar[str] = "a feed's number whose values may be lost, as a train profile with LostValues says"
 
     @classmethod
     def fitting(cls, task: Task, material: Material) -> Iterable[Fault]:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.damage import Damage
 
 from .base import Fault, Stage, every_choice, some, some_rows
-from .conflicts import Conflict, Material, column_of, fed, fed_columns
+from .conflicts import Conflict, Material, column_of, fed, fed_columns, numbered
 
 # Their keys are a series of their own, beyond whatever other faults number their rows with.
 _APART = 40
@@ -32,6 +30,7 @@ class OrphanRows(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.CELLS
+    needs: ClassVar[str] = "a feed's column that refers to another table"
     table: str
     column: str
     words: tuple[str | None, ...]
@@ -46,7 +45,9 @@ class OrphanRows(Fault):
                 yield cls(table.name, column.name, (*material.pool.sentinels, None))
 
     def conflicts(self, task: Task) -> Iterable[Conflict]:
-        column_of(self, fed(self, task, self.table), self.column, lambda held: bool(held.references), "a reference")
+        table = fed(self, task, self.table)
+        numbered(self, table)
+        column_of(self, table, self.column, lambda held: bool(held.references), "a reference")
         # What is dropped for its missing reference would be dropped with it: rows that lack other things as well.
         yield Conflict(self.table, None, "total lines")
         yield Conflict(self.table, None, "torn rows")
@@ -55,9 +56,10 @@ class OrphanRows(Fault):
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
-        beyond = pc.max(feed.clean[feed.table.key]).as_py() + _APART * feed.size
+        keys, beyond = feed.clean[feed.table.key], _APART * feed.size
         rows = feed.repeat(models, "orphan", self.name, feed.place[models] + 0.25)
-        feed.assign(feed.table.key, rows, pa.array(beyond + np.cumsum(rng.integers(1, 30, size=len(rows)))))
+        steps = rng.integers(1, 30, size=len(rows))
+        feed.assign(feed.table.key, rows, feed.new_keys(steps, keys, beyond, self.name))
         words = some(rng, self.words, self.least, self.most)
         texts = [words[index] for index in every_choice(rng, len(rows), len(words))]
         feed.put(self.column, rows, texts, self.name)

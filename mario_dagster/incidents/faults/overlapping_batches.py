@@ -28,6 +28,7 @@ class OverlappingBatches(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.DELIVERY
+    needs: ClassVar[str] = "a feed that comes in batches"
     table: str
     batches: tuple[int, int] = (3, 6)
     share: tuple[float, float] = (0.1, 0.35)

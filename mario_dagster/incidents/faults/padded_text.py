@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage
+from mario_dagster.incidents.damage import CannotStrike, Damage
 
 from .base import Fault, Stage
 from .conflicts import Conflict, Material, column_of, fed, fed_columns
@@ -25,6 +25,7 @@ class PaddedText(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.CELLS
+    needs: ClassVar[str] = "a feed's text column"
     table: str
     column: str
     wider: tuple[int, int] = (1, 9)
@@ -40,6 +41,8 @@ class PaddedText(Fault):
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         texts = feed.columns[self.column]
+        if texts.null_count == len(texts):
+            raise CannotStrike(self.name, f"{self.table}.{self.column}", "it has no text")
         width = pc.max(pc.utf8_length(texts)).as_py() + int(rng.integers(self.wider[0], self.wider[1] + 1))
         pad = (pc.utf8_lpad, pc.utf8_rpad)[int(rng.integers(2))]
         feed.rewrite(self.column, pad(texts, width=width, padding=" "), self.name)

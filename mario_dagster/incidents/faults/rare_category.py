@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from mario_dagster.core.task import Task
+from mario_dagster.incidents.damage import CannotStrike
 from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.frames import as_type
 
@@ -21,6 +23,7 @@ from .conflicts import Conflict, Material, column_of, fed, fed_columns
 class RareCategory(BenignAnomaly):
     """One of a column's categories stands in a single row of the feed; the rows that had it have others."""
 
+    needs: ClassVar[str] = "a column of more than two categories in a feed that comes in one piece"
     table: str
     column: str
 
@@ -42,10 +45,12 @@ class RareCategory(BenignAnomaly):
         table = task.table(self.table)
         frame = workspace.feeds[str(table.feed)]
         held = np.array(frame[self.column].tolist(), dtype=object)
-        rare = str(rng.choice(sorted(set(held))))
-        others = [each for each in sorted(set(held)) if each != rare]
-        if not others:
-            return workspace
+        known = sorted({each for each in held if each is not None})
+        if len(known) < 2:
+            why = f"it makes one of several categories rare, and there are {len(known)}"
+            raise CannotStrike(self.name, f"{self.table}.{self.column}", why)
+        rare = str(rng.choice(known))
+        others = [each for each in known if each != rare]
         rows = rng.permutation(np.flatnonzero(held == rare))[1:]
         held[rows] = rng.choice(others, len(rows))
         values = as_type(pd.Series(held, index=frame.index), "string")

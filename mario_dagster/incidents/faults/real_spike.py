@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from mario_dagster.core.task import Table, Task
+from mario_dagster.incidents.damage import CannotStrike
 from mario_dagster.tables.clean_data import CleanData, split_rows
 from mario_dagster.tables.frames import as_type
 from mario_dagster.tables.repairs import outlier_mask
@@ -28,6 +30,7 @@ class RealSpike(BenignAnomaly):
         share: of the rows of the table, or of the batch that has the spike.
     """
 
+    needs: ClassVar[str] = "a feed's number that grows with business: a quantity, or an amount beside no price"
     table: str
     columns: tuple[str, ...]
     factor: tuple[float, float] = (2.5, 5.0)
@@ -60,23 +63,32 @@ class RealSpike(BenignAnomaly):
         return replace(workspace, batches=batches)
 
     def _grown(self, frame: pd.DataFrame, table: Table, rng: np.random.Generator) -> pd.DataFrame:
-        """The frame with a run of its rows grown, as far as no value of the column becomes an outlier by it."""
+        """The frame with a run of its rows grown, as far as no value of the column becomes an outlier by it.
+
+        Raises:
+            CannotStrike: none can grow so far.
+        """
+        if frame[list(self.columns)].isna().to_numpy().any() or not len(frame):
+            raise CannotStrike(self.name, self.table, "some of its amounts are missing")
         size = max(3, round(len(frame) * rng.uniform(*self.share)))
         start = int(rng.integers(0, max(1, len(frame) - size)))
         factors = self._factors(frame, table, start, size, rng)
-        if not _plausible(_times(frame, table, factors), table, self.columns):
-            return frame
-        return _times(frame, table, factors)
+        grown = _times(frame, table, factors)
+        if grown.equals(frame) or not _plausible(grown, table, self.columns):
+            raise CannotStrike(self.name, self.table, "its amounts have no room to grow within their contract")
+        return grown
 
     def _factors(
         self, frame: pd.DataFrame, table: Table, start: int, size: int, rng: np.random.Generator
     ) -> Mapping[str, np.ndarray]:
         """Column -> what each row is multiplied by; whole numbers grow by whole factors, and all columns with them."""
-        wanted = rng.uniform(*self.factor, size)
+        wanted = rng.uniform(*self.factor, min(size, len(frame) - start))
         first = table.column(self.columns[0])
         values = frame[first.name].to_numpy(dtype=np.float64)
         most = values.max() if first.type == "int64" else (first.maximum or np.inf)
-        room = np.maximum(1.0, most / values[start : start + size])
+        run = values[start : start + size]
+        # What is nothing stays nothing, whatever it is multiplied by.
+        room = np.maximum(1.0, np.divide(most, run, out=np.ones(len(run)), where=run != 0))
         factor = np.minimum(wanted, room)
         factor = np.floor(factor) if first.type == "int64" else factor
         factors = np.ones(len(frame))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class RecasedCategory(Fault):
         share: of all rows, at least one.
     """
 
+    needs: ClassVar[str] = "a feed's column of categories"
     table: str
     column: str
     share: tuple[float, float] = (0.2, 0.6)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage
+from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage, one, some
 from .conflicts import Conflict, Material, column_of, fed, fed_tables
@@ -26,6 +26,7 @@ class RenamedColumns(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.SCHEMA
+    needs: ClassVar[str] = "a table that comes from a feed"
     table: str
     aliases: Mapping[str, tuple[str, ...]]
     least: int = 1
@@ -43,6 +44,9 @@ class RenamedColumns(Fault):
         table = fed(self, task, self.table)
         for name in (*self.aliases, *self.always):
             column_of(self, table, name, lambda _: True, "a column")
+        if self.least > len(self.aliases):
+            wanted = f"it renames {self.least} columns at the least, and {len(self.aliases)} have other names"
+            raise FaultError(f"{self.name} does not fit {task.slug}.{table.name}: {wanted}")
         yield Conflict(self.table, None, "names")
 
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:

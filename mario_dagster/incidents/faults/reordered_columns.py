@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage
+from mario_dagster.incidents.damage import Damage, FaultError
 
 from .base import Fault, Stage
 from .conflicts import Conflict, Material, fed, fed_tables
@@ -20,6 +20,7 @@ class ReorderedColumns(Fault):
     """The producer writes a feed's columns in another order, in every batch alike."""
 
     stage: ClassVar[Stage] = Stage.ORDER
+    needs: ClassVar[str] = "a feed of three columns or more"
     table: str
 
     @classmethod
@@ -27,7 +28,9 @@ class ReorderedColumns(Fault):
         return (cls(table.name) for table in fed_tables(task) if len(table.columns) > 2)
 
     def conflicts(self, task: Task) -> Iterable[Conflict]:
-        fed(self, task, self.table)
+        table = fed(self, task, self.table)
+        if len(table.columns) < 2:
+            raise FaultError(f"{self.name} does not fit {task.slug}.{table.name}: one column has one order")
         yield Conflict(self.table, None, "order")
 
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:

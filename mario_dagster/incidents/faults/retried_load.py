@@ -25,6 +25,7 @@ class RetriedLoad(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.DELIVERY
+    needs: ClassVar[str] = "a table that comes from a feed"
     table: str
     batches: tuple[int, int] = (2, 4)
     share: tuple[float, float] = (0.3, 0.8)

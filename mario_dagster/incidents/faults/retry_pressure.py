@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class RetryPressure(RetriedLoad):
         workers: slots of the pool that the feed takes at the least.
     """
 
+    needs: ClassVar[str] = "a feed that comes in batches"
     batches: tuple[int, int] = (8, 12)
     share: tuple[float, float] = (0.6, 1.0)
     workers: int = MAX_WORKERS

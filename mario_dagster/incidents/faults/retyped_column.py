@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class RetypedColumn(Fault):
         types: types it may land in, each other than the contract's.
     """
 
+    needs: ClassVar[str] = "a feed's number"
     table: str
     column: str
     types: tuple[ColumnType, ...] = ("string", "float64")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import FaultError
+from mario_dagster.incidents.damage import CannotStrike, FaultError
 from mario_dagster.tables.clean_data import CleanData
 
 from .base import Fault
@@ -24,6 +25,7 @@ class SlowBatch(BenignAnomaly):
         share: of the time between its usual landing and that of the batch after it.
     """
 
+    needs: ClassVar[str] = "a feed that comes in batches"
     share: tuple[float, float] = (0.5, 0.9)
 
     @classmethod
@@ -37,6 +39,9 @@ class SlowBatch(BenignAnomaly):
 
     def prelude(self, workspace: CleanData, task: Task, rng: np.random.Generator) -> CleanData:
         batches = list(workspace.batches)
+        if len(batches) < 3:
+            why = f"a batch between two others is late, and there are {len(batches)}"
+            raise CannotStrike(self.name, task.slug, why)
         slow = int(rng.integers(1, len(batches) - 1))
         usual, following = batches[slow].landed_at, batches[slow + 1].landed_at
         late = usual + (following - usual) * float(rng.uniform(*self.share))

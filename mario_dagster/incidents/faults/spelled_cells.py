@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class SpelledCells(Fault):
         least, most: how many spellings one incident mixes.
     """
 
+    needs: ClassVar[str] = "a feed's float64 that is neither key nor reference, or a date"
     table: str
     column: str
     formats: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class SpelledMoments(Fault):
         least, most: how many of them one incident mixes, row by row.
     """
 
+    needs: ClassVar[str] = "a feed's date or timestamp"
     table: str
     column: str
     formats: tuple[str, ...]

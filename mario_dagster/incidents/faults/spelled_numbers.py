@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class SpelledNumbers(Fault):
         least, most: how many of them one incident mixes, row by row.
     """
 
+    needs: ClassVar[str] = "a feed's number that is neither key nor reference"
     table: str
     column: str
     formats: tuple[str, ...]

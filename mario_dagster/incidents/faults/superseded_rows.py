@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import RETRY_PLACE, Damage, Feed
+from mario_dagster.incidents.damage import EXACT, RETRY_PLACE, CannotStrike, Damage, Feed
 
 from .base import Fault, Stage, some_rows
 from .conflicts import Conflict, Material, column_of, fed, fed_columns, is_amount
@@ -33,6 +33,7 @@ class SupersededRows(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.DELIVERY
+    needs: ClassVar[str] = "a feed's number that is neither key nor reference"
     table: str
     column: str
     share: tuple[float, float] = (0.02, 0.07)
@@ -50,6 +51,8 @@ class SupersededRows(Fault):
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         feed = damage.feed(self.table)
         models = some_rows(rng, np.flatnonzero(feed.genuine), self.share, least=2)
+        if pc.any(pc.is_null(feed.clean[self.column].take(pa.array(feed.origin[models])))).as_py():
+            raise CannotStrike(self.name, f"{self.table}.{self.column}", "a value that is missing was not corrected")
         old = self._before_correction(feed, models, rng)
         rows = feed.repeat(models, "superseded", self.name, SUPERSEDED_PLACE + np.arange(len(models)))
         feed.assign(self.column, rows, old)
@@ -65,4 +68,6 @@ class SupersededRows(Fault):
         low, high = (column.minimum or -np.inf), (column.maximum or np.inf)
         old = np.clip(np.where(old == right, right + step, old), low, high)
         old = np.where(old == right, right - step, old)
+        if not (np.isfinite(old) & (np.abs(old) < EXACT) & (old != right)).all():
+            raise CannotStrike(self.name, f"{self.table}.{self.column}", "its numbers are too large to be off by a bit")
         return pc.cast(pa.array(old), feed.clean[self.column].type)

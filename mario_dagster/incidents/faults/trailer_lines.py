@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import TRAILER_PLACE, Damage, FaultError, Feed
+from mario_dagster.incidents.damage import MAX_KEY, TRAILER_PLACE, CannotStrike, Damage, FaultError, Feed
 
 from .base import Fault, Stage, some
 from .conflicts import BATCH, Conflict, Material, column_of, fed, fed_columns, is_amount
@@ -28,6 +28,7 @@ class TrailerLines(Fault):
     """
 
     stage: ClassVar[Stage] = Stage.ROWS
+    needs: ClassVar[str] = "a feed's number that is neither key nor reference"
     table: str
     total: str
     keep: tuple[str, ...] = ()
@@ -59,7 +60,12 @@ class TrailerLines(Fault):
 
     def _end(self, feed: Feed, batch: int) -> None:
         held = np.flatnonzero(feed.genuine & (feed.batch == batch))
-        total = round(pc.sum(feed.columns[self.total].take(pa.array(held))).as_py(), 2)
+        values = feed.columns[self.total].take(pa.array(held)).drop_null()
+        if not len(values):
+            raise CannotStrike(self.name, f"{self.table}.{self.total}", "a batch has nothing to add up")
+        total = round(sum(values.to_pylist()) if feed.column(self.total).type == "int64" else pc.sum(values).as_py(), 2)
+        if abs(total) > MAX_KEY:
+            raise CannotStrike(self.name, f"{self.table}.{self.total}", "its numbers add up to more than a cell holds")
         row = feed.repeat(held[-1:], "trailer", self.name, np.array([TRAILER_PLACE]))
         for column in feed.table.columns:
             if column.name == self.total:

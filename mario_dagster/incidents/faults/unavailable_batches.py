@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mario_dagster.core.task import Task
-from mario_dagster.incidents.damage import Damage, FaultError
+from mario_dagster.incidents.damage import CannotStrike, Damage, FaultError
 
 from .base import Fault, Stage
 from .conflicts import Conflict
@@ -37,4 +37,7 @@ class UnavailableBatches(Fault):
     def inject(self, damage: Damage, rng: np.random.Generator) -> None:
         list(self.conflicts(damage.task))
         least, most = self.count
-        damage.unavailable = int(rng.integers(least, most + 1))
+        if damage.batches <= least:
+            why = f"it withholds {least} batches at the least of {damage.batches}, and one has to come"
+            raise CannotStrike(self.name, damage.task.slug, why)
+        damage.unavailable = int(rng.integers(least, min(most, damage.batches - 1) + 1))

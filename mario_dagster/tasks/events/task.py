@@ -57,7 +57,7 @@ EVENTS = Task(
             "duplicate_rate: events that were delivered more than once",
             "outlier_count: payments that nobody made, visible once amounts are numbers",
             "column_alias_hints and missing_expected_columns: columns renamed by the provider",
-            "recent_errors: which checks failed, on which columns, for which reasons",
+            "check_failures: which checks fail, on which columns, for which reasons",
         ),
         repair_steps=(
             "Rename drifted columns and cast the retyped ones.",

@@ -11,7 +11,7 @@ from mario_dagster.scoring.objectives import Scored, backfill
 def objectives(found: Scored) -> dict[str, float]:
     """Task 4's parts of the score, each 0 to 1."""
     state, scores = found.state, found.scores
-    fresh = max(0.0, 1.0 - state.lag_minutes / 180.0)
+    fresh = found.task.freshness.left(state.lag_minutes)
     short = state.pending > 0 and state.workers < state.required_workers
     surplus = max(0, state.workers - state.required_workers)
     return {

@@ -5,7 +5,7 @@ In: nothing. Out: `INCREMENTAL`.
 
 from __future__ import annotations
 
-from mario_dagster.core.task import Card, Column, Table, Task
+from mario_dagster.core.task import Card, Column, Freshness, Table, Task
 from mario_dagster.tasks.temporal.task import CATEGORIES, READABLE
 
 ORDERS = Table(
@@ -65,6 +65,7 @@ INCREMENTAL = Task(
     threshold=0.78,
     max_steps=30,
     pool="recovery_workers",
+    freshness=Freshness(window=180),
     description=(
         "Most of three days of order batches wait behind a starved worker pool, the stream changed how it writes, and "
         "the daily summary fell behind and came out wrong. Normalise, scale up, load, refresh, publish: in few steps."

@@ -64,7 +64,7 @@ INGESTION = Task(
             "schema_report: columns in another type, or missing",
             "column_alias_hints: columns that arrived under another name",
             "missing_rate, duplicate_rate, outlier_count and format_issues: what is wrong with the rows",
-            "recent_errors: which checks failed, on which columns, for which reasons",
+            "check_failures: which checks fail, on which columns, for which reasons",
         ),
         repair_steps=(
             "Rename drifted columns.",

@@ -23,7 +23,7 @@ def objectives(found: Scored) -> dict[str, float]:
         "temporal_backfill": backfill(state),
         "rollup_consistency": found.same_rows("hourly_rollup"),
         "temporal_closure": found.once("closure", ("source_orders", "hourly_rollup"), lambda: _closure(found)),
-        "freshness": max(0.0, 1.0 - state.lag_minutes / 240.0),
+        "freshness": found.task.freshness.left(state.lag_minutes),
         "resources": max(0.65, 1.0 - 0.10 * max(0, state.workers - state.required_workers)),
         "data_quality": 0.45 * scores["source_orders"] + 0.25 * scores["catalog"] + 0.30 * scores["hourly_rollup"],
     }

@@ -5,7 +5,7 @@ In: nothing. Out: `TEMPORAL`.
 
 from __future__ import annotations
 
-from mario_dagster.core.task import Card, Column, Table, Task
+from mario_dagster.core.task import Card, Column, Freshness, Table, Task
 
 # Trimmed, and free of the letters that UTF-8 read as Latin-1 leaves behind.
 READABLE = "[^\\sÃÂ\ufffd]([^ÃÂ\ufffd]*[^\\sÃÂ\ufffd])?"
@@ -68,6 +68,7 @@ TEMPORAL = Task(
     threshold=0.82,
     max_steps=35,
     pool="recovery_workers",
+    freshness=Freshness(window=240),
     description=(
         "Late order batches pile up behind a starved worker pool while the feed's schema drifts and a bad deploy "
         "leaves the hourly rollup wrong. Reconcile the schema, repair, replay, refresh, then publish."
