@@ -9,6 +9,7 @@ cannot share. Every private name of Dagster that running needs is used here and 
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import threading
 import time
@@ -255,9 +256,20 @@ def execute_created(instance: SandboxInstance, job_def: JobDefinition, run: Dags
     """
     # The run that is stored keeps its own config; for the terminal of whoever serves the UI it is quiet.
     quiet = run._replace(run_config={**QUIET, **run.run_config})
-    with _RUNNING:
+    with _RUNNING, _outside_event_loop():
         done = execute_run(InMemoryJob(job_def), quiet, instance, raise_on_error=False)
         return _whole(_result(run.run_id, done.all_events), job_def.name)
+
+
+@contextmanager
+def _outside_event_loop() -> Iterator[None]:
+    """Runs begin event loops of their own, and a mutation of the UI is executed inside one."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
 
 
 def _whole(result: RunResult, job: str) -> RunResult:
