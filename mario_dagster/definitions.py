@@ -67,12 +67,35 @@ def definitions() -> dg.Definitions:
         jobs += [*jobs_of(pipeline), *injection_jobs(pipeline), monitor_job(pipeline.task)]
         schedules.append(schedule_of(pipeline))
         sensors.append(landing_sensor(pipeline.task))
+    return _definitions(assets=assets, asset_checks=checks, jobs=jobs, schedules=schedules, sensors=sensors)
+
+
+@cache
+def definitions_of(slug: str) -> dg.Definitions:
+    """What the UI of a sandbox shows: one task's pipeline, with what an engineer may run to repair it.
+
+    Neither the grading check, whose answer is the episode's, nor the job that brings an incident about. The sensor is
+    off: where an episode is played, nothing lands by itself.
+    """
+    own = pipelines()[slug]
+    return _definitions(
+        assets=[*own.assets, published_assets(own.task)],
+        asset_checks=own.checks,
+        jobs=[*jobs_of(own, graded=False), monitor_job(own.task)],
+        schedules=[schedule_of(own)],
+        sensors=[landing_sensor(own.task, running=False)],
+    )
+
+
+@cache
+def repository_of(slug: str) -> dg.RepositoryDefinition:
+    """The same, resolved once a process."""
+    return definitions_of(slug).get_repository_def()
+
+
+def _definitions(**parts: Any) -> dg.Definitions:
     return dg.Definitions(
-        assets=assets,
-        asset_checks=checks,
-        jobs=jobs,
-        schedules=schedules,
-        sensors=sensors,
+        **parts,
         resources={"lake": LakeIOManager()},
         # A step is milliseconds of pandas; a process for each would cost seconds.
         executor=dg.in_process_executor,

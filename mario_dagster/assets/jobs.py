@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from mario_dagster.core.task import Table
+from mario_dagster.core.task import Table, Task
 
 from .graph import Pipeline, key_of, landed_key, partitions_of
 
@@ -25,10 +25,15 @@ GRADE = "grade"
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def jobs_of(pipeline: Pipeline) -> list[Any]:
-    """Every job of a pipeline, as unresolved definitions."""
+def jobs_of(pipeline: Pipeline, *, graded: bool = True) -> list[Any]:
+    """Every job of a pipeline, as unresolved definitions.
+
+    Args:
+        graded: whether the grading check stands on the main table, to be run when the task commits.
+    """
     task, select = pipeline.task, dg.AssetSelection
-    tables = {table.name: _with_facts(pipeline, table) for table in task.tables}
+    graders = [dg.AssetCheckKey(key_of(task, task.main_table.name), GRADE)] if graded else []
+    tables = {table.name: _with_facts(pipeline, table, graders) for table in task.tables}
     every_gate = [key for keys in pipeline.gates.values() for key in keys]
     audits = list(pipeline.audits.values())
     landing = [landed_key(task, table) for table in task.tables if not table.derived]
@@ -39,7 +44,7 @@ def jobs_of(pipeline: Pipeline) -> list[Any]:
         _job(f"{task.slug}_load", select.assets(*landing), "Land files, nothing else."),
         _job(
             f"{task.slug}_commit",
-            select.checks(*every_gate, *audits, *_graders(pipeline)) | select.assets(*published),
+            select.checks(*every_gate, *audits, *graders) | select.assets(*published),
             "Judge and audit every table, then publish all of them or none.",
         ),
     ]
@@ -63,12 +68,17 @@ def jobs_of(pipeline: Pipeline) -> list[Any]:
     return jobs
 
 
+def schedule_name(task: Task) -> str:
+    """The name of the schedule that runs a task's `hourly` job."""
+    return f"{task.slug}_every_hour"
+
+
 def schedule_of(pipeline: Pipeline) -> dg.ScheduleDefinition | dg.SensorDefinition:
     """What would run a pipeline every hour: its newest batch, everything downstream, and the gates."""
     task = pipeline.task
 
     @dg.schedule(
-        name=f"{task.slug}_every_hour",
+        name=schedule_name(task),
         cron_schedule="0 * * * *",
         job_name=f"{task.slug}_hourly",
         description="Load the newest batch, derive and judge; off until it is switched on.",
@@ -88,17 +98,13 @@ def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
     return dg.define_asset_job(name, selection, description=description, config=QUIET)
 
 
-def _with_facts(pipeline: Pipeline, table: Table) -> dg.AssetSelection:
+def _with_facts(pipeline: Pipeline, table: Table, graders: list[dg.AssetCheckKey]) -> dg.AssetSelection:
     """A table with the facts that run with its materialization, without its gates, audit and grade."""
     key = key_of(pipeline.task, table.name)
-    apart = [*pipeline.gates[table.name], *_graders(pipeline)]
+    apart = [*pipeline.gates[table.name], *graders]
     if table.name in pipeline.audits:
         apart.append(pipeline.audits[table.name])
     return dg.AssetSelection.assets(key) - dg.AssetSelection.checks(*apart)
-
-
-def _graders(pipeline: Pipeline) -> list[dg.AssetCheckKey]:
-    return [dg.AssetCheckKey(key_of(pipeline.task, pipeline.task.main_table.name), GRADE)]
 
 
 def _union(selections: list[dg.AssetSelection]) -> dg.AssetSelection:

@@ -64,14 +64,18 @@ def deliver_clean_day(
     return register_batches(instance, task, manifest)
 
 
-def landing_sensor(task: Task) -> dg.SensorDefinition:
-    """The sensor of one task's feeds."""
+def landing_sensor(task: Task, *, running: bool = True) -> dg.SensorDefinition:
+    """The sensor of one task's feeds.
+
+    Args:
+        running: whether it is switched on where nobody has switched it.
+    """
 
     @dg.sensor(
         name=f"{task.slug}_landing",
         job_name=f"{task.slug}_hourly",
         minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         description="Names a partition for each batch that lands and has it loaded. Stands still in a sandbox.",
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -124,11 +124,14 @@ def ui(
     sandbox: SandboxId = "latest",
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)] = 3000,
+    allow_repair: Annotated[
+        bool, typer.Option("--allow-repair", help="Let runs be launched while the episode is under way.")
+    ] = False,
 ) -> None:
     """Open the Dagster UI on a sandbox: its assets, runs, checks and tables, live."""
     from .ui import run_ui
 
-    raise typer.Exit(run_ui(sandbox, host, port))
+    raise typer.Exit(run_ui(sandbox, host, port, allow_repair))
 
 
 @app.command()

@@ -1,48 +1,64 @@
-"""`mario ui`: the stock Dagster webserver on one sandbox.
+"""`mario ui`: the Dagster UI on one sandbox, served by this process.
 
-In: a sandbox. Out: `dagster-webserver` on its Dagster home, until interrupted. It reads what episodes write and writes
-what episodes read: whatever is materialized in it changes the next observation.
+In: a sandbox. Out: Dagster's webserver on its own pipeline, until interrupted. It reads what episodes write; where
+repairs are allowed, what is launched in it is executed here, and changes the next observation.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
-from .console import err, out, working
-from .processes import free_port, is_free, running
+from .console import CommandError, err, out, working
+from .processes import free_port, is_free
 from .sandboxes import locate
 
+# Pages that are open hold connections, and would have the end wait for them.
+ENDING_SECONDS = 2
 
-def run_ui(reference: str, host: str, port: int) -> int:
-    """Serve the UI until interrupted; its exit status, 0 after an interrupt."""
-    with working("Looking for the sandbox"):
-        sandbox, folder = locate(reference)
+
+def run_ui(reference: str, host: str, port: int, allow_repair: bool) -> int:
+    """Serve the UI until interrupted; its exit status, 0 after an interrupt.
+
+    Raises:
+        CommandError, UnknownName: there is no such sandbox, or nothing can listen on the host.
+    """
+    info, _ = locate(reference)
     if port and not is_free(host, port):
         err().print(f"port {port} is taken: another one is used", markup=False)
         port = 0
     port = port or free_port(host)
-    url = f"http://{host}:{port}"
-    saying = "Starting the Dagster UI (about 10 seconds)"
-    with running(webserver(host, port), f"{url}/server_info", saying=saying, environment=environment(folder)) as server:
-        out().print(f"Dagster UI of {sandbox.id} ({sandbox.task}, seed {sandbox.seed}): {url}/asset-groups")
-        err().print("Ctrl-C ends it.")
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            return 0
+    with working("Opening the Dagster UI"):
+        from mario_dagster.sandbox.ui import OpenUI
+
+        ui = OpenUI(info.id, allow_repair=allow_repair)
+
+    def say() -> None:
+        out().print(f"Dagster UI of {info.id} ({info.task}, seed {info.seed}): http://{host}:{port}/asset-groups")
+        said = ui.read_only or "Runs that you launch are part of the episode."
+        err().print(f"{said} Ctrl-C ends it.", markup=False, soft_wrap=True)
+
+    try:
+        _serve(ui, host, port, say)
+    except KeyboardInterrupt:
+        pass
+    except SystemExit:
+        raise CommandError(f"{host}:{port} cannot be listened on") from None
+    finally:
+        ui.close()
+    return 0
 
 
-def webserver(host: str, port: int) -> list[str]:
-    """The command line of `dagster-webserver` on this package's definitions."""
-    return [
-        sys.executable, "-m", "dagster_webserver",
-        "--module-name", "mario_dagster.definitions",
-        "--host", host,
-        "--port", str(port),
-    ]  # fmt: skip
+def _serve(app: Any, host: str, port: int, listening: Callable[[], None]) -> None:
+    """Serve an app until interrupted; `listening` is called once it can be reached."""
+    import uvicorn
 
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            listening()
 
-def environment(folder: Path) -> dict[str, str]:
-    """What points stock Dagster tools at a sandbox."""
-    return {"DAGSTER_HOME": str(folder / "dagster"), "MARIO_SANDBOX": str(folder)}
+    quiet = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=ENDING_SECONDS
+    )
+    Server(quiet).run()

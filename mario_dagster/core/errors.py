@@ -47,3 +47,7 @@ class Damaged(StorageError):
 
 class Unavailable(StorageError):
     """The disk is full, read-only, not permitted or busy: nothing was changed, and a later try may succeed."""
+
+
+class Refused(RuntimeError):
+    """A run that may not be launched as it was asked for; the message says why, to whoever asked."""

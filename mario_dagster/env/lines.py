@@ -37,6 +37,8 @@ def played(sandbox: Sandbox, action: Action, state: EpisodeState) -> tuple[dict[
         "mario/step": str(number),
         "mario/action": action.name,
         "mario/actor": AGENT,
+        # What the UI names as that which launched it.
+        "user": AGENT,
     }
     outcome = perform(sandbox, action, state.active_table, tags)
     now = sandbox.snapshot()

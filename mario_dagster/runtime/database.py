@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -104,7 +104,7 @@ class Database:
             return
         with self._trouble():
             self._same_file()
-            with self.engine.connect() as connection, connection.begin():
+            with self.engine.connect() as connection, self._announced(connection), connection.begin():
                 yield connection
 
     @contextmanager
@@ -123,7 +123,7 @@ class Database:
             with self.engine.connect() as connection:
                 connection.info["write"] = True
                 try:
-                    with connection.begin():
+                    with self._announced(connection), connection.begin():
                         self._local.connection, self._local.answers = connection, {}
                         yield connection
                 finally:
@@ -195,6 +195,19 @@ class Database:
             same = False
         if not same:
             self.engine.dispose()
+
+    @contextmanager
+    def _announced(self, connection: Connection) -> Iterator[None]:
+        """Touch the file after a transaction that changed something.
+
+        A run's page watches it, and a write goes to the write-ahead log beside it.
+        """
+        driver: Any = connection.connection.driver_connection
+        before = driver.total_changes
+        yield
+        if driver.total_changes != before:
+            with suppress(OSError):
+                os.utime(self.path)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:

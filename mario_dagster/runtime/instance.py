@@ -9,6 +9,7 @@ cannot share. Every private name of Dagster that running needs is used here and 
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import threading
 import time
@@ -19,12 +20,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, JobDefinition, OpDefinition
+from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, JobDefinition, OpDefinition
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from dagster._core.execution.execute_in_process import core_execute_in_process, merge_run_tags
-from dagster._core.instance import InstanceType
-from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
+from dagster._core.instance import InstanceRef, InstanceType
 from dagster._core.loader import LoadingContext
 from dagster._core.run_coordinator import DefaultRunCoordinator
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
@@ -35,6 +36,7 @@ from mario_dagster.core.errors import Damaged, StorageError, Unavailable
 from mario_dagster.core.files import for_now
 
 from .database import DATABASE, Database
+from .launcher import SandboxRunLauncher
 from .storage import SandboxEventLogStorage, SandboxStorage, create_database
 
 DAGSTER_YAML = """\
@@ -99,13 +101,17 @@ class SandboxInstance(DagsterInstance):
             schedule_storage=storage.schedule_storage,
             compute_log_manager=NoOpComputeLogManager(),
             run_coordinator=DefaultRunCoordinator(),
-            run_launcher=SyncInMemoryRunLauncher(),
+            run_launcher=SandboxRunLauncher(),  # type: ignore[no-untyped-call]
             settings=SETTINGS,
         )
 
     @property
     def event_log_storage(self) -> SandboxEventLogStorage:
         return self._event_storage  # type: ignore[return-value]
+
+    def get_ref(self) -> InstanceRef:
+        """What opens the same home elsewhere; Dagster asks for it where it evaluates partitions and schedules."""
+        return InstanceRef.from_dir(str(self.home))
 
     @property
     def storage_id(self) -> str:
@@ -236,14 +242,47 @@ def run_job(
             run_tags=all_tags,
             asset_selection=frozenset(job.definition.asset_selection or ()),
         )
-        result = _result(run.run_id, run.all_events)
-        # Dagster makes a failed step of whatever is raised in it. Nothing may be built on half a run: what was no doing
-        # of the pipeline's goes on as the exception that it was, and the transaction is undone.
-        for text in result.errors.values():
-            if INTERRUPTED in text:
-                raise KeyboardInterrupt(f"{job_def.name} was interrupted")
-            if (trouble := storage_trouble(text)) is not None:
-                raise trouble
+        return _whole(_result(run.run_id, run.all_events), job_def.name)
+
+
+def execute_created(instance: SandboxInstance, job_def: JobDefinition, run: DagsterRun) -> RunResult:
+    """Executes a run that the UI has created and not started, in the transaction that is open in this thread.
+
+    Args:
+        job_def: the whole job; what is selected of it stands in the run.
+
+    Raises:
+        KeyboardInterrupt, Damaged, Unavailable: as `run_job` does; the open transaction must be undone.
+    """
+    # The run that is stored keeps its own config; for the terminal of whoever serves the UI it is quiet.
+    quiet = run._replace(run_config={**QUIET, **run.run_config})
+    with _RUNNING, _outside_event_loop():
+        done = execute_run(InMemoryJob(job_def), quiet, instance, raise_on_error=False)
+        return _whole(_result(run.run_id, done.all_events), job_def.name)
+
+
+@contextmanager
+def _outside_event_loop() -> Iterator[None]:
+    """Runs begin event loops of their own, and a mutation of the UI is executed inside one."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+
+
+def _whole(result: RunResult, job: str) -> RunResult:
+    """A run's result, unless it was cut short.
+
+    Dagster makes a failed step of whatever is raised in it. Nothing may be built on half a run: what was no doing of
+    the pipeline's goes on as the exception that it was, and the transaction is undone.
+    """
+    for text in result.errors.values():
+        if INTERRUPTED in text:
+            raise KeyboardInterrupt(f"{job} was interrupted")
+        if (trouble := storage_trouble(text)) is not None:
+            raise trouble
     return result
 
 

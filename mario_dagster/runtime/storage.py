@@ -24,8 +24,8 @@ from dagster import (
     AssetKey,
     AssetRecordsFilter,
     DagsterEventType,
-    DagsterInvalidInvocationError,
     DagsterInvariantViolationError,
+    DagsterRun,
     EventLogEntry,
     EventRecordsResult,
     StringSource,
@@ -40,17 +40,20 @@ from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import get_alembic_config, stamp_alembic_rev
+from dagster._core.storage.tags import CODE_LOCATION_TAG
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, pack_value
 from sqlalchemy.engine import Connection
 
-from mario_dagster.core.errors import Damaged
+from mario_dagster.core.errors import Damaged, Refused
 from mario_dagster.core.files import SANDBOX_FILE
 from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
 
 from . import statements
 from .database import DATABASE, Database
+from .location import MODULE, job_origin
 from .queries import note_pool_change
 
+_CUT_SHORT = (DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 _encode = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -91,6 +94,12 @@ class _Asked:
         return self._answers[key]
 
 
+def require_slots(pool: str, slots: int) -> None:
+    """See that an episode's pool gets as many slots as an agent could give it. Raises `Refused` where it would not."""
+    if not MIN_WORKERS <= slots <= MAX_WORKERS:
+        raise Refused(f"pool '{pool}' takes {MIN_WORKERS} to {MAX_WORKERS} slots, not {slots or 'unlimited'}")
+
+
 class SandboxRunStorage(SqliteRunStorage):
     """Dagster's SQLite run storage on a shared `Database`."""
 
@@ -103,6 +112,13 @@ class SandboxRunStorage(SqliteRunStorage):
     def connect(self) -> Iterator[Connection]:
         with self._database.connect() as connection:
             yield connection
+
+    def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
+        """Stock, with the run's place in the UI where nobody named one: runs in process come without."""
+        if dagster_run.remote_job_origin is None:
+            tags = {**dagster_run.tags, CODE_LOCATION_TAG: MODULE}
+            dagster_run = dagster_run._replace(remote_job_origin=job_origin(dagster_run.job_name), tags=tags)
+        return super().add_run(dagster_run)
 
     def has_run_stats_index_cols(self) -> bool:
         return self._asked.once(super().has_run_stats_index_cols)
@@ -117,6 +133,8 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
     def __init__(self, database: Database):
         self._database = database
         self._asked = _Asked()
+        # Asked before a pool gets so many slots (0: no limit any more), where somebody wants to be asked.
+        self.before_pool: Callable[[str, int], None] | None = None
         super().__init__(os.path.dirname(database.path))
 
     @contextmanager
@@ -131,7 +149,10 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
         return self._asked.once(super().has_asset_key_col, column_name)
 
     def store_event(self, event: EventLogEntry) -> None:
-        """What stock `store_event` does, row for row, with ready-made statements and each event serialized once."""
+        """What stock `store_event` does, with ready-made statements and each event serialized once.
+
+        Row for row, but for checks: see `statements.UPDATE_CHECK` and `DELETE_PLANNED`.
+        """
         text, moment = serialized(event), _sql_time(event.timestamp)
         body = event.dagster_event
         key = body.asset_key.to_string() if body is not None and body.asset_key else None
@@ -152,6 +173,8 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
                 self._store_asset(driver, event, event_id, key, text, moment)
             if body.event_type in ASSET_CHECK_EVENTS:
                 self._store_check(driver, event, event_id, text, moment)
+            if body.event_type in _CUT_SHORT:
+                driver.execute(statements.DELETE_PLANNED, {"run_id": event.run_id})
 
     def fetch_materializations(
         self,
@@ -180,10 +203,10 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     def set_concurrency_slots(self, concurrency_key: str, num: int) -> None:
         """Stock, but for an episode's pool: it has as many slots as an agent could give it, whoever gives them."""
-        if self._played and not MIN_WORKERS <= num <= MAX_WORKERS:
-            raise DagsterInvalidInvocationError(
-                f"pool '{concurrency_key}' takes {MIN_WORKERS} to {MAX_WORKERS} slots, not {num}"
-            )
+        if self.before_pool is not None:
+            self.before_pool(concurrency_key, num)
+        if self._played:
+            require_slots(concurrency_key, num)
         before = self.get_concurrency_info(concurrency_key).slot_count if self._played else num
         super().set_concurrency_slots(concurrency_key, num)
         way = 1 if num > before else -1
@@ -192,8 +215,10 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     def delete_concurrency_limit(self, concurrency_key: str) -> None:
         """Stock, but an episode's pool keeps its limit: without one, any number of batches would load at once."""
+        if self.before_pool is not None:
+            self.before_pool(concurrency_key, 0)
         if self._played:
-            raise DagsterInvalidInvocationError(f"pool '{concurrency_key}' belongs to an episode and keeps its limit")
+            require_slots(concurrency_key, 0)
         super().delete_concurrency_limit(concurrency_key)
 
     @property

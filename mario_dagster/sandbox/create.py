@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mario_dagster import definitions
+from mario_dagster.assets.jobs import schedule_name
 from mario_dagster.assets.publish import RELEASES
 from mario_dagster.assets.sensors import HEALTHY_WORKERS, clean_drop, range_tags, register_batches
 from mario_dagster.checks.context import backlog
@@ -38,6 +39,7 @@ from mario_dagster.tables.load import SNAPSHOT, table_name
 from mario_dagster.tables.workspace import Workspace, workspace_at
 
 DAGSTER_HOME = "dagster"
+SCHEDULER = "scheduler"
 
 
 class CreationError(RuntimeError):
@@ -130,4 +132,6 @@ def _run(
     config: Mapping[str, object] | None = None,
 ) -> RunResult:
     job = definitions.job(f"{task.slug}_{name}")
-    return run_job(instance, job, tags={**tags, "mario/actor": "scheduler"}, run_config=config)
+    # What the UI names as that which launched it.
+    launcher = {"dagster/schedule_name": schedule_name(task)} if name == "hourly" else {"user": SCHEDULER}
+    return run_job(instance, job, tags={**tags, **launcher, "mario/actor": SCHEDULER}, run_config=config)

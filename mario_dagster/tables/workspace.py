@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import dagster as dg
 
@@ -92,13 +94,15 @@ class Workspace:
         return recorded
 
     def close(self) -> None:
+        """Forget what was read; whoever else has it open, as the UI of an episode that is played, reads it anew."""
         self.lake.close()
         self.published.close()
-        with _LOCK:
-            _WORKSPACES.pop(self.root, None)
 
 
-_WORKSPACES: dict[Path, Workspace] = {}
+# All that somebody holds, so that those who act in one folder always share one object; and the newest few, for runs
+# outside a sandbox, of which every asset asks anew.
+_WORKSPACES: WeakValueDictionary[Path, Workspace] = WeakValueDictionary()
+_NEWEST: deque[Workspace] = deque(maxlen=4)
 _LOCK = threading.Lock()
 
 
@@ -106,11 +110,12 @@ def workspace_at(root: Path) -> Workspace:
     """The workspace in a folder; one object a folder and process, so that everyone shares its caches."""
     root = Path(root).resolve()
     with _LOCK:
-        if root not in _WORKSPACES:
-            _WORKSPACES[root] = Workspace(
-                root, Lake(root / "lake"), Landing(root / "landing"), Lake(root / "published")
-            )
-        return _WORKSPACES[root]
+        workspace = _WORKSPACES.get(root)
+        if workspace is None:
+            workspace = Workspace(root, Lake(root / "lake"), Landing(root / "landing"), Lake(root / "published"))
+            _WORKSPACES[root] = workspace
+            _NEWEST.append(workspace)
+        return workspace
 
 
 def workspace_of(instance: dg.DagsterInstance, task: str) -> Workspace:

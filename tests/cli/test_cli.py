@@ -263,13 +263,14 @@ def test_ui_opens_dagster_on_the_sandbox_and_leaves_nothing_running(home: Path, 
         runs = graphql(address.group(), asked)["runsOrError"]["results"]
         tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in runs]
         assert {"mario/action": "commit_changes", "mario/episode": played}.items() <= tags[0].items()
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children
+        permissions = graphql(address.group(), "{ permissions { value disabledReason } }")["permissions"]
+        assert not any(each["value"] for each in permissions)
+        assert all(each["disabledReason"].startswith("The episode is over") for each in permissions)
+        # One process, with no code server beside it that would outlive it.
+        assert not psutil.Process(process.pid).children(recursive=True)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-    _, alive = psutil.wait_procs(children, timeout=30)
-    assert not alive
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
 
 
 def graphql(address: str, query: str) -> dict[str, Any]:

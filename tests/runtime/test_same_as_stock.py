@@ -29,8 +29,15 @@ from mario_dagster.runtime.instance import (
     open_instance,
     run_job,
 )
+from mario_dagster.runtime.location import MODULE, job_origin
 
 from .small_pipeline import BAD, JOB, POOL, QUIET, subset
+
+
+def placed(run: dg.DagsterRun) -> dg.DagsterRun:
+    """A run as it is when it is launched from a UI that shows the code location."""
+    tags = {**run.tags, "dagster/code_location": MODULE}
+    return run._replace(remote_job_origin=job_origin(run.job_name), tags=tags)
 
 
 class StockInstance(dg.DagsterInstance):
@@ -38,10 +45,13 @@ class StockInstance(dg.DagsterInstance):
 
     def __init__(self, home: Path):
         home.mkdir()
+        runs = SqliteRunStorage.from_local(str(home))
+        add = runs.add_run
+        runs.add_run = lambda run: add(placed(run))
         super().__init__(
             instance_type=InstanceType.EPHEMERAL,
             local_artifact_storage=LocalArtifactStorage(str(home)),
-            run_storage=SqliteRunStorage.from_local(str(home)),
+            run_storage=runs,
             event_storage=ConsolidatedSqliteEventLogStorage(str(home)),
             compute_log_manager=NoOpComputeLogManager(),
             run_coordinator=DefaultRunCoordinator(),
@@ -184,11 +194,11 @@ def test_statements_fit_the_newest_schema(home: Path) -> None:
             connection.execute(f"EXPLAIN {text}", values), name
             checked += 1
     connection.close()
-    assert checked == 7
+    assert checked == 8
 
 
 def test_overrides_override_something() -> None:
-    new = {"storage_id", "has_room", "_store_asset", "_store_check", "database", "home"}
+    new = {"storage_id", "has_room", "_store_asset", "_store_check", "_played", "database", "home"}
     for cls in (
         storage.SandboxEventLogStorage,
         storage.SandboxRunStorage,

@@ -26,6 +26,7 @@ from mario_dagster.runtime.instance import (
     prepared,
     run_job,
 )
+from mario_dagster.runtime.location import MODULE
 from mario_dagster.runtime.queries import fingerprint
 
 from .small_pipeline import (
@@ -46,6 +47,8 @@ from .small_pipeline import (
     table,
 )
 
+PLACE = {"dagster/code_location": MODULE}
+
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
@@ -54,7 +57,7 @@ def test_checks_that_fail_are_results_and_not_errors(instance: SandboxInstance) 
     assert result.success and not result.errors
     assert result.checks == {("table", "is_full"): True, ("table", "is_clean"): False, ("table", "is_fresh"): True}
     run = instance.get_run_by_id(result.run_id)
-    assert run is not None and run.tags == {"mario/step": "4"} and run.asset_selection == {table.key}
+    assert run is not None and run.tags == {**PLACE, "mario/step": "4"} and run.asset_selection == {table.key}
 
 
 def test_a_blocking_check_stops_what_is_downstream(instance: SandboxInstance) -> None:
@@ -78,7 +81,7 @@ def test_a_job_keeps_its_own_tags_and_config(instance: SandboxInstance) -> None:
     audits = run_job(instance, DEFS.resolve_job_def("audits"), tags={"mario/step": "1"})
     run = instance.get_run_by_id(audits.run_id)
     assert audits.checks == {("table", "audit"): True}
-    assert run is not None and run.tags == {"kind": "audit", "mario/step": "1"}
+    assert run is not None and run.tags == {**PLACE, "kind": "audit", "mario/step": "1"}
     assert not run_job(instance, DEFS.resolve_job_def("bad_table"), tags={}).checks["table", "is_clean"]
 
 
