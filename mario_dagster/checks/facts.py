@@ -87,7 +87,8 @@ def _table_checks(task: Task, table: Table) -> Iterable[Check]:
     yield _check(f"{table.name}_meets_its_contract", table, "contract", _contract, contract)
     if table.derived:  # what it is computed from says all else there is to say
         return
-    yield _check(f"{names['rows']}_have_no_missing_values", table, "quality", _complete, "No cell is null.")
+    complete = "No cell is null, or a word for no value where a number, a moment or a category belongs."
+    yield _check(f"{names['rows']}_have_no_missing_values", table, "quality", _complete, complete)
     yield _check(f"{table.key}s_are_unique", table, "quality", _unique, f"No {table.key} stands in the table twice.")
     if any(column.is_time for column in table.columns):
         stored = "Dates and times are stored as such, in UTC, not as text."

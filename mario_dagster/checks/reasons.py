@@ -16,7 +16,7 @@ REASONS: Mapping[str, str] = {
     "duplicate_column": "two columns have this name",
     "unexpected_order": "the column stands before one that the contract has after it",
     "wrong_type": "the column is stored in another type than the contract's",
-    "missing_value": "cells that are null",
+    "missing_value": "cells that are null, or a word for no value (`n/a`) in a number, a moment or a category",
     "duplicate_key": "rows whose key stands in an earlier row",
     "out_of_range": "numbers outside the contract's range",
     "bad_pattern": "texts that do not match the contract's pattern",
