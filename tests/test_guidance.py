@@ -83,7 +83,7 @@ def test_along_the_heuristics_play_nobody_is_told_to_publish_while_a_check_fails
 @pytest.mark.parametrize(
     ("table", "reason", "subgoal"),
     [
-        ("orders", "lost_row", "normalize_orders_stream"),
+        ("orders", "fewer_than_declared", "normalize_orders_stream"),
         ("products", "bad_category", "refresh_daily_summary"),
         ("daily_summary", "stale", "refresh_daily_summary"),
         ("orders", "pending_batch", "load_incremental_backlog"),

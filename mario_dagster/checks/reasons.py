@@ -34,8 +34,8 @@ REASONS: Mapping[str, str] = {
     "cannot_recompute": "its inputs do not let the table be computed",
     "stale": "the derived table is older than what it is computed from",
     # tables beside what producers declare
-    "lost_row": "rows that the producer declared and the table lacks",
-    "invented_row": "rows, each key once, beyond what the producer declared",
+    "fewer_than_declared": "by how many a batch, or a feed, has fewer distinct keys than its producer declared rows",
+    "more_than_declared": "by how many it has more; which rows those are, no count says",
     "undeclared_feed": "nothing is declared for the feed",
     "row_of_no_batch": "rows that name no batch",
     "row_of_unlanded_batch": "rows of a batch that is not loaded",
