@@ -115,7 +115,9 @@ class MarioObservation(Observation):
     column_alias_hints: dict[str, str] = Field(
         default_factory=dict, description="Stored column -> the contract column it looks like, by name and values."
     )
-    recent_errors: list[str] = Field(default_factory=list, description="Newest failed checks and runs, at most five.")
+    recent_errors: list[str] = Field(
+        default_factory=list, description="Newest failures since the last publication, at most five."
+    )
 
     # tables and what depends on what
     stage: str = Field(default="", description="The active table.")
@@ -142,7 +144,7 @@ class MarioObservation(Observation):
     pending_batches: int = Field(default=0, ge=0, description="Batches that have landed and are not loaded.")
     downstream_stale: bool = Field(default=False, description="Dagster calls a derived table stale.")
     orchestration_alerts: list[str] = Field(default_factory=list, description="The same in words.")
-    recent_failure_counters: dict[str, int] = Field(default_factory=dict, description="Failures by name.")
+    recent_failure_counters: dict[str, int] = Field(default_factory=dict, description="Failures by name, since then.")
     drift_markers: list[str] = Field(default_factory=list, description="Traces of schema drift.")
 
     # scenario

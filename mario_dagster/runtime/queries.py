@@ -29,6 +29,9 @@ _NEW_CHECK_OUTCOMES = """\
 SELECT evaluation_event_storage_id, asset_key, check_name, execution_status, evaluation_event
 FROM asset_check_executions WHERE evaluation_event_storage_id > ?
 AND execution_status IN ('SUCCEEDED', 'FAILED') ORDER BY evaluation_event_storage_id"""
+_NEWEST_PUBLICATION = """\
+SELECT COALESCE(MAX(id), 0) FROM event_logs WHERE id > ? AND dagster_event_type = 'ASSET_MATERIALIZATION'
+AND asset_key GLOB '*"published_*'"""
 _LAST_EVENT = "SELECT COALESCE(MAX(id), 0) FROM event_logs"
 _NEWEST_STATUS = """\
 SELECT status FROM runs WHERE pipeline_name = ? AND status IN ('SUCCESS', 'FAILURE')
@@ -159,6 +162,12 @@ def _entry(event: str) -> EventLogEntry:
     """An event as stored. Raises `Damaged` where it is not what was written."""
     with file_trouble(f"dagster/{DATABASE}"):
         return deserialize_value(event, EventLogEntry)
+
+
+def newest_publication(database: Database, after: int) -> int:
+    """The place in the event log of the newest published table since the event `after`; 0 where there is none."""
+    with database.driver() as driver:
+        return int(driver.execute(_NEWEST_PUBLICATION, (after,)).fetchone()[0])
 
 
 def last_event_id(database: Database) -> int:

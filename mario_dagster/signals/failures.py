@@ -1,7 +1,7 @@
 """What has failed lately, read from the event log: failed steps of runs, and failed asset checks.
 
-In: a Dagster instance, looked at again and again. Out: failures newest first, and how often each failed. Only what is
-new since the last look is read; what is kept is a cache of the log and nothing else.
+In: a Dagster instance, looked at again and again. Out: failures since the newest publication, newest first, and how
+often each failed. Only what is new since the last look is read; what is kept is a cache of the log and nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mario_dagster.runtime.queries import (
     StepFailure,
     check_outcomes_since,
     last_event_id,
+    newest_publication,
     newest_step_failures,
 )
 
@@ -49,10 +50,16 @@ class FailureLog:
         self._counts: Counter[str] = Counter()
 
     def update(self) -> None:
-        """Read what the event log has gained."""
+        """Read what the event log has gained. What failed before the newest publication was mended: it is left out."""
         database = self._instance.database
-        steps = newest_step_failures(database, self._seen)
-        checks = check_outcomes_since(database, self._seen)
+        published = newest_publication(database, self._seen)
+        if published:
+            self._runs.clear()
+            self._failing.clear()
+            self._counts.clear()
+        since = max(self._seen, published)
+        steps = newest_step_failures(database, since)
+        checks = check_outcomes_since(database, since)
         self._seen = last_event_id(database)
         for step in steps:
             self._note_step(step)
@@ -73,7 +80,7 @@ class FailureLog:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """How often each check or job has failed since the log began, by name."""
+        """How often each check or job has failed since the newest publication, by name."""
         return dict(sorted(self._counts.items()))
 
     def _note_step(self, failure: StepFailure) -> None:

@@ -95,7 +95,7 @@ DEFECTS: list[Defect] = [
     ("a name with spaces around it", cells("catalog", "product_name", {2: " Hose "}),
      {"catalog_meets_its_contract": {"bad_pattern"}}),
     ("a batch id of another kind", cells("source_orders", "batch_id", {0: "batch-1"}),
-     {CONTRACT: {"bad_pattern"}, "no_landed_row_is_lost": {"lost_row", "row_of_unlanded_batch"}}),
+     {CONTRACT: {"bad_pattern"}, "no_landed_row_is_lost": {"fewer_than_declared", "row_of_unlanded_batch"}}),
     ("an order of an unknown product", cells("source_orders", "product_id", {4: 77}),
      {"every_product_exists": {"unknown_reference"}, ROLLUP_OFF: {"wrong_value"}}),
     ("columns in another order", rows("catalog", lambda frame: frame[[*frame.columns[1::-1], *frame.columns[2:]]]),
@@ -115,23 +115,23 @@ DEFECTS: list[Defect] = [
 # What pays in a careless pipeline: fewer rows, more rows, or check context taken away.
 EXPLOITS: list[Defect] = [
     ("genuine orders deleted", rows("source_orders", lambda frame: frame.iloc[3:]),
-     {"no_landed_row_is_lost": {"lost_row"}, ROLLUP_OFF: {"wrong_value"}}),
+     {"no_landed_row_is_lost": {"fewer_than_declared"}, ROLLUP_OFF: {"wrong_value"}}),
     ("a whole batch deleted", rows("source_orders", lambda frame: frame[frame["batch_id"] != "t02"]),
-     {"no_landed_row_is_lost": {"lost_row"}, ROLLUP_OFF: {"wrong_value", "unfounded_row"}}),
+     {"no_landed_row_is_lost": {"fewer_than_declared"}, ROLLUP_OFF: {"wrong_value", "unfounded_row"}}),
     ("products deleted", rows("catalog", lambda frame: frame.iloc[1:]),
-     {"no_landed_row_is_lost": {"lost_row"}, "every_product_exists": {"unknown_reference"},
+     {"no_landed_row_is_lost": {"fewer_than_declared"}, "every_product_exists": {"unknown_reference"},
       ROLLUP_OFF: {"wrong_value"}}),
     ("orders invented", rows("source_orders", invent),
-     {"no_landed_row_is_lost": {"invented_row"}, ROLLUP_OFF: {"wrong_value"}}),
+     {"no_landed_row_is_lost": {"more_than_declared"}, ROLLUP_OFF: {"wrong_value"}}),
     ("batch ids nulled", cells("source_orders", "batch_id", dict.fromkeys(range(24))),
      {CONTRACT: {"missing_value"}, "orders_have_no_missing_values": {"missing_value"},
-      "no_landed_row_is_lost": {"lost_row", "row_of_no_batch"}}),
+      "no_landed_row_is_lost": {"fewer_than_declared", "row_of_no_batch"}}),
     ("order ids nulled", cells("source_orders", "order_id", {0: None}),
      {CONTRACT: {"missing_value"}, "orders_have_no_missing_values": {"missing_value"},
-      "no_landed_row_is_lost": {"lost_row"}}),
+      "no_landed_row_is_lost": {"fewer_than_declared"}}),
     ("an order covered by a copy", rows("source_orders", lambda frame: pd.concat([frame.iloc[1:], frame.iloc[[1]]])),
-     {CONTRACT: {"duplicate_key"}, "order_ids_are_unique": {"duplicate_key"}, "no_landed_row_is_lost": {"lost_row"},
-      ROLLUP_OFF: {"wrong_value"}}),
+     {CONTRACT: {"duplicate_key"}, "order_ids_are_unique": {"duplicate_key"},
+      "no_landed_row_is_lost": {"fewer_than_declared"}, ROLLUP_OFF: {"wrong_value"}}),
     ("the joined column renamed", rename("source_orders", product_id="sku"),
      {CONTRACT: {"missing_column"}, "orders_have_no_missing_values": {"missing_column"},
       "every_product_exists": {"missing_column"}, ROLLUP_OFF: {"cannot_recompute"}}),
@@ -175,8 +175,9 @@ def test_an_exploit_fails_an_audit_too(damage: Callable[[Tables], None]) -> None
     [
         ({"pending": ("t04", "t05")}, {"every_batch_is_loaded": {"pending_batch": 2}}),
         ({"stale": frozenset({"hourly_rollup"})}, {"derived_tables_are_fresh": {"stale": 1}}),
-        ({"landed": {"t01": 8, "t02": 8, "t03": 8, "t04": 3}}, {"no_landed_row_is_lost": {"lost_row": 3}}),
-        ({"landed": {"t01": 8, "t02": 6, "t03": 10}}, {"no_landed_row_is_lost": {"invented_row": 2, "lost_row": 2}}),
+        ({"landed": {"t01": 8, "t02": 8, "t03": 8, "t04": 3}}, {"no_landed_row_is_lost": {"fewer_than_declared": 3}}),
+        ({"landed": {"t01": 8, "t02": 6, "t03": 10}},
+         {"no_landed_row_is_lost": {"more_than_declared": 2, "fewer_than_declared": 2}}),
         ({"landed": {"t01": 8, "t02": 8}}, {"no_landed_row_is_lost": {"row_of_unlanded_batch": 8}}),
         ({"declared": {}}, {"no_landed_row_is_lost": {"undeclared_feed": 1}}),
         ({"landed": {}},
@@ -187,6 +188,17 @@ def test_what_landed_and_what_is_stale_is_held_against_the_tables(
     changes: dict[str, Any], expected: dict[str, dict[str, int]]
 ) -> None:
     assert {name: dict(outcome.counts) for name, outcome in failing(check_context(**changes)).items()} == expected
+
+
+def test_counts_are_told_against_what_the_manifest_declares_and_no_row_is_named() -> None:
+    counted = CHECKS["no_landed_row_is_lost"]
+    assert "declared" in counted.description and "landing manifest" in counted.description
+    outcome = counted.evaluate(check_context(landed={"t01": 8, "t02": 6, "t03": 8}))
+    assert outcome.detail == "order_id: 2 more_than_declared"
+    (case,) = outcome.failures
+    assert (case["index"], case["value"]) == (None, "t02: 8 distinct order_id, 6 rows declared")
+    # Nor is any row an offender for being one too many: who has the manifest cannot say which.
+    assert all(not each.marked for each in counted.find(check_context(landed={"t01": 8, "t02": 6, "t03": 8})))
 
 
 # --- hostile frames ---------------------------------------------------------------------------------------------------
