@@ -22,6 +22,7 @@ from mario_dagster.checks.outcome import CheckContext, Outcome
 from mario_dagster.core.action import Action
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.queries import AUDITED
+from mario_dagster.tables.landing import LandingError
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
 from mario_dagster.tables.repairs import repair_of
 from mario_dagster.tables.spec import Transform
@@ -145,7 +146,7 @@ def _landed_asset(task: Task, table: Table) -> Any:
     def landed_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
         workspace = workspace_of(context.instance, task.slug)
         require_open(workspace)
-        batches = list(context.partition_keys) if table.batched else [SNAPSHOT]
+        batches = _batches(context, table) if table.batched else [SNAPSHOT]
         if table.batched:
             require_workers(context.instance, workspace, task, batches)
         writes = {batch: landed(workspace, table, batch, context.run.run_id) for batch in batches}
@@ -158,6 +159,15 @@ def _landed_asset(task: Task, table: Table) -> Any:
         )
 
     return landed_asset
+
+
+def _batches(context: dg.AssetExecutionContext, table: Table) -> list[str]:
+    """The batches that a run is to load. Raises `LandingError` where one of them is no partition (any more)."""
+    try:
+        return list(context.partition_keys)
+    except dg.DagsterError:
+        wanted = context.run.tags.get("dagster/partition", "what it asks for")
+        raise LandingError(f"{wanted} is no partition of {table.feed}: it has to be added again first") from None
 
 
 def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsDefinition:

@@ -112,6 +112,6 @@ def require_workers(instance: dg.DagsterInstance, workspace: Workspace, task: Ta
     if slots < needed:
         raise dg.Failure(
             f"loading {', '.join(batches)} takes {needed} recovery workers while {len(state.pending)} batches "
-            f"({state.rows} rows) are pending; pool '{task.pool}' has {slots}",
+            f"({state.rows} rows) are pending, and pool '{task.pool}' has {slots}: scale up by {needed - slots} first",
             allow_retries=False,
         )

@@ -32,6 +32,9 @@ AND execution_status IN ('SUCCEEDED', 'FAILED') ORDER BY evaluation_event_storag
 _NEWEST_PUBLICATION = """\
 SELECT COALESCE(MAX(id), 0) FROM event_logs WHERE id > ? AND dagster_event_type = 'ASSET_MATERIALIZATION'
 AND asset_key GLOB '*"published_*'"""
+_FAILED_CHECKS = """\
+SELECT asset_key, check_name FROM asset_check_executions
+WHERE run_id = ? AND execution_status = 'FAILED' ORDER BY asset_key, check_name"""
 _LAST_EVENT = "SELECT COALESCE(MAX(id), 0) FROM event_logs"
 _NEWEST_STATUS = """\
 SELECT status FROM runs WHERE pipeline_name = ? AND status IN ('SUCCESS', 'FAILURE')
@@ -139,6 +142,16 @@ def check_outcomes_since(database: Database, after: int) -> list[CheckOutcome]:
     with database.driver() as driver:
         rows = driver.execute(_NEW_CHECK_OUTCOMES, (after,)).fetchall()
     return [_outcome(*row) for row in rows]
+
+
+def failed_checks_of(database: Database, run_id: str) -> dict[str, list[str]]:
+    """The asset checks that a run denied: the asset's own name -> names of checks, both in alphabetical order."""
+    with database.driver() as driver:
+        rows = driver.execute(_FAILED_CHECKS, (run_id,)).fetchall()
+    failed: dict[str, list[str]] = {}
+    for asset_key, name in rows:
+        failed.setdefault((AssetKey.from_db_string(asset_key) or AssetKey(asset_key)).path[-1], []).append(name)
+    return failed
 
 
 def _outcome(event_id: int, asset_key: str, name: str, status: str, event: str | None) -> CheckOutcome:

@@ -10,16 +10,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mario_dagster.assets.jobs import GRADE
 from mario_dagster.checks.outcome import CheckFailure
 from mario_dagster.runtime.instance import SandboxInstance, plain_error
 from mario_dagster.runtime.queries import (
     CheckOutcome,
     StepFailure,
     check_outcomes_since,
+    failed_checks_of,
     last_event_id,
     newest_publication,
     newest_step_failures,
 )
+
+from .causes import cause
 
 
 @dataclass(frozen=True)
@@ -88,16 +92,16 @@ class FailureLog:
         if event is None:
             return
         error = event.step_failure_data.error
-        # A gate that stopped a run is told by its checks; the step's own message adds which job it stopped.
-        text = plain_error(error)
-        told = f"run {entry.job_name} failed at {entry.step_key}: {text}"
+        failed = failed_checks_of(self._instance.database, entry.run_id)
+        denied = {table: [name for name in names if name != GRADE] for table, names in failed.items()}
+        told = f"run {entry.job_name} failed: {cause(str(entry.step_key), plain_error(error), denied)}"
         self._runs.append(Failure(failure.event_id, str(entry.job_name), "", told))
         self._counts[f"run:{entry.job_name}"] += 1
 
     def _note_check(self, outcome: CheckOutcome) -> None:
         table, name = outcome.asset.path[-1], outcome.check
         self._failing.pop((table, name), None)
-        if outcome.passed or name == "grade":
+        if outcome.passed or name == GRADE:
             return
         text = f"{table}: check {name} failed: {outcome.description or 'failed'}"
         content, found = str(outcome.audited.get("content", "")), outcome.audited.get("failures", ())
