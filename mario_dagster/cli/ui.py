@@ -58,5 +58,7 @@ def _serve(app: Any, host: str, port: int, listening: Callable[[], None]) -> Non
             await super().startup(sockets)
             listening()
 
-    options = {"log_level": "warning", "lifespan": "off", "timeout_graceful_shutdown": ENDING_SECONDS}
-    Server(uvicorn.Config(app, host=host, port=port, **options)).run()
+    config = uvicorn.Config(
+        app, host, port, log_level="warning", lifespan="off", timeout_graceful_shutdown=ENDING_SECONDS
+    )
+    Server(config).run()
