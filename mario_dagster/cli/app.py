@@ -112,11 +112,14 @@ def serve(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)] = 8000,
     log_level: Annotated[str, typer.Option(help="critical, error, warning, info or debug.")] = "info",
+    allow_repair: Annotated[
+        bool, typer.Option("--allow-repair", help="Let runs be launched in the episodes' UIs, at /ui/<episode_id>/.")
+    ] = False,
 ) -> None:
     """Serve the environment over WebSocket (/ws) and HTTP."""
     from .server import run_server
 
-    run_server(host, port, log_level)
+    run_server(host, port, log_level, allow_repair)
 
 
 @app.command()

@@ -5,6 +5,7 @@ In: an address. Out: the environment over WebSocket and HTTP, in this process or
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,11 @@ from .processes import free_port, is_free, running
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
-def run_server(host: str, port: int, log_level: str) -> None:
+def run_server(host: str, port: int, log_level: str, allow_repair: bool) -> None:
     """Serve until interrupted.
+
+    Args:
+        allow_repair: whether runs can be launched in the episodes' UIs; `MARIO_ALLOW_REPAIR` says so too.
 
     Raises:
         CommandError: the port is taken, or there is no such log level.
@@ -26,9 +30,13 @@ def run_server(host: str, port: int, log_level: str) -> None:
     port = port or free_port(host)
     if not is_free(host, port):
         raise CommandError(f"{host}:{port} cannot be listened on; is it taken? --port 0 finds a free one")
+    if allow_repair:
+        os.environ["MARIO_ALLOW_REPAIR"] = "1"
     with working("Loading Dagster and OpenEnv"):
         from mario_dagster.server import app
-    err().print(f"Mario listens on http://{host}:{port} (docs at /docs, WebSocket at /ws)", markup=False)
+    err().print(
+        f"Mario listens on http://{host}:{port} (docs at /docs, WebSocket at /ws, Dagster UIs at /ui)", markup=False
+    )
     app.main(host, port, log_level=log_level)
 
 

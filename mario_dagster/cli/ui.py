@@ -62,7 +62,7 @@ def _serve(app: Any, host: str, port: int, listening: Callable[[], None]) -> Non
             await super().startup(sockets)
             listening()
 
-    quiet = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=ENDING_SECONDS
+    config = uvicorn.Config(
+        app, host, port, log_level="warning", lifespan="off", timeout_graceful_shutdown=ENDING_SECONDS
     )
-    Server(quiet).run()
+    Server(config).run()

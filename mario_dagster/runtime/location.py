@@ -9,9 +9,18 @@ from __future__ import annotations
 
 from functools import cache
 
+from dagster import DagsterInstance
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
-from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import TickData, TickStatus
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._time import get_current_timestamp
 
 MODULE = "mario_dagster.definitions"
 REPOSITORY = SINGLETON_REPOSITORY_NAME
@@ -19,7 +28,27 @@ REPOSITORY = SINGLETON_REPOSITORY_NAME
 CODE_LOCATION = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name=MODULE), location_name=MODULE)
 
 
+_REPOSITORY_ORIGIN = RemoteRepositoryOrigin(CODE_LOCATION, REPOSITORY)
+
+
 @cache
 def job_origin(job: str) -> RemoteJobOrigin:
     """Where a job of that name is defined."""
-    return RemoteJobOrigin(RemoteRepositoryOrigin(CODE_LOCATION, REPOSITORY), job)
+    return RemoteJobOrigin(_REPOSITORY_ORIGIN, job)
+
+
+def record_tick(instance: DagsterInstance, schedule: str, run_id: str) -> None:
+    """Record that a schedule ticked and launched a run: its page lists runs by its ticks."""
+    origin, now = RemoteInstigatorOrigin(_REPOSITORY_ORIGIN, schedule), get_current_timestamp()
+    tick = TickData(
+        instigator_origin_id=origin.get_id(),
+        instigator_name=schedule,
+        instigator_type=InstigatorType.SCHEDULE,
+        status=TickStatus.SUCCESS,
+        # In whole seconds, as a schedule's are.
+        timestamp=float(int(now)),
+        end_timestamp=now,
+        run_ids=[run_id],
+        selector_id=origin.get_selector().get_id(),
+    )
+    instance.create_tick(tick)

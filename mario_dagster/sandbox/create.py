@@ -29,6 +29,7 @@ from mario_dagster.runtime.instance import (
     open_instance,
     run_job,
 )
+from mario_dagster.runtime.location import record_tick
 from mario_dagster.runtime.queries import pool_changes
 from mario_dagster.scoring.collateral import versions
 from mario_dagster.scoring.grading import grade_world
@@ -134,4 +135,7 @@ def _run(
     job = definitions.job(f"{task.slug}_{name}")
     # What the UI names as that which launched it.
     launcher = {"dagster/schedule_name": schedule_name(task)} if name == "hourly" else {"user": SCHEDULER}
-    return run_job(instance, job, tags={**tags, **launcher, "mario/actor": SCHEDULER}, run_config=config)
+    result = run_job(instance, job, tags={**tags, **launcher, "mario/actor": SCHEDULER}, run_config=config)
+    if name == "hourly":
+        record_tick(instance, schedule_name(task), result.run_id)
+    return result

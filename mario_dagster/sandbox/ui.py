@@ -81,7 +81,8 @@ class OpenUI:
     def stale(self) -> bool:
         """Whether the episode has ended since this was opened for repairs, or is gone: open it anew, or not at all."""
         try:
-            return self.read_only is None and SandboxInfo.load(self._root).status != self.info.status
+            gone = not self._root.is_dir()
+            return gone or (self.read_only is None and SandboxInfo.load(self._root).status != self.info.status)
         except StorageError:
             return True
 

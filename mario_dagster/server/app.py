@@ -1,9 +1,9 @@
 """The server: OpenEnv's app with episodes that a second request can find, and nothing that ends in a 500.
 
-In: environment variables (`MARIO_HOME`, `MARIO_MAX_SESSIONS`, `ENABLE_WEB_INTERFACE`). Out: `app`, for
-`mario serve`, or `uvicorn --http mario_dagster.env.transport:HttpProtocol mario_dagster.server.app:app`. `/ws` is
-OpenEnv's own, one environment and one thread a socket; `/reset`, `/step` and `/state` are ours. Importing this imports
-OpenEnv, which takes seconds.
+In: environment variables (`MARIO_HOME`, `MARIO_MAX_SESSIONS`, `MARIO_ALLOW_REPAIR`, `ENABLE_WEB_INTERFACE`). Out:
+`app`, for `mario serve`, or `uvicorn --http mario_dagster.env.transport:HttpProtocol mario_dagster.server.app:app`.
+`/ws` is OpenEnv's own, one environment and one thread a socket; `/reset`, `/step` and `/state` are ours. Importing this
+imports OpenEnv, which takes seconds.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from mario_dagster.env.openenv import ServerMode, create_app
 from .open_episodes import Episodes
 from .request_guard import RequestGuard
 from .routes import HEALTH, card_routes, grade_routes, health_route, page_routes, play_routes
+from .ui import PATH, EpisodeUIs
 
 API_PREFIX = "/api"
 DEFAULT_SESSIONS = 64
@@ -52,25 +53,31 @@ def build_app() -> FastAPI:
         # OpenEnv's production mode is its app without the stateless /reset, /step and /state, which ours replace.
         mode=ServerMode.PRODUCTION,
     )
-    episodes, web = Episodes(), os.environ.get("ENABLE_WEB_INTERFACE", "").lower() in ("1", "true", "yes")
+    episodes, web = Episodes(), _switched_on("ENABLE_WEB_INTERFACE")
+    uis = EpisodeUIs(allow_repair=_switched_on("MARIO_ALLOW_REPAIR"))
     routers = [play_routes(episodes), grade_routes(episodes), card_routes()]
     if not web:
         routers.append(page_routes())
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != HEALTH]
     for router in (health_route(), *routers):
         app.include_router(router)
+    app.mount(PATH, uis)
     _describe(app)
     app.add_exception_handler(PlayError, _refused)
     app.add_exception_handler(StorageError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(ValidationError, _misread)
     app.router.on_startup.append(_preload)
-    app.router.on_shutdown.append(episodes.close)
+    app.router.on_shutdown += [uis.close, episodes.close]
     # The last one added stands first: CORS, then the prefix, then the guard.
     app.add_middleware(RequestGuard, web=web)
     app.add_middleware(ApiPrefix)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     return app
+
+
+def _switched_on(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in ("1", "true", "yes")
 
 
 class ApiPrefix:
@@ -140,7 +147,15 @@ def main(host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
 
     from mario_dagster.env.transport import HttpProtocol
 
+    # A page of a UI asks every few seconds, and what players ask would be lost among it.
+    logging.getLogger("uvicorn.access").addFilter(_not_of_a_page)
     uvicorn.run(app, host=host, port=port, http=HttpProtocol, ws_max_size=MAX_MESSAGE_BYTES, **options)
+
+
+def _not_of_a_page(record: logging.LogRecord) -> bool:
+    """Whether a line of the access log (client, method, path, …) is of anything but a UI."""
+    asked = record.args
+    return not (isinstance(asked, tuple) and len(asked) > 2 and str(asked[2]).startswith(f"{PATH}/"))
 
 
 app = build_app()
