@@ -20,6 +20,7 @@ CONTRACTS = (
     "incidents/test_families.py",
     "tables/test_clean_data.py",
     "assets/test_dev.py",
+    "core/test_action.py",
     "env/test_env.py",
 )
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mario_dagster.core.action import ACTIONS, Action, available
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import task, tasks
 from mario_dagster.core.task import Freshness
 from mario_dagster.engine.snapshot import mark
@@ -63,22 +62,6 @@ def test_pressure_is_a_share_that_more_workers_ease(rows: int, workers: int) -> 
 def test_text_can_always_be_sent(value: str) -> None:
     json.dumps(text(value), ensure_ascii=False).encode()
     json.dumps(text(value + "\ud800"), ensure_ascii=False).encode()
-
-
-# --- the table of actions ---------------------------------------------------------------------------------------------
-
-
-def test_there_are_twenty_actions_by_place() -> None:
-    assert [action.id for action in ACTIONS] == list(range(20))
-    assert len({action.name for action in ACTIONS}) == 20
-
-
-@pytest.mark.parametrize("each", tasks(), ids=lambda each: each.slug)
-def test_a_task_without_batches_or_derived_tables_lacks_their_actions(each: Any) -> None:
-    alone = tuple(replace(column, references=None) for column in each.main_table.columns)
-    table = replace(each.main_table, batched=False, columns=alone)
-    assert available(replace(each, pool=None, tables=(table,), subgoals={})) == list(range(16))
-    assert set(available(each)) <= set(range(20))
 
 
 # --- episodes on real sandboxes ---------------------------------------------------------------------------------------
