@@ -14,6 +14,7 @@ from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
 from mario_dagster.runtime.instance import RunResult
 from mario_dagster.signals.causes import cause, stopped
 from mario_dagster.tables.load import table_name, tried
+from mario_dagster.tables.what_changed import what_changed
 
 from .pipeline import Pipeline, Tags
 
@@ -48,14 +49,15 @@ def repair(pipeline: Pipeline, table: str, action: Action, tags: Tags) -> Result
     """
     task, workspace = pipeline.task, pipeline.workspace
     name = table_name(task, table)
-    before = len(workspace.lake.read(name).frame)
+    before = workspace.lake.read(name).frame
     tried(workspace, task, task.table(table), action)
     run = pipeline.run(f"repair_{table}", tags, {"ops": {f"{task.slug}__{table}": {"config": action.to_config()}}})
     if not run.success:
         return _failed(run, f"{action.name} on {table} failed")
-    after = len(workspace.lake.read(name).frame)
-    rows = f"{before} -> {after} rows" if before != after else f"{after} rows"
-    return _done(run, f"{action.name} on {table}: {rows}")
+    after = workspace.lake.read(name).frame
+    rows = f"{len(before)} -> {len(after)} rows" if len(before) != len(after) else f"{len(after)} rows"
+    did = what_changed(before, after, action, task.table(table))
+    return _done(run, f"{action.name} on {table}: {rows}{did and '; '}{did}")
 
 
 def replay(pipeline: Pipeline, state: Backlog, tags: Tags) -> Result:

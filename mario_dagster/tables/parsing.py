@@ -85,7 +85,7 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 _MARK = _any_of((*CURRENCY_MARKS, *CENT_WORDS, *UNIT_WORDS))
-_CENTS = re.compile(_any_of(CENT_WORDS))
+CENT_MARK = re.compile(_any_of(CENT_WORDS))
 # Lengths are bounded so that no text can overflow a float.
 _PLAIN = r"^[+-]?\d{1,30}(?:\.\d{0,30})?(?:[eE][+-]?\d{1,2})?$"
 _DIGITS = r"[\d.,]+(?: \d{3})*(?:\.\d+)?"
@@ -118,8 +118,7 @@ def _read_each(text: pa.Array) -> pa.Array:
 
 def _read_marked(text: pa.Array) -> pa.Array:
     """Numbers with marks around them; what marks mean is worked out once for each way of marking, not for each row."""
-    if not pc.all(pc.string_is_ascii(text)).as_py():
-        text = pc.replace_substring_regex(pc.replace_substring(text, "\u2212", "-"), r"\p{Zs}", " ")
+    text = _plainer(text)
     marks = pc.replace_substring_regex(text, _DIGITS, "#").dictionary_encode()
     signs, cents = zip(*(_meaning(around) for around in marks.dictionary.to_pylist()), strict=True)
     sign, in_cents = np.array(signs)[marks.indices], np.array(cents)[marks.indices]
@@ -130,12 +129,28 @@ def _read_marked(text: pa.Array) -> pa.Array:
     return pc.multiply(values, pa.array(sign))
 
 
+def _plainer(text: pa.Array) -> pa.Array:
+    """The text with plain minus signs and blanks."""
+    if pc.all(pc.string_is_ascii(text)).as_py() is not False:
+        return text
+    return pc.replace_substring_regex(pc.replace_substring(text, "\u2212", "-"), r"\p{Zs}", " ")
+
+
+def surroundings(text: pa.Array) -> dict[str, int]:
+    """What stands around the numbers of a column of text (`$#`, `# cents`), and of how many texts."""
+    words = text.drop_null().dictionary_encode()
+    marks = pc.replace_substring_regex(_plainer(words.dictionary), _DIGITS, "#").dictionary_encode()
+    of_word = np.bincount(words.indices.to_numpy(), minlength=len(words.dictionary))
+    counts = np.bincount(marks.indices.to_numpy(), weights=of_word, minlength=len(marks.dictionary))
+    return dict(zip(marks.dictionary.to_pylist(), map(int, counts), strict=True))
+
+
 def _meaning(around: str) -> tuple[float, bool]:
     """What marks such as `-$#` or `# cents` say: the sign (0 for no number at all), and whether it is in cents."""
     found = _AROUND.fullmatch(around.lower())
     if not found or (found["sign"] and found["inner"]):
         return 0.0, False
-    in_cents = bool(_CENTS.search(found["before"]) or _CENTS.search(found["after"]))
+    in_cents = bool(CENT_MARK.search(found["before"]) or CENT_MARK.search(found["after"]))
     return (-1.0 if "-" in (found["sign"], found["inner"]) else 1.0), in_cents
 
 
