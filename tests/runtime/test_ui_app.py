@@ -231,6 +231,14 @@ def test_backfills_come_to_their_end(served: Served) -> None:
     assert [run["jobName"] for run in newest["runs"]] == ["daily", "daily"]
 
 
+def test_no_daemon_is_missed(served: Served) -> None:
+    health = """{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy }
+      daemonStatus(daemonType: "BACKFILL") { healthy } } } }"""
+    found = served.ask(health)["instance"]["daemonHealth"]
+    assert found["daemonStatus"]["healthy"]
+    assert all(each["healthy"] for each in found["allDaemonStatuses"])
+
+
 def test_a_look_only_ui_launches_nothing(tmp_path: Path) -> None:
     served = Served(tmp_path / "home", read_only="the episode is over")
     try:
