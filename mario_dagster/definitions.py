@@ -6,7 +6,9 @@ inside this process.
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,6 +25,7 @@ from .inject.false_alarm import monitor_job
 from .inject.job import injection_jobs
 from .scoring.grade_check import grade_check
 from .tables.spec import pipeline_spec
+from .tables.workspace import SANDBOX_VARIABLE, workspace_at
 
 
 @cache
@@ -31,10 +34,23 @@ def pipelines() -> dict[str, Pipeline]:
     built = {}
     for task in tasks():
         try:
-            built[task.slug] = build(task, pipeline_spec(task).transforms)
+            built[task.slug] = build(task, pipeline_spec(task).transforms, _live(task))
         except BrokenTask as error:
             left_out("pipeline", task.pipeline_spec, str(error))
     return built
+
+
+def _live(task: Task) -> dict[str, str]:
+    """Live releases of a task's transforms, where this process is of one sandbox, as `mario ui` makes it.
+
+    Without them Dagster's own tools could not say that another release than the live one computed a table. What runs in
+    a process of many sandboxes says it by the lake's record, which each materialization's code version is taken from.
+    """
+    named = os.environ.get(SANDBOX_VARIABLE)
+    if not named or Path(os.environ.get("DAGSTER_HOME", "")).parent != Path(named):
+        return {}
+    workspace = workspace_at(Path(named))
+    return {table.name: workspace.code_version(table.name) for table in task.derived_tables}
 
 
 @cache

@@ -16,8 +16,10 @@ from mario_dagster.incidents.compile import Incident, compile_incident
 
 CASES = cases(None, None, seeds=1)
 # Beside the seed that is played on a real sandbox.
-SEEDS = range(1, 5)
+SEEDS = range(1, 4)
 LARGE = 8
+# A family's damage does not grow otherwise in another split: one of each is enough.
+FAMILIES = list({(case.task, case.profile): case for case in CASES}.values())
 
 
 def wrong_with(incident: Incident, *but: str) -> dict[str, str]:
@@ -39,7 +41,7 @@ def test_its_damage_has_every_property_whatever_the_seed(case: Case) -> None:
         assert not wrong_with(incident), seed
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", FAMILIES, ids=str)
 def test_its_damage_has_every_property_in_large_tables_too(case: Case) -> None:
     small, large = (
         compile_incident(case.task, case.profile, split=case.split, seed=5, scale=scale) for scale in (1, LARGE)

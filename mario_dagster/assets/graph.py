@@ -22,13 +22,17 @@ from mario_dagster.checks.outcome import CheckContext, Outcome
 from mario_dagster.core.action import Action
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.queries import AUDITED
+from mario_dagster.tables.landing import LandingError
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
 from mario_dagster.tables.repairs import repair_of
 from mario_dagster.tables.spec import Transform
-from mario_dagster.tables.workspace import lake_name, workspace_of
+from mario_dagster.tables.workspace import Workspace, lake_name, workspace_of
 
 OWNERS = ["team:data-platform"]
-# One op config for every table: absent, the table is loaded or computed; given, that one repair is made.
+# Where Dagster keeps the code version that a materialization was computed by.
+CODE_VERSION = "dagster/code_version"
+# One op config for every table: absent, the table is loaded or computed; given, that one repair is made. Not a
+# `dg.Config`: text in one may also be `{"env": NAME}`, and what the environment holds would be told as a column's name.
 REPAIR_CONFIG = {
     "action": dg.Field(
         dg.Noneable(str), is_required=False, default_value=None, description="A repair, such as cast_to_int."
@@ -53,7 +57,7 @@ class Pipeline:
 
 
 class LakeIOManager(dg.IOManager):
-    """Stores `Write`s in the world of the instance that runs the asset, and reads tables back as frames."""
+    """Stores `Write`s in the workspace of the instance that runs the asset, and reads tables back as frames."""
 
     def handle_output(self, context: dg.OutputContext, obj: Write | Mapping[str, Write]) -> None:
         workspace = workspace_of(context.step_context.instance, context.asset_key.path[0])
@@ -66,14 +70,19 @@ class LakeIOManager(dg.IOManager):
         return workspace.lake.read(lake_name(context.asset_key)).frame
 
 
-def build(task: Task, transforms: Mapping[str, Transform]) -> Pipeline:
-    """A task's assets and checks."""
+def build(task: Task, transforms: Mapping[str, Transform], code_versions: Mapping[str, str] = {}) -> Pipeline:
+    """A task's assets and checks.
+
+    Args:
+        code_versions: derived table -> live release of its transform, where the definitions are of one sandbox.
+    """
     checks = checks_for(task)
     facts = {name: [c for c in checks if c.table == name and c.scope == "table"] for name in task.table_names}
     assets: list[dg.AssetsDefinition] = []
     for table in task.tables:
         if table.derived:
-            assets.append(_derived_asset(task, table, transforms[table.name], facts[table.name]))
+            release = code_versions.get(table.name)
+            assets.append(_derived_asset(task, table, transforms[table.name], facts[table.name], release))
         else:
             assets.append(_landed_asset(task, table))
             assets.append(_table_asset(task, table, facts[table.name]))
@@ -84,6 +93,16 @@ def build(task: Task, transforms: Mapping[str, Transform]) -> Pipeline:
         for table, gate in zip(task.tables, gates, strict=True)
     }
     return Pipeline(task, transforms, tuple(assets), gates, keys, audits)
+
+
+def require_open(workspace: Workspace) -> None:
+    """Fail a run that would write tables of an episode that is over: they are what it was graded by.
+
+    Raises:
+        dagster.Failure: the episode is over.
+    """
+    if (ended := workspace.ended) is not None:
+        raise dg.Failure(f"the episode is over ({ended}): its tables stay as they are", allow_retries=False)
 
 
 def key_of(task: Task, name: str) -> dg.AssetKey:
@@ -126,7 +145,8 @@ def _landed_asset(task: Task, table: Table) -> Any:
     @declared
     def landed_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
         workspace = workspace_of(context.instance, task.slug)
-        batches = list(context.partition_keys) if table.batched else [SNAPSHOT]
+        require_open(workspace)
+        batches = _batches(context, table) if table.batched else [SNAPSHOT]
         if table.batched:
             require_workers(context.instance, workspace, task, batches)
         writes = {batch: landed(workspace, table, batch, context.run.run_id) for batch in batches}
@@ -139,6 +159,15 @@ def _landed_asset(task: Task, table: Table) -> Any:
         )
 
     return landed_asset
+
+
+def _batches(context: dg.AssetExecutionContext, table: Table) -> list[str]:
+    """The batches that a run is to load. Raises `LandingError` where one of them is no partition (any more)."""
+    try:
+        return list(context.partition_keys)
+    except dg.DagsterError:
+        wanted = context.run.tags.get("dagster/partition", "what it asks for")
+        raise LandingError(f"{wanted} is no partition of {table.feed}: it has to be added again first") from None
 
 
 def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsDefinition:
@@ -158,6 +187,7 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
     )
     def table_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
         workspace = workspace_of(context.instance, task.slug)
+        require_open(workspace)
         repair = _requested(context)
         if repair is None:
             write = loaded(workspace, task, table, context.run.run_id)
@@ -168,7 +198,9 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
     return table_asset
 
 
-def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequence[Check]) -> dg.AssetsDefinition:
+def _derived_asset(
+    task: Task, table: Table, transform: Transform, facts: Sequence[Check], code_version: str | None
+) -> dg.AssetsDefinition:
     @dg.asset(
         key=key_of(task, table.name),
         ins={name: dg.AssetIn(key=key_of(task, name)) for name in table.upstream},
@@ -184,9 +216,11 @@ def _derived_asset(task: Task, table: Table, transform: Transform, facts: Sequen
         io_manager_key="lake",
         config_schema=REPAIR_CONFIG,
         check_specs=_specs(task, facts),
+        code_version=code_version,
     )
     def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]  # as above
         workspace = workspace_of(context.instance, task.slug)
+        require_open(workspace)
         repair = _requested(context)
         if repair is None:
             write = derived(workspace, task, table, transform, inputs, context.run.run_id)
@@ -223,6 +257,8 @@ def _materialized(
         value=write,
         data_version=dg.DataVersion(write.provenance.data_version),
         metadata=metadata,
+        # By which release it was computed is known here, not to the definition: one serves every sandbox.
+        tags={CODE_VERSION: write.provenance.code_version} if write.provenance.code_version else {},
         check_results=[_result(task, check, check.evaluate(check_context)) for check in facts],
     )
 

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import dagster as dg
 import pandas as pd
 
+from mario_dagster.checks.context import backlog, gather
+from mario_dagster.checks.facts import checks_for
 from mario_dagster.core.task import Task
 from mario_dagster.tables.frames import as_type, content_hash
-from mario_dagster.tables.load import table_name
+from mario_dagster.tables.load import stale_tables, table_name
 from mario_dagster.tables.store import NoTable, Provenance
 from mario_dagster.tables.workspace import Workspace, workspace_of
 
-from .graph import OWNERS, key_of
+from .graph import OWNERS, key_of, require_open
 
 RELEASES = "releases"
 
@@ -57,6 +59,13 @@ def publish(workspace: Workspace, task: Task, run_id: str) -> Release:
     return release
 
 
+def refusals(workspace: Workspace, instance: dg.DagsterInstance, task: Task) -> list[str]:
+    """Blocking checks that the tables fail now, audits included; while there are any, nothing is published."""
+    state = backlog(workspace, instance, task)
+    looked_at = gather(workspace, task, state, stale_tables(workspace, task))
+    return [check.name for check in checks_for(task) if check.blocking and not check.evaluate(looked_at).passed]
+
+
 def newest_release(workspace: Workspace, task: Task) -> Release | None:
     """The release that consumers see now; None before the first."""
     try:
@@ -92,6 +101,10 @@ def published_assets(task: Task) -> dg.AssetsDefinition:
     )
     def publish_tables(context: dg.AssetExecutionContext) -> object:
         workspace = workspace_of(context.instance, task.slug)
+        require_open(workspace)
+        if refused := refusals(workspace, context.instance, task):
+            # Here too, and not in the commit job alone: whoever materializes these assets publishes.
+            raise dg.Failure(f"not published: {', '.join(refused)}", allow_retries=False)
         release = publish(workspace, task, context.run.run_id)
         for name in task.table_names:
             yield dg.MaterializeResult(

@@ -1,7 +1,7 @@
 """What is saved where we do not leave a thing to Dagster: `mario bench ablation`.
 
 In: this machine. Out: a row for each restated function of Dagster's, or small group that makes sense together only: CPU
-milliseconds of a mutating step with ours, and with Dagster's own in its place. Incidents are played by their gold
+milliseconds of a mutating step with ours, and with Dagster's own in its place. Incidents are played by their solution
 plans, once a variant, step by step in turn, so that what else the machine does meets all alike. A function that saves
 less than `WORTH` milliseconds is not worth restating.
 """

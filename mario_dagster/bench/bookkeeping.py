@@ -103,13 +103,13 @@ def _rows_and_cells(incident: Incident, table: Table) -> Iterator[str]:
     noted = noted[noted["table"] == table.name]
     books = Counter(zip(noted["batch"], (_number(key, kind) for key in noted["key"]), strict=True))
     if added != books:
-        yield f"{table.name}: rows added {_sample((added - books) + (books - added))} differ from the ledger's"
+        yield f"{table.name}: rows added {_sample((added - books) + (books - added))} differ from the manifest's"
     cells = _cells(table, clean, frame, {key: (sent[key], row) for key, row in genuine.items()})
     held = incident.damage_manifest.cells
     held = held[held["table"] == table.name]
     written = Counter(held[["key", "column", "clean", "damaged"]].itertuples(index=False, name=None))
     if cells != written:
-        yield f"{table.name}: cells {_sample((cells - written) + (written - cells))} differ from the ledger's"
+        yield f"{table.name}: cells {_sample((cells - written) + (written - cells))} differ from the manifest's"
 
 
 def _number(key: str | None, kind: str) -> str | None:

@@ -93,7 +93,7 @@ def draws(count: int, first: int = 0, only: Sequence[str] = ()) -> Iterator[Draw
 
 
 def hashes(wanted: Sequence[Draw]) -> list[tuple[str, str]]:
-    """Of each draw, its fingerprint and its outline."""
+    """Of each draw, its fingerprint and its kind."""
     from mario_dagster.incidents.compile import compile_incident
     from mario_dagster.incidents.hashes import fingerprint, kind_hash
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from mario_dagster.checks.contract import contract_report
 from mario_dagster.checks.facts import Check, checks_for
 from mario_dagster.checks.outcome import CheckContext, Outcome
 from mario_dagster.core.action import Action, ActionId
@@ -21,7 +22,6 @@ from mario_dagster.incidents.compile import Incident
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.inject.redelivery import reference
 from mario_dagster.scoring.compare import PipelineState, Truth, table_parts, weighed
-from mario_dagster.scoring.lost import LostCells
 from mario_dagster.scoring.score import grade
 from mario_dagster.tables.frames import column_type, content_hash
 from mario_dagster.tables.load import deployed, stack
@@ -149,9 +149,8 @@ def the_repairs_undo_the_damage(incident: Incident) -> str:
     """The solution's repairs of a table, on all that lands for it, give the reference, lost values apart."""
     wrong = []
     for table in find_task(incident.task).tables:
-        score = _repaired_score(incident, table, _repairs(incident, table))
-        if score < RECOVERED:
-            wrong.append(f"{table.name} scores {score:.4f} when it is repaired")
+        if shortfall := _shortfall(incident, table, _repairs(incident, table)):
+            wrong.append(f"{table.name}, when it is repaired, {shortfall}")
     return _first(wrong)
 
 
@@ -161,7 +160,7 @@ def every_repair_is_needed(incident: Incident) -> str:
     for table in find_task(incident.task).tables:
         repairs = _repairs(incident, table)
         for place, repair in enumerate(repairs):
-            if _repaired_score(incident, table, (*repairs[:place], *repairs[place + 1 :])) >= RECOVERED:
+            if not _shortfall(incident, table, (*repairs[:place], *repairs[place + 1 :])):
                 wrong.append(f"{table.name} needs no {repair.name}({repair.target_column or ''})")
     return _first(wrong)
 
@@ -212,7 +211,8 @@ def _computed(task: Task, tables: Mapping[str, pd.DataFrame]) -> Mapping[str, pd
     return found
 
 
-def _lost(incident: Incident) -> Mapping[str, LostCells]:
+def _lost(incident: Incident) -> Mapping[str, frozenset[tuple[str, str]]]:
+    """Table -> (key as text, column) of the cells whose value is nowhere any more."""
     cells = incident.damage_manifest.cells
     gone = cells[cells["lost"].astype(bool)]
     return {
@@ -224,8 +224,8 @@ def _repairs(incident: Incident, table: Table) -> tuple[Action, ...]:
     return tuple(step for step in incident.solution if step.table == table.name and step.name in REPAIR_NAMES)
 
 
-def _repaired_score(incident: Incident, table: Table, repairs: Sequence[Action]) -> float:
-    """The score of a table, 0 to 1, as it landed or as its release computes it, after these repairs.
+def _shortfall(incident: Incident, table: Table, repairs: Sequence[Action]) -> str:
+    """What a table, as it landed or as its release computes it, lacks of the reference after these repairs.
 
     A repair that does not apply does nothing, as in a play. A release's wrong amounts are for a refresh to undo.
     """
@@ -240,9 +240,10 @@ def _repaired_score(incident: Incident, table: Table, repairs: Sequence[Action])
             frame = apply(repair, frame, table)
         except InvalidRepair:
             continue
-    ordered = [name for name in frame.columns if name in table.column_names] == list(table.column_names)
     score = weighed(table_parts(table, frame, truth, _lost(incident).get(table.name, frozenset())))
-    return score if ordered else min(score, RECOVERED - 1e-4)
+    if score < RECOVERED:
+        return f"scores {score:.4f}"
+    return "" if contract_report(frame, table).passed else "breaks its contract"
 
 
 def _context(incident: Incident, tables: Mapping[str, pd.DataFrame]) -> CheckContext:

@@ -147,7 +147,7 @@ def _at_work(employer: int) -> None:
 
 
 def prove(case: Case, root: Path, solution_only: bool = False) -> Proof:
-    """One case: every property of it, or only its gold. What breaks on the way counts as a property that fails."""
+    """One case: every property of it, or only its solution. What breaks on the way counts as a property that fails."""
     from mario_dagster.sandbox.home import Home
 
     from .properties import HISTORY

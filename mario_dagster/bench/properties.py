@@ -280,7 +280,7 @@ def another_order_recovers_it(scene: Scene) -> str:
 
 
 def the_right_decision_alone_succeeds(scene: Scene) -> str:
-    """Gold and then waiting is a success; with a commit instead it is none, and consumers see what they saw before."""
+    """The solution and then waiting succeeds; with a commit instead it does not, and consumers see what they saw."""
     if not scene.hold:
         raise NotApplicable("what is right is to publish")
     with scene.copy() as take:
@@ -348,7 +348,7 @@ def _put_truth(sandbox: Sandbox) -> str:
         try:
             pd.testing.assert_frame_equal(sandbox.table(table.name), reference)
         except AssertionError:
-            return f"{table.name} computed from the truth is not the twin's"
+            return f"{table.name} computed from the truth is not the reference's"
     return ""
 
 

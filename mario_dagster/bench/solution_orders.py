@@ -1,6 +1,6 @@
 """Other ways to play a solution: as right as the compiler's own, in another order.
 
-In: a task and its gold moves. Out: the same moves with independent neighbours swapped, and a look before the start; or
+In: a task and its solution. Out: the same actions with independent neighbours swapped, and a look before the start; or
 with the waiting after them that holding back takes. A benchmark that only accepts the order its author thought of would
 not be one.
 """
@@ -24,7 +24,7 @@ def other_order(task: Task, solution: Sequence[Action]) -> tuple[Action, ...]:
     """The same moves in another order that must do as well, at most as many as the task's budget.
 
     Renames of different columns may swap, casts of different columns may swap, workers may be added first, and tables
-    may be taken in any order. Equal to `gold` only where nothing of that applies and the budget leaves no look.
+    may be taken in any order. Equal to the solution only where nothing of that applies and the budget leaves no look.
     """
     main, others, tail = sections(solution)
     first = [move for move in main if move.id == SCALE_UP]

@@ -1,4 +1,4 @@
-"""What checks may look at, gathered from one world and its Dagster instance. Never the vault.
+"""What checks may look at, gathered from one workspace and its Dagster instance. Never the truth store.
 
 In: a workspace and an instance. Out: a `CheckContext`, and the backlog: what has landed and is not materialized.
 """
@@ -112,6 +112,6 @@ def require_workers(instance: dg.DagsterInstance, workspace: Workspace, task: Ta
     if slots < needed:
         raise dg.Failure(
             f"loading {', '.join(batches)} takes {needed} recovery workers while {len(state.pending)} batches "
-            f"({state.rows} rows) are pending; pool '{task.pool}' has {slots}",
+            f"({state.rows} rows) are pending, and pool '{task.pool}' has {slots}: scale up by {needed - slots} first",
             allow_retries=False,
         )

@@ -29,6 +29,7 @@ from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from mario_dagster.core.task import Column, Table
 from mario_dagster.tables.frames import column_type, distinct
+from mario_dagster.tables.parsing import is_sentinel
 from mario_dagster.tables.repairs import outlier_mask
 
 SHOWN_CASES = 20
@@ -217,7 +218,12 @@ def rules(table: Table) -> Mapping[str, tuple[Rule, ...]]:
 
 
 def _column_rules(column: Column, is_key: bool) -> Iterable[Rule]:
-    yield Rule("missing_value", column, _all_present, absent, typed=False)
+    if column.type == "string" and not column.categories:
+        yield Rule("missing_value", column, _all_present, absent, typed=False)
+    else:
+        known = frozenset(column.categories)
+        said, unsaid = partial(_all_said, known=known), partial(_unsaid, known=known)
+        yield Rule("missing_value", column, said, unsaid, typed=False)
     if is_key:
         yield Rule("duplicate_key", column, _all_distinct, repeated, typed=False)
     if column.is_number:
@@ -310,6 +316,24 @@ def cells(frame: pd.DataFrame, name: str) -> Values:
 def absent(values: Values) -> Mask:
     """Which cells hold nothing: null, and NaN should one ever get in."""
     return np.asarray(pc.is_null(values, nan_is_null=True))
+
+
+def _all_said(values: Values, known: frozenset[str]) -> bool:
+    return _all_present(values) and not no_values(values, known)
+
+
+def _unsaid(values: Values, known: frozenset[str]) -> Mask:
+    """Which cells hold nothing, or a word for it: a cast would make it null, and shows no more than was there."""
+    words = no_values(values, known)
+    return absent(values) | _among(values, words) if words else absent(values)
+
+
+def no_values(values: Values, known: frozenset[str] = frozenset()) -> list[str]:
+    """The distinct texts that are words for "no value", but for those that a contract knows as categories."""
+    if not pyarrow.types.is_string(values.type):
+        return []
+    texts = pc.unique(values).drop_null()
+    return [word for word in texts.filter(is_sentinel(texts)).to_pylist() if word not in known]
 
 
 def repeated(values: Values) -> Mask:

@@ -1,9 +1,10 @@
 """What must be true of a task's tables, as named facts; each says if it holds and, if not, which rows deny it.
 
 In: a `CheckContext`: stored tables, the landing manifest's numbers, what Dagster calls pending or stale. Never the
-vault. Out: `checks_for(task)`: contract, quality and audit checks, built from the catalogue, which the assets wrap as
-Dagster asset checks and the signals evaluate directly. An `evaluate` is pure and never raises: a table or column that
-is gone, empty or of the wrong type fails every fact about it, so nothing is passed by taking the check context away.
+truth store. Out: `checks_for(task)`: contract, quality and audit checks, built from the catalogue, which the assets
+wrap as Dagster asset checks and the signals evaluate directly. An `evaluate` is pure and never raises: a table or
+column that is gone, empty or of the wrong type fails every fact about it, so nothing is passed by taking the check
+context away.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def _table_checks(task: Task, table: Table) -> Iterable[Check]:
     yield _check(f"{table.name}_meets_its_contract", table, "contract", _contract, contract)
     if table.derived:  # what it is computed from says all else there is to say
         return
-    yield _check(f"{names['rows']}_have_no_missing_values", table, "quality", _complete, "No cell is null.")
+    complete = "No cell is null, or a word for no value where a number, a moment or a category belongs."
+    yield _check(f"{names['rows']}_have_no_missing_values", table, "quality", _complete, complete)
     yield _check(f"{table.key}s_are_unique", table, "quality", _unique, f"No {table.key} stands in the table twice.")
     if any(column.is_time for column in table.columns):
         stored = "Dates and times are stored as such, in UTC, not as text."
@@ -106,7 +108,7 @@ def _pipeline_checks(task: Task) -> Iterable[Check]:
                 yield wide(name, table, find=find, description=f"Every {column.name} stands in {column.references}.")
     fed = next((table for table in task.tables if not table.derived), None)
     if fed is not None:
-        same = "The tables hold the rows that the producers declared: none is lost, none invented."
+        same = "Each batch, or feed, has as many distinct keys as its producer declared rows in the landing manifest."
         yield wide("no_landed_row_is_lost", fed, find=_kept, description=same)
     if task.batched_table is not None:
         landed = "Every batch that has landed is loaded."
@@ -229,7 +231,10 @@ def _exists(check_context: CheckContext, table: Table, column: Column) -> Iterab
 
 
 def _kept(check_context: CheckContext, _: Table) -> Iterable[Violation]:
-    """Deleting rows is no repair, nor is making them up: distinct keys against the rows declared, feed by feed."""
+    """Distinct keys against the rows declared, batch by batch or feed by feed: deleting or making up rows shows here.
+
+    It knows numbers, as whoever has the manifest does, and no single row that is too many.
+    """
     for table in check_context.task.tables:
         if table.derived:
             continue
@@ -261,11 +266,11 @@ def _batches_kept(check_context: CheckContext, table: Table) -> Iterable[Violati
 
 
 def _compared(table: Table, numbers: Mapping[str, tuple[int, int]]) -> Iterable[Violation]:
-    """Held against declared rows, by batch or table."""
-    for reason, sign in (("lost_row", 1), ("invented_row", -1)):
+    """Distinct keys against declared rows, by batch or table."""
+    for reason, sign in (("fewer_than_declared", 1), ("more_than_declared", -1)):
         off = {name: pair for name, pair in numbers.items() if sign * (pair[1] - pair[0]) > 0}
         cases = [
-            case(table.key, reason, None, f"{name}: {held} of {declared} declared rows")
+            case(table.key, reason, None, f"{name}: {held} distinct {table.key}, {declared} rows declared")
             for name, (held, declared) in off.items()
         ]
         if off:

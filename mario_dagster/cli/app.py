@@ -5,13 +5,13 @@ In: arguments. Out: calls of the module that does the work, and exit statuses.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from .bench import bench
 from .console import CommandError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -27,11 +27,30 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except (CommandError, LookupError, RuntimeError) as error:
             from mario_dagster.core.errors import StorageError, UnknownName
+            from mario_dagster.env.errors import PlayError
 
-            if not isinstance(error, (CommandError, UnknownName, StorageError)):
+            if not isinstance(error, (CommandError, UnknownName, StorageError, PlayError)):
                 raise
             typer.secho(f"mario: {error}", err=True, fg=typer.colors.RED)
             raise typer.Exit(1) from error
+
+
+class BenchCommands(TyperGroup):
+    """The group `mario bench`, whose commands are made when one of them, or its help, is asked for."""
+
+    _made: MutableMapping[str, Any]
+
+    @property
+    def commands(self) -> MutableMapping[str, Any]:
+        if not self._made:
+            from .bench import bench
+
+            self._made = typer.main.get_group(bench).commands
+        return self._made
+
+    @commands.setter
+    def commands(self, made: MutableMapping[str, Any]) -> None:
+        self._made = made
 
 
 app = typer.Typer(
@@ -46,7 +65,11 @@ sandboxes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List,
 app.add_typer(sandboxes, name="sandboxes")
 plan = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Export what an episode did; play it elsewhere.")
 app.add_typer(plan, name="plan")
-app.add_typer(bench, name="bench")
+app.add_typer(
+    typer.Typer(cls=BenchCommands, no_args_is_help=True, rich_markup_mode=None),
+    name="bench",
+    help="Measure speed, players and the variety of incidents; put the server under stress.",
+)
 
 
 def _version(wanted: bool) -> None:

@@ -13,11 +13,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only this pipeline; may be given again.")]
 FirstSeed = Annotated[int, typer.Option(help="The first of them.", min=0)]
 
-bench = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Measure speed, players and the variety of incidents; put the server under stress.",
-)
+bench = typer.Typer(rich_markup_mode=None)
 
 
 @bench.command()

@@ -45,16 +45,17 @@ def locate(reference: str) -> tuple[SandboxInfo, Path]:
 
 @contextmanager
 def opened(reference: str) -> Iterator[Sandbox]:
-    """The sandbox, open; progress is shown while Dagster loads."""
+    """The sandbox, open, with what people did in Dagster written down; progress is shown while Dagster loads."""
     with working("Opening the sandbox"):
         info, _ = locate(reference)
-        from mario_dagster.sandbox.sandbox import Sandbox
+        from mario_dagster.env.episode import Episode
 
-        sandbox = Sandbox.open(info.id)
+        episode = Episode.resume(info.id)
     try:
-        yield sandbox
+        episode.take_up()
+        yield episode.sandbox
     finally:
-        sandbox.close()
+        episode.close()
 
 
 def show_sandboxes(as_json: bool) -> None:
@@ -185,7 +186,7 @@ def show_trace(reference: str, as_json: bool) -> None:
         from mario_dagster.core.action import Action
 
         print_table(
-            ("step", "table", "action", "what happened", "score", "reward"),
+            ("step", "actor", "table", "action", "what happened", "score", "reward"),
             (_step_row(line, Action.from_dict) for line in lines),
             right=("step", "score", "reward"),
         )
@@ -195,8 +196,9 @@ def _step_row(line: Mapping[str, Any], move: Any) -> tuple[object, ...]:
     action = line.get("action")
     return (
         line.get("step", 0),
-        line.get("active_table", ""),
-        describe(move(action)) if action else "reset",
+        line.get("actor", "agent") if line.get("kind") == "step" else "",
+        line.get("table") or line.get("active_table", ""),
+        describe(move(action)) if action else line.get("name", "reset"),
         str(line.get("result", "")).split("\n")[0],
         f"{line.get('score', 0):.3f}",
         f"{line['reward']:+.3f}" if line.get("reward") is not None else "",

@@ -29,9 +29,12 @@ def run_ui(reference: str, host: str, port: int, allow_repair: bool) -> int:
         port = 0
     port = port or free_port(host)
     with working("Opening the Dagster UI"):
+        from mario_dagster.env.episode import Episode
         from mario_dagster.sandbox.ui import OpenUI
 
-        ui = OpenUI(info.id, allow_repair=allow_repair)
+        episode = Episode.resume(info.id)
+        # Each run that a person launches becomes a step of the episode as soon as it has ended.
+        ui = OpenUI(info.id, allow_repair=allow_repair, on_run_finished=lambda _: episode.take_up())
 
     def say() -> None:
         out().print(f"Dagster UI of {info.id} ({info.task}, seed {info.seed}): http://{host}:{port}/asset-groups")
@@ -46,6 +49,7 @@ def run_ui(reference: str, host: str, port: int, allow_repair: bool) -> int:
         raise CommandError(f"{host}:{port} cannot be listened on") from None
     finally:
         ui.close()
+        episode.close()
     return 0
 
 

@@ -86,7 +86,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(_A.CAST_TO_FLOAT, "read a column as numbers: marks off, cents converted, sentinels null", 4, _COLUMN),
     ActionSpec(_A.CAST_TO_STRING, "normalise a column: blanks, encoding, categories, spellings of moments", 4, _COLUMN),
     ActionSpec(_A.REMOVE_DUPLICATES, "keep the first row of each key", 3),
-    ActionSpec(_A.DROP_OUTLIERS, "drop the rows whose number is not of this world", 3, _COLUMN),
+    ActionSpec(_A.DROP_OUTLIERS, "drop the rows whose number is absurdly far from the rest", 3, _COLUMN),
     ActionSpec(_A.RENAME_COLUMN, "rename a column", 2, ("target_column", "new_name")),
     ActionSpec(_A.REORDER_COLUMNS, "put the columns in the order given, a permutation", 2, ("column_order",)),
     ActionSpec(_A.VALIDATE_SCHEMA, "run contract and audit checks of the active table", 5),

@@ -55,7 +55,7 @@ class Column:
     Args:
         name: as the contract spells it.
         type: the type it is stored in once repaired.
-        minimum, maximum: the plausible range of a number, both ends included; a value outside is not of this world.
+        minimum, maximum: the plausible range of a number, both ends included; a value outside is absurd.
         categories: the allowed values of a categorical string.
         pattern: a regular expression that a string matches whole.
         references: `table.column` that every value must be found in.
@@ -190,7 +190,7 @@ class Task:
         max_steps: actions an episode may take.
         pool: name of the Dagster concurrency pool that batch loads run in, None where the task has no batches.
         objective_weights: parts of the score and their weights, adding up to 1.
-        pipeline spec: where its `assets.blueprint.PipelineSpec` is, as `module:object`: clean data, transforms, sums.
+        pipeline spec: where its `tables.spec.PipelineSpec` is, as `module:object`: clean data, transforms, sums.
         objectives: where what computes the parts of its score is, as `module:object`; the function of
             `sandbox.objectives` that takes each part for the score of the table of that name, unless given.
         subgoals: subgoal -> the fact that reaches it, in the order in which a careful engineer would go; reported,

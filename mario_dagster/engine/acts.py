@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mario_dagster.assets.jobs import GRADE
 from mario_dagster.checks.context import Backlog, backlog, pool_slots
 from mario_dagster.core.action import Action
 from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
 from mario_dagster.runtime.instance import RunResult
+from mario_dagster.signals.causes import cause, stopped
 from mario_dagster.tables.load import table_name, tried
 
 from .pipeline import Pipeline, Tags
@@ -102,16 +104,17 @@ def validate(pipeline: Pipeline, table: str, tags: Tags) -> Result:
     failed = failed_checks(run)
     if run.success and not failed:
         return Result(True, f"{table} passes every check", run.run_id)
-    return Result(False, f"{table} fails {', '.join(failed) or 'to be judged'}", run.run_id, failed, _error(run))
+    return Result(False, stopped(_denied(run)) if failed else str(_error(run)), run.run_id, failed, _error(run))
 
 
 def commit(pipeline: Pipeline, tags: Tags) -> Result:
     """Judge and audit every table, then publish all of them or none."""
     run = pipeline.run("commit", tags)
-    failed = tuple(name for name in failed_checks(run) if name != "grade")
+    failed = tuple(name for name in failed_checks(run) if name != GRADE)
     if run.success:
         return Result(True, f"published {', '.join(pipeline.task.table_names)}", run.run_id)
-    return Result(False, f"not published: {', '.join(failed) or _error(run)}", run.run_id, failed, _error(run))
+    why = stopped(_denied(run)) if failed else _error(run)
+    return Result(False, f"not published: {why}", run.run_id, failed, _error(run))
 
 
 def set_workers(pipeline: Pipeline, level: int) -> int:
@@ -145,5 +148,15 @@ def _failed(run: RunResult, message: str) -> Result:
 
 
 def _error(run: RunResult) -> str | None:
-    texts = [text.split(": ", 1)[-1].replace("\n", " ") for _, text in sorted(run.errors.items())]
-    return "; ".join(texts) or None
+    denied = _denied(run)
+    return "; ".join(cause(step, text, denied) for step, text in sorted(run.errors.items())) or None
+
+
+def _denied(run: RunResult) -> dict[str, list[str]]:
+    """Table -> its checks that the run denied, each with what it says of it."""
+    denied: dict[str, list[str]] = {}
+    for (asset, name), passed in sorted(run.checks.items()):
+        if not passed and name != GRADE:
+            reason = run.reasons.get((asset, name), "")
+            denied.setdefault(asset.rpartition("/")[2], []).append(f"{name} ({reason})" if reason else name)
+    return denied

@@ -6,7 +6,7 @@ instance again: what was computed for the same content is not computed anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -19,7 +19,7 @@ from mario_dagster.scoring.score import Grade
 from mario_dagster.scoring.truth import TruthStore
 from mario_dagster.signals.failures import FailureLog
 from mario_dagster.signals.signals import Signals, read_signals
-from mario_dagster.tables.load import table_name
+from mario_dagster.tables.load import stored_version, table_name
 
 from .pipeline import Pipeline
 
@@ -33,11 +33,13 @@ class Snapshot:
     Args:
         mark: changes with anything that the rest is computed from.
         backlog: batches that are loaded, batches that wait, and the workers there are.
+        contents: table -> what names its content; None for one that was never written.
         signals: what a player may know.
     """
 
     mark: Mark
     backlog: Backlog
+    contents: Mapping[str, str | None]
     signals: Signals
     _judge: Callable[[], Grade] = field(repr=False, compare=False)
 
@@ -45,6 +47,25 @@ class Snapshot:
     def grade(self) -> Grade:
         """The true score; compared when first asked for, which must be before anybody acts again."""
         return self._judge()
+
+    def same_as(self, other: Snapshot) -> bool:
+        """Whether what an act may change is the same: rows, batches loaded, workers, staleness, what is published."""
+        return self._work == other._work
+
+    @property
+    def _work(self) -> tuple[Any, ...]:
+        batches = tuple(
+            tuple(entry.batch for entry in entries) for entries in (self.backlog.loaded, self.backlog.pending)
+        )
+        signals = self.signals
+        return (
+            self.contents,
+            batches,
+            self.backlog.workers,
+            signals.stale_tables,
+            signals.published,
+            signals.committed,
+        )
 
 
 def mark(pipeline: Pipeline) -> Mark:
@@ -59,4 +80,5 @@ def take(pipeline: Pipeline, failures: FailureLog, truth_store: TruthStore, now:
     task, workspace, instance = pipeline.task, pipeline.workspace, pipeline.instance
     state = backlog(workspace, instance, task)
     signals = read_signals(workspace, instance, task, state, definitions.asset_graph(), failures)
-    return Snapshot(now, state, signals, partial(grade_world, workspace, task, truth_store, state))
+    contents = {name: stored_version(workspace, task, name) for name in task.table_names}
+    return Snapshot(now, state, contents, signals, partial(grade_world, workspace, task, truth_store, state))

@@ -1,8 +1,9 @@
 """One sandbox being played: start it, step it, leave it, pick it up again in any process.
 
 In: a sandbox and moves. Out: `Reply`: an observation's fields with reward and done. An episode keeps nothing in memory
-that matters: how it stands is folded from the lines its sandbox recorded, how the world looks is read from the world,
-so that a reply after a restart is the reply before it, byte for byte. A step and its line are one transaction.
+that matters: how it stands is folded from the lines its sandbox recorded, how the pipeline stands is read from its
+tables and its instance, so that a reply after a restart is the reply before it, byte for byte. A step and its line are
+one transaction.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mario_dagster.core.action import Action, ActionId
+from mario_dagster.core.action import Action
 from mario_dagster.core.errors import Damaged, StorageError, UnknownName
 from mario_dagster.core.task import Task
-from mario_dagster.env.perform import Outcome, perform
 
-from . import reward
-from .episode_state import SUCCESSES, DoneReason, EpisodeState, after, episode_state
+from . import lines, reward
+from .engineer import absorbed, interventions
+from .episode_state import EpisodeState, after, episode_state
 from .errors import BadRequest, EpisodeDamaged, EpisodeExists, NoEpisode, PlayError, StorageUnavailable
 from .keys import FIELD, played
 from .observation import View, observe, state_fields
@@ -30,10 +31,8 @@ from .options import ResetOptions, episode_id
 if TYPE_CHECKING:
     from mario_dagster.engine.snapshot import Snapshot
     from mario_dagster.sandbox.home import Home
-    from mario_dagster.sandbox.sandbox import Sandbox
-    from mario_dagster.signals.signals import Signals
+    from mario_dagster.sandbox.sandbox import Sandbox, StepTransaction
 
-ACTOR = "agent"
 # Where Dagster's key-value storage holds the newest reply: beside the lines, in the same transactions.
 REPLY = "mario/reply"
 
@@ -143,7 +142,7 @@ class Episode:
         return episode_state(self.sandbox.steps)
 
     def reply(self) -> Reply:
-        """The newest observation, made again from what is recorded and how the world looks now."""
+        """The newest observation, made again from what is recorded and how the pipeline stands now."""
         with self._looking():
             return Reply(observe(self._view(self.episode_state())))
 
@@ -153,7 +152,7 @@ class Episode:
             return state_fields(self._view(self.episode_state()))
 
     def newest(self) -> Reply:
-        """What the newest reset or step was answered with: the same again, whatever was done to the world since."""
+        """What the newest reset or step was answered with: the same again, whatever was done to the pipeline since."""
         with self._looking():
             kept = self._kept()
             return kept if kept is not None else self._keep(self.reply())
@@ -167,17 +166,38 @@ class Episode:
         Raises:
             KeyReused, StepPassed: the key is that of another action, or of a step before the newest.
         """
-        with self._answering(), self.sandbox.step() as step:
-            lines = self.sandbox.steps
-            if key is not None and played(lines, key, action.to_dict()):
-                return self.newest()
-            state = episode_state(lines)
-            if state.done:
-                return self._over(state)
-            line, snapshot = self._play(action, state)
-            step.record(line | ({} if key is None else {FIELD: key}))
-            # Before anybody else acts: the reply is of this step, whoever makes the next one.
-            return self._keep(Reply(observe(self._view(after(state, line), snapshot))))
+        with self._answering():
+            while True:
+                with self.sandbox.step() as step:
+                    recorded = self.sandbox.steps
+                    if key is not None and played(recorded, key, action.to_dict()):
+                        return self.newest()
+                    state = episode_state(recorded)
+                    if state.done:
+                        return self._over(state)
+                    if not self._taken_up(step, state):
+                        line, snapshot = lines.played(self.sandbox, action, state)
+                        step.record(line | ({} if key is None else {FIELD: key}))
+                        # Before anybody else acts: the reply is of this step, whoever makes the next one.
+                        return self._keep(Reply(observe(self._view(after(state, line), snapshot))))
+
+    def take_up(self) -> None:
+        """Write down what people have done to the pipeline since the newest line: each act is a line of its own."""
+        with self._answering():
+            while True:
+                with self.sandbox.step() as step:
+                    if not self._taken_up(step, self.episode_state()):
+                        return
+
+    def _taken_up(self, step: StepTransaction, state: EpisodeState) -> bool:
+        """Whether there was an act of a person to be written down; if so, the oldest of them is, in this step."""
+        acts = [] if state.done else interventions(self.sandbox, state)
+        if not acts:
+            return False
+        act = acts[0]
+        absorbed(self.sandbox, act, step.number)
+        step.record(lines.intervened(self.sandbox, act, state))
+        return True
 
     def _over(self, state: EpisodeState) -> Reply:
         """The reply to an action after the end: nothing happens, and nothing is paid."""
@@ -197,7 +217,7 @@ class Episode:
         try:
             seen = json.loads(zlib.decompress(base64.b64decode(text))) if text else {}
         except (ValueError, zlib.error):
-            # Not what was kept; made again it is the same, unless others had their hands in the world.
+            # Not what was kept; made again it is the same, unless others had their hands in the pipeline.
             seen = {}
         return Reply(seen) if seen.get("steps_taken") == self.episode_state().steps else None
 
@@ -214,9 +234,12 @@ class Episode:
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
-        """The sandbox between two steps, by whichever process they are."""
-        with self._answering(), self.sandbox.look():
-            yield
+        """The sandbox between two steps, by whichever process or person they are."""
+        with self._answering():
+            if not self.sandbox.instance.database.in_transaction:
+                self.take_up()
+            with self.sandbox.look():
+                yield
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -228,7 +251,7 @@ class Episode:
             raise told(error, self.id) from error
 
     def _summary(self, now: EpisodeState) -> dict[str, Any]:
-        parts = self._objectives(now, self.sandbox.snapshot())
+        parts = lines.objectives(self.sandbox, now, self.sandbox.snapshot())
         return {
             "episode_id": now.episode_id,
             "task_id": self.task.id,
@@ -255,132 +278,12 @@ class Episode:
             "guessed_cells": now.guessed,
         }
 
-    # --- one step -----------------------------------------------------------------------------------------------------
-
-    def _play(self, action: Action, state: EpisodeState) -> tuple[dict[str, Any], Snapshot]:
-        """Do an action; returns what is written down of it, and how the pipeline stands after it."""
-        sandbox, number = self.sandbox, state.steps + 1
-        before = sandbox.snapshot()
-        score = self._score(before)
-        tags = {
-            "mario/episode": self.id,
-            "mario/step": str(number),
-            "mario/action": action.name,
-            "mario/actor": ACTOR,
-            # What the UI names as that which launched it.
-            "user": ACTOR,
-        }
-        outcome = perform(sandbox, action, state.active_table, tags)
-        now = sandbox.snapshot()
-        shift = (score, self._score(now))
-        reason = self._verdict(action, outcome, shift, now, number)
-        line = {
-            "kind": "step",
-            "step": number,
-            "action": action.to_dict(),
-            "name": action.name,
-            "table": state.active_table,
-            "active_table": outcome.active_table,
-            "status": outcome.status,
-            "result": outcome.text,
-            "minutes": action.spec.minutes,
-            "rows_at_fault": rows_at_fault(before.signals),
-            "failing_checks": list(now.signals.blocking_failures),
-            **self._paid(action, outcome, state, shift, now, reason),
-        }
-        return line, now
-
-    def _verdict(
-        self, action: Action, outcome: Outcome, shift: tuple[float, float], now: Snapshot, number: int
-    ) -> DoneReason:
-        """Why the episode is over after this step; empty when it goes on."""
-        if action.id == ActionId.COMMIT_CHANGES and outcome.status != "invalid":
-            won = outcome.status == "done" and now.grade.score >= self.task.threshold
-            return "commit_success" if won else "commit_failure"
-        if reward.collapsed(*shift):
-            return "quality_collapse"
-        if number < self.task.max_steps:
-            return ""
-        return "held_back" if self._rightly_held_back(now) else "step_budget_exhausted"
-
-    def _rightly_held_back(self, now: Snapshot) -> bool:
-        """Whether something to be published is not there, nobody published, and all that is there is right."""
-        from mario_dagster.scoring.missing_batches import unpublished
-
-        sandbox = self.sandbox
-        if not self._absent(now) or not unpublished(sandbox.workspace, sandbox.instance, self.task):
-            return False
-        return now.grade.score >= self.task.threshold and self._collateral(now) == 0
-
-    def _paid(
-        self,
-        action: Action,
-        outcome: Outcome,
-        state: EpisodeState,
-        shift: tuple[float, float],
-        now: Snapshot,
-        reason: DoneReason,
-    ) -> dict[str, Any]:
-        """The reward and the score of a step, and with the last one the truth."""
-        ended, success = bool(reason), reason in SUCCESSES
-        grade = now.grade if ended else None
-        terms = reward.parts(
-            reward.Step(
-                before=shift[0],
-                after=shift[1],
-                invalid=outcome.status == "invalid",
-                premature_commit=reason == "commit_failure" and grade is not None and grade.score < self.task.threshold,
-                streak=state.streak_of(action),
-                waited=state.waited if reason == "held_back" else 0.0,
-                ended=ended,
-                success=success,
-            )
-        )
-        paid: dict[str, Any] = {
-            "reward": reward.total(terms),
-            "parts": terms,
-            "score": grade.score if grade else shift[1],
-            "done": ended,
-            "truncated": reason in ("step_budget_exhausted", "held_back"),
-            "success": success if ended else None,
-            "done_reason": reason,
-        }
-        if grade:
-            paid |= {"grade": dict(grade.parts), "table_scores": dict(grade.tables)}
-            paid |= {"collateral_cells": self._collateral(now), "guessed_cells": grade.guessed}
-        return paid
-
-    # --- scores -------------------------------------------------------------------------------------------------------
-
-    def _collateral(self, now: Snapshot) -> int:
-        """Cells that were right when the incident struck, and are wrong or gone now."""
-        from mario_dagster.scoring.collateral import collateral_since
-
-        sandbox, since = self.sandbox, self.sandbox.steps[0].get("versions", {})
-        return collateral_since(sandbox.workspace, self.task, sandbox.truth_store, since, self._absent(now))
-
-    def _absent(self, now: Snapshot) -> tuple[str, ...]:
-        """Batches that nobody could have loaded: they are announced, and not there."""
-        from mario_dagster.scoring.missing_batches import absent_batches
-
-        return absent_batches(self.sandbox.workspace, self.task, self.sandbox.truth_store, now.backlog)
-
-    def _score(self, snapshot: Snapshot) -> float:
-        """The score that shapes the reward: the truth, or where that must stay unknown, health by the checks."""
-        return snapshot.grade.score if self.sandbox.feedback == "truth" else snapshot.signals.health
-
-    def _objectives(self, state: EpisodeState, snapshot: Snapshot) -> Mapping[str, float]:
-        """Parts of the score that may be seen now."""
-        if state.done:
-            return state.grade
-        return snapshot.grade.parts if state.feedback == "truth" else {"health": snapshot.signals.health}
-
     def _view(self, state: EpisodeState, snapshot: Snapshot | None = None) -> View:
         """What an observation of this state is made of; of the pipeline as it stands, where no snapshot is given."""
         from mario_dagster.incidents.profiles import profile
 
         snapshot = snapshot or self.sandbox.snapshot()
-        objectives = self._objectives(state, snapshot)
+        objectives = lines.objectives(self.sandbox, state, snapshot)
         return View(self.task, snapshot.signals, state, profile(self.sandbox.profile), objectives)
 
 
@@ -392,21 +295,3 @@ def told(error: StorageError, id: str | None) -> PlayError:
             f"{name} is damaged and set aside: {error}. Restore that file, or reset to start another episode"
         )
     return StorageUnavailable(f"{error}. Nothing has happened; send the same request again later")
-
-
-def rows_at_fault(signals: Signals) -> int:
-    """Rows that consumers would be wrong to use, or that they lack: those at fault in each table, and those not loaded.
-
-    Of a table whose schema broke, every row is at fault.
-    """
-    found = signals.backlog_rows
-    for report in signals.reports.values():
-        worst = max(
-            (report.rows if violation.reason in _WHOLE else violation.count for violation in report.violations),
-            default=0,
-        )
-        found += min(report.rows, worst)
-    return int(found)
-
-
-_WHOLE = ("missing_column", "wrong_type")

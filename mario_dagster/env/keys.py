@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .arguments import quoted
 from .errors import BadRequest, KeyReused, StepPassed
-from .options import quoted
 
 # The field of a recorded line, and of whatever carries a key to the step.
 FIELD = "request_id"
 NAMES = (FIELD, "idempotency_key")
 HEADER = "Idempotency-Key"
 PATTERN = "[ -~]{1,128}"
+KEY_IS = "1 to 128 printable ASCII characters"
 
 
 def one_key(given: Iterable[object]) -> str | None:
@@ -64,5 +65,5 @@ def played(lines: Sequence[Mapping[str, Any]], key: str, action: Mapping[str, An
 
 def _key(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(PATTERN, value):
-        raise BadRequest(f"a step's key must be 1 to 128 printable ASCII characters, not {quoted(value)}")
+        raise BadRequest(f"a step's key must be {KEY_IS}, not {quoted(value)}")
     return value

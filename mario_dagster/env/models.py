@@ -7,32 +7,31 @@ imports OpenEnv, which takes seconds; the engine and `Episode` do without.
 
 from __future__ import annotations
 
-import operator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mario_dagster.checks.reasons import REASONS
 from mario_dagster.core.action import ACTIONS
 
+from .arguments import Says, integer, read
 from .errors import BadRequest
 from .openenv import Action, Observation, State
-from .options import unknown, whole
 
 NAME_LENGTH, ORDER_LENGTH, VALUE_LENGTH = 128, 256, 256
 
 
-def _integer(value: Any) -> Any:
-    """NumPy's integers as Python's; what is no integer as it is, for the strict type to refuse."""
-    try:
-        return value if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        return value
-
-
 Name = Annotated[str, Field(max_length=NAME_LENGTH)]
 Value = Annotated[str, Field(max_length=VALUE_LENGTH)]
-WireActionId = Annotated[int, Field(strict=True, ge=0, le=len(ACTIONS) - 1), BeforeValidator(_integer)]
+WireActionId = Annotated[
+    int,
+    Field(strict=True, ge=0, le=len(ACTIONS) - 1),
+    BeforeValidator(integer),
+    Says(f"a whole number from 0 to {len(ACTIONS) - 1}"),
+]
+_SAYS_NAME = Says(f"a name of at most {NAME_LENGTH} characters")
+_SAYS_ORDER = Says(f"a list of at most {ORDER_LENGTH} names, each of at most {NAME_LENGTH} characters")
+_SAYS_VALUE = Says(f"text of at most {VALUE_LENGTH} characters")
 
 _ACTION_TABLE = "; ".join(
     f"{action.id} {action.name}: {action.summary}" + (f" (needs {', '.join(action.needs)})" if action.needs else "")
@@ -47,20 +46,24 @@ class MarioAction(Action):
     """One of the twenty actions, on the active table."""
 
     action_id: WireActionId = Field(description=_ACTION_TABLE)
-    target_column: Name | None = Field(
+    target_column: Annotated[Name | None, _SAYS_NAME] = Field(
         default=None, description="Column to work on; for inspect_schema, the table to make active."
     )
-    new_name: Name | None = Field(default=None, description="What rename_column calls the column.")
-    column_order: list[Name] | None = Field(
+    new_name: Annotated[Name | None, _SAYS_NAME] = Field(
+        default=None, description="What rename_column calls the column."
+    )
+    column_order: Annotated[list[Name] | None, _SAYS_ORDER] = Field(
         default=None, max_length=ORDER_LENGTH, description="Every column of the table, in the order wanted."
     )
-    select: Name | None = Field(
+    select: Annotated[Name | None, _SAYS_NAME] = Field(
         default=None,
         description="What sample_data shows: head, the first five rows (unless said); last_batch; offenders, rows that "
         "break checks, worst first, of target_column if given; distinct, values of target_column with counts; equal, "
         "rows whose target_column is value.",
     )
-    value: Value | None = Field(default=None, description="What select equal looks for, as sample_data shows it.")
+    value: Annotated[Value | None, _SAYS_VALUE] = Field(
+        default=None, description="What select equal looks for, as sample_data shows it."
+    )
 
 
 def read_action(fields: Any) -> MarioAction:
@@ -71,20 +74,7 @@ def read_action(fields: Any) -> MarioAction:
     """
     if not isinstance(fields, dict) or not fields:
         raise BadRequest('a step takes an action: {"action_id": 0 to 19, ...}')
-    for name in fields:
-        if name not in MarioAction.model_fields:
-            raise BadRequest(unknown("field of an action", name, tuple(sorted(MarioAction.model_fields))))
-    whole(fields.get("action_id"), "action_id", 0, len(ACTIONS) - 1)
-    try:
-        action: MarioAction = MarioAction.model_validate(fields)
-    except ValidationError as error:
-        raise BadRequest(f"not an action: {in_words(error.errors())}") from None
-    return action
-
-
-def in_words(errors: Any) -> str:
-    """A validation error's findings on one line, without the values that were sent."""
-    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in list(errors)[:5])
+    return read(MarioAction, fields, "an action", "field of an action")
 
 
 class CheckFailure(BaseModel):
@@ -125,7 +115,9 @@ class MarioObservation(Observation):
     column_alias_hints: dict[str, str] = Field(
         default_factory=dict, description="Stored column -> the contract column it looks like, by name and values."
     )
-    recent_errors: list[str] = Field(default_factory=list, description="Newest failed checks and runs, at most five.")
+    recent_errors: list[str] = Field(
+        default_factory=list, description="Newest failures since the last publication, at most five."
+    )
 
     # tables and what depends on what
     stage: str = Field(default="", description="The active table.")
@@ -152,7 +144,7 @@ class MarioObservation(Observation):
     pending_batches: int = Field(default=0, ge=0, description="Batches that have landed and are not loaded.")
     downstream_stale: bool = Field(default=False, description="Dagster calls a derived table stale.")
     orchestration_alerts: list[str] = Field(default_factory=list, description="The same in words.")
-    recent_failure_counters: dict[str, int] = Field(default_factory=dict, description="Failures by name.")
+    recent_failure_counters: dict[str, int] = Field(default_factory=dict, description="Failures by name, since then.")
     drift_markers: list[str] = Field(default_factory=list, description="Traces of schema drift.")
 
     # scenario
@@ -167,9 +159,14 @@ class MarioObservation(Observation):
     current_score: float = Field(default=0.01, ge=0, le=1, description="By the feedback; true at the end.")
     steps_taken: int = Field(default=0, ge=0)
     repeated_action_streak: int = Field(default=0, ge=0, description="The newest action, how often in a row.")
-    repeated_action_tripwire: bool = Field(default=False, description="More often than is free.")
+    repeated_action_tripwire: bool = Field(
+        default=False, description="More repeats that changed nothing than are free."
+    )
     available_actions: list[int] = Field(default_factory=list, description="Action ids that the task has.")
     action_result: str = Field(default="", description="What came of the newest action; `invalid:` if nothing.")
+    interventions: list[str] = Field(
+        default_factory=list, description="What people did to the pipeline since the action before, in words."
+    )
     time_budget_remaining: int = Field(default=0, ge=0, description="Steps left.")
     time_budget_ratio: float = Field(default=0.0, ge=0, le=1, description="Steps left, as a share.")
     truncated: bool = Field(default=False, description="The step budget ran out.")

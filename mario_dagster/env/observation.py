@@ -1,4 +1,4 @@
-"""What a player sees: signals, card and standing as the fields of one observation.
+"""What a player sees: signals, card and episode state as the fields of one observation.
 
 In: a `View` (the task, its signals, how the episode stands, what the last step came to). Out: a flat mapping of
 JSON-able fields, the same bytes for equal inputs. This is the one boundary where numbers become plain and finite and
@@ -99,7 +99,7 @@ def state_fields(view: View) -> dict[str, Any]:
         "done_reason": episode_state.done_reason,
         "last_action_id": episode_state.last_action_id,
         "repeated_action_streak": episode_state.streak,
-        "repeated_action_tripwire": episode_state.streak > REPEAT_TRIPWIRE,
+        "repeated_action_tripwire": episode_state.idle > REPEAT_TRIPWIRE,
         "scenario_profile": _disclosed(view, view.profile.name),
         "started_at": episode_state.started_at,
         "active_subgoal": reached.active,
@@ -223,9 +223,10 @@ def _episode(task: Task, episode_state: EpisodeState) -> dict[str, Any]:
         "current_score": reward.shown(episode_state.score),
         "steps_taken": episode_state.steps,
         "repeated_action_streak": episode_state.streak,
-        "repeated_action_tripwire": episode_state.streak > REPEAT_TRIPWIRE,
+        "repeated_action_tripwire": episode_state.idle > REPEAT_TRIPWIRE,
         "available_actions": available(task),
         "action_result": text(episode_state.result),
+        "interventions": texts(episode_state.interventions),
         "time_budget_remaining": left,
         "time_budget_ratio": round(left / task.max_steps, 4),
         "truncated": episode_state.truncated,

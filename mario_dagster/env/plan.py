@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
+from pydantic import BeforeValidator
 
-from mario_dagster.core.action import ACTIONS, REPAIRS, Action, ActionId
+from mario_dagster.core.action import ACTIONS, ARGUMENTS, REPAIRS, Action, ActionId, Need
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.registry import task
-from mario_dagster.core.task import Task
+from mario_dagster.core.task import Split, Task
 
+from .arguments import Arguments, Model, Says, read, unknown
 from .episode import Episode
 from .episode_state import episode_state
-from .options import ResetOptions, reset_options
+from .errors import BadRequest
+from .options import ProfileName, ResetOptions, Scale, Seed, reset_options, task_named
 
 if TYPE_CHECKING:
     from mario_dagster.sandbox.home import Home
@@ -30,12 +33,48 @@ UNDISCLOSED = "undisclosed"
 # Looks and check-only runs leave everything as it was.
 LOOKS = frozenset({"inspect_schema", "view_error_log", "sample_data", "validate_schema"})
 ACTS: Mapping[str, ActionId] = {action.name: action.id for action in ACTIONS if action.name not in LOOKS}
-INCIDENT_FIELDS = ("task", "split", "seed", "scale", "profile")
-STEP_FIELDS = ("action", "table", "target_column", "new_name", "column_order")
 
 
 class BadPlan(ValueError):
     """A plan that is no plan, or that cannot be played where it was to be; the message says where and why."""
+
+
+def _version(value: object) -> object:
+    if value != VERSION or isinstance(value, bool):
+        raise ValueError(f"version is {value!r}; this package reads version: {VERSION}")
+    return value
+
+
+def _act_named(value: object) -> ActionId:
+    if not isinstance(value, str) or value not in ACTS:
+        raise ValueError(unknown("action", value, tuple(ACTS)))
+    return ACTS[value]
+
+
+class _File(Arguments):
+    """A plan's file; what is below its fields is read one by one, to say where something is wrong."""
+
+    version: Annotated[Any, BeforeValidator(_version)]
+    incident: Any
+    steps: Annotated[list[Any], Says("a list of acts, each with its action")]
+
+
+class _Incident(Arguments):
+    task: Annotated[Any, BeforeValidator(task_named)]
+    split: Split | None = None
+    seed: Seed
+    scale: Scale = None
+    profile: ProfileName = None
+
+
+class _Entry(Arguments):
+    """An act as a file has it; its arguments are judged by what the action needs."""
+
+    action: Annotated[Any, BeforeValidator(_act_named)]
+    table: Any = None
+    target_column: Any = None
+    new_name: Any = None
+    column_order: Any = None
 
 
 @dataclass(frozen=True)
@@ -75,15 +114,10 @@ class Plan:
             body = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise BadPlan(f"this is not YAML: {' '.join(str(error).split())}") from None
-        body = _mapping(body, "a plan", ("version", "incident", "steps"))
-        if body.get("version") != VERSION or isinstance(body.get("version"), bool):
-            raise BadPlan(f"version is {body.get('version')!r}; this package reads version: {VERSION}")
-        incident = _incident(body.get("incident"))
-        steps = body.get("steps")
-        if not isinstance(steps, list):
-            raise BadPlan("steps must be a list of acts, each with its action")
-        found = task(incident["task"])
-        return cls(incident, tuple(_act(step, number, found) for number, step in enumerate(steps, 1)))
+        file = _part(_File, body, "a plan", where="")
+        given = _part(_Incident, file.incident, "incident", where="incident: ")
+        incident = {"task": given.task.slug, **given.model_dump(exclude={"task"}, exclude_unset=True)}
+        return cls(incident, tuple(_act(step, number, given.task) for number, step in enumerate(file.steps, 1)))
 
 
 # --- export -----------------------------------------------------------------------------------------------------------
@@ -181,52 +215,38 @@ def _entry(action: Action) -> dict[str, Any]:
 # --- reading a file ---------------------------------------------------------------------------------------------------
 
 
-def _incident(value: object) -> dict[str, Any]:
-    incident = _mapping(value, "incident", INCIDENT_FIELDS)
-    for name in ("task", "seed"):
-        if name not in incident:
-            raise BadPlan(f"incident needs {name}")
+def _part(model: type[Model], value: object, what: str, where: str) -> Model:
+    """A part of a file. Raises `BadPlan` where it is none."""
     try:
-        return {**incident, "task": task(incident["task"]).slug}
-    except UnknownName as error:
-        raise BadPlan(f"incident: {error}") from None
+        return read(model, value, what, "field", where)
+    except BadRequest as error:
+        raise BadPlan(str(error)) from None
 
 
-def _act(value: object, number: int, found: Task) -> Action:
+def _act(value: object, number: int, task: Task) -> Action:
     where = f"step {number}"
-    fields = _mapping(value, where, STEP_FIELDS)
-    name, table = fields.get("action"), fields.get("table")
-    if not isinstance(name, str) or name not in ACTS:
-        raise BadPlan(f"{where}: {UnknownName('action', name, ACTS)}")
-    move = Action(ACTS[name], table=table if isinstance(table, str) else None)
-    if table is not None and (not isinstance(table, str) or table not in found.table_names):
-        raise BadPlan(f"{where}: {UnknownName('table', table, found.table_names)}")
-    if (move.id in REPAIRS) != (table is not None):
+    entry = _part(_Entry, value, where, f"{where}: ")
+    action, table = Action(entry.action), entry.table
+    if table is not None and table not in task.table_names:
+        raise BadPlan(f"{where}: {UnknownName('table', table, task.table_names)}")
+    if (action.id in REPAIRS) != (table is not None):
         raise BadPlan(
-            f"{where}: {name} {'needs a' if table is None else 'is of the whole pipeline and takes no'} table"
+            f"{where}: {action.name} {'needs a' if table is None else 'is of the whole pipeline and takes no'} table"
         )
-    for need in ("target_column", "new_name", "column_order"):
-        if need in fields and need not in move.spec.needs:
-            raise BadPlan(f"{where}: {name} takes no {need}")
-        if need in move.spec.needs:
-            move = _with(move, need, fields.get(need), where)
-    return move
+    arguments = {name: _argument(action, name, getattr(entry, name), where) for name in ARGUMENTS}
+    return replace(action, table=table, **arguments)
 
 
-def _with(move: Action, need: str, given: object, where: str) -> Action:
-    if need == "column_order":
-        if not isinstance(given, list) or not all(isinstance(name, str) for name in given) or not given:
-            raise BadPlan(f"{where}: {move.name} needs column_order, a list of column names")
-        return replace(move, column_order=tuple(given))
+def _argument(action: Action, name: Need, given: object, where: str) -> Any:
+    """An argument that the action needs, or None for one that it does not take."""
+    if name not in action.spec.needs:
+        if given is not None:
+            raise BadPlan(f"{where}: {action.name} takes no {name}")
+        return None
+    if name == "column_order":
+        if not isinstance(given, list) or not all(isinstance(each, str) for each in given) or not given:
+            raise BadPlan(f"{where}: {action.name} needs column_order, a list of column names")
+        return tuple(given)
     if not isinstance(given, str) or not given:
-        raise BadPlan(f"{where}: {move.name} needs {need}, a column name")
-    return replace(move, target_column=given) if need == "target_column" else replace(move, new_name=given)
-
-
-def _mapping(value: object, what: str, fields: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BadPlan(f"{what} must be a mapping with {', '.join(fields)}, not {type(value).__name__}")
-    for name in value:
-        if name not in fields:
-            raise BadPlan(f"{what}: {UnknownName('field', name, fields)}")
-    return value
+        raise BadPlan(f"{where}: {action.name} needs {name}, a column name")
+    return given

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from mario_dagster.core.action import Action
 
+from .arguments import likeliest, quoted
 from .episode import Episode
 from .errors import NoPlayer
-from .options import ResetOptions, likeliest, quoted
+from .options import ResetOptions
 
 GROUP = "mario_dagster.policies"
 
@@ -32,18 +33,22 @@ def installed() -> dict[str, metadata.EntryPoint]:
     return {entry.name: entry for entry in sorted(metadata.entry_points(group=GROUP), key=lambda each: each.name)}
 
 
-def player(name: object) -> Player:
-    """A new player by name.
+def player_named(name: object) -> str:
+    """The name, if it is one that a player goes by.
 
     Raises:
         NoPlayer: no installed package offers it; the message lists those that are there.
     """
-    found = installed()
-    if not isinstance(name, str) or name not in found:
-        names = tuple(found)
+    names = tuple(installed())
+    if not isinstance(name, str) or name not in names:
         hint = likeliest(name, names)
         raise NoPlayer(f"no policy {quoted(name)} is installed; installed: {', '.join(names) or 'none'}{hint}")
-    made: Player = found[name].load()()
+    return name
+
+
+def player(name: object) -> Player:
+    """A new player by name. Raises `NoPlayer` where there is none such."""
+    made: Player = installed()[player_named(name)].load()()
     return made
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadRequest, OtherIncident
-from .options import episode_id, given_keywords, reset_options, wants_resume
+from .options import reset_request
 
 if TYPE_CHECKING:
     from .episode import Episode
@@ -41,16 +41,16 @@ class Resumption:
         Raises:
             BadRequest: they name no episode, or one is unknown or not valid.
         """
-        given = given_keywords(keywords)
-        if not wants_resume(given):
+        request = reset_request(keywords)
+        if not request.resume:
             return None
-        if "episode_id" not in given:
+        if request.episode_id is None:
             raise BadRequest("resume needs the episode_id of the episode to go on with")
-        incident = {name: value for name, value in given.items() if name not in ("episode_id", "resume")}
-        options = reset_options(incident)
-        named = {each for name in incident for each in _DECIDES.get(name, (name,))}
+        options = request.options()
+        incident = request.model_fields_set - {"episode_id", "resume"}
+        named = {fact for name in incident for fact in _DECIDES.get(name, (name,))}
         facts: dict[str, Any] = {name: getattr(options, name) for name in _FACTS} | {"task": options.task.slug}
-        return cls(episode_id(given["episode_id"]), {name: facts[name] for name in sorted(named)})
+        return cls(request.episode_id, {name: facts[name] for name in sorted(named)})
 
     def check(self, episode: Episode) -> None:
         """See that the episode is one of the incident that was named.

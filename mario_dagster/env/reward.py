@@ -32,7 +32,8 @@ class Step:
         before, after: the score that shapes the reward, 0 to 1, around the step.
         invalid: the action could not be done and changed nothing.
         premature_commit: the step was a commit with a score below the task's threshold.
-        streak: how many times in a row this very action has been played, this one included.
+        streak: how many times in a row this very action has been played and left everything as it was, this one
+            included; 0 when it changed something: a repeat that does the work is none.
         waited: what repeats have cost so far that are given back now, since waiting was right.
         ended: the episode is over after this step.
         success: it ended well: at or above the threshold, and published, or rightly held back; so never premature.

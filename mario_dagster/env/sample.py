@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mario_dagster.core.action import SELECTS, Action
 
-from .options import unknown
+from .arguments import unknown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 from mario_dagster.core.task import CLEAN, Task
 
 if TYPE_CHECKING:
+    from mario_dagster.checks.outcome import CheckFailure
     from mario_dagster.signals.signals import Signals
+
+PUBLISHED = "published"
 
 Predicate = Callable[[Task, "Signals"], bool]
 
@@ -38,8 +41,29 @@ class Progress:
 
 
 def progress(task: Task, signals: Signals) -> Progress:
-    """Which subgoals of the task hold."""
-    return Progress({name: _predicate(fact)(task, signals) for name, fact in task.subgoals.items()})
+    """Which subgoals of the task hold.
+
+    One that a failing check belongs to does not, whatever else it is reached by; a failure that belongs to none is the
+    last one's before publishing. So nothing says that it is time to publish while a check fails.
+    """
+    reached = {name: _predicate(fact)(task, signals) for name, fact in task.subgoals.items()}
+    before = [name for name, fact in task.subgoals.items() if fact != PUBLISHED]
+    for failure in signals.check_failures:
+        concerned = [name for name in before if _belongs(failure, task.subgoals[name], task)] or before[-1:]
+        reached.update(dict.fromkeys(concerned, False))
+    return Progress(reached)
+
+
+def _belongs(failure: CheckFailure, fact: str, task: Task) -> bool:
+    """Whether what a check found is what a subgoal of this fact is there to mend."""
+    kind, _, table = fact.partition(":")
+    if failure.reason in ("pending_batch", "no_batch"):
+        return fact == "nothing_pending"
+    if task.table(failure.table).derived:
+        return fact in ("derived_tables_right", "totals_reconciled") or (fact == "fresh" and failure.reason == "stale")
+    if kind == CLEAN:
+        return failure.table == table
+    return fact == "source_tables_clean" or (fact == "main_table_clean" and failure.table == task.main_table.name)
 
 
 def _predicate(fact: str) -> Predicate:
@@ -107,5 +131,5 @@ _PREDICATES: Mapping[str, Predicate] = {
     "derived_tables_right": _derived_right,
     "totals_reconciled": _reconciled,
     "fresh": _fresh,
-    "published": _published,
+    PUBLISHED: _published,
 }

@@ -48,9 +48,9 @@ class Incident:
         deploys: derived table -> the bad deploy of its transform.
         workers: pool slots after the strike.
         required_floor: workers required even when nothing is pending.
-        damage manifest: what was changed, and what undoes it.
-        gold: the public actions that undo it, from a fresh incident to the commit; to where nothing is left to do but
-            wait, if it is right to hold back.
+        damage_manifest: what was changed, and what undoes it.
+        solution: the public actions that undo it, from a fresh incident to the commit; to where nothing is left to do
+            but wait, if it is right to hold back.
         alerts: what monitors cry, rightly or wrongly, when the incident is open.
     """
 

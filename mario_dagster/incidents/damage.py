@@ -1,8 +1,8 @@
 """The bench on which faults work: a task's feeds as the producer redelivers them, and the pipeline's state.
 
-In: a clean world. Out, after the faults have struck: the landing frames, the ledger's records, the repairs that are
-called for. A feed is held as one run of rows over all batches, by contract column names, each row knowing its batch and
-which clean row it is; names, order and batches are made at the end, so that faults compose in any number.
+In: clean data. Out, after the faults have been injected: the landing frames, the manifest's records, the repairs that
+are called for. A feed is held as one run of rows over all batches, by contract column names, each row knowing its batch
+and which clean row it is; names, order and batches are made at the end, so that faults compose in any number.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class Feed:
 
 @dataclass
 class Damage:
-    """A task's world under damage: its feeds, and what the strike does to the pipeline around them."""
+    """A task's data under damage: its feeds, and what the injection does to the pipeline around them."""
 
     task: Task
     feeds: dict[str, Feed]

@@ -32,7 +32,7 @@ def fingerprint(incident: Incident) -> str:
 def kind_hash(incident: Incident) -> str:
     """A hash of what kind of incident it is: which faults struck which columns under which names, and what undoes it.
 
-    No row, value or amount enters it: two seeds that differ in their data alone have one outline.
+    No row, value or amount enters it: two seeds that differ in their data alone are of one kind.
     """
     damage_manifest = incident.damage_manifest
     return _hash(
@@ -45,7 +45,7 @@ def kind_hash(incident: Incident) -> str:
                 for table, deploy in sorted(incident.deploys.items())
             },
             "pending": len(incident.pending),
-            "gold": [step.to_dict() for step in incident.solution],
+            "solution": [step.to_dict() for step in incident.solution],
         }
     )
 

@@ -207,7 +207,7 @@ def _load(seen: Observation) -> Plan:
 
 
 def _clean(seen: Observation, types: Mapping[str, str]) -> Plan:
-    """Rows of the active table: loaded twice, without a key, out of this world, or with a value lost."""
+    """Rows of the active table: loaded twice, without a key, absurd, or with a value lost."""
     if seen["duplicate_rate"]:
         seen = yield Action(REMOVE_DUPLICATES)
     tried: set[Action] = set()

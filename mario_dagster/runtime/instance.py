@@ -206,12 +206,14 @@ class RunResult:
     Attributes:
         errors: what each failed step raised ("ValueError: no such column"), by step key; "" is the run itself.
         checks: whether each asset check that was evaluated passed, by (asset key as "a/b", check name).
+        reasons: what each check that failed says of it, in its own words, by the same keys.
     """
 
     run_id: str
     success: bool
     errors: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def run_job(
@@ -316,6 +318,7 @@ def _transaction(instance: SandboxInstance, job: PreparedJob) -> Iterator[None]:
 def _result(run_id: str, events: Sequence[DagsterEvent]) -> RunResult:
     errors: dict[str, str] = {}
     checks: dict[tuple[str, str], bool] = {}
+    reasons: dict[tuple[str, str], str] = {}
     for event in events:
         if event.is_step_failure:
             errors[event.step_key or ""] = plain_error(event.step_failure_data.error) or event.message or ""
@@ -323,8 +326,11 @@ def _result(run_id: str, events: Sequence[DagsterEvent]) -> RunResult:
             errors[""] = plain_error(event.job_failure_data.error) or event.message or ""
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
-            checks[(evaluation.asset_key.to_user_string(), evaluation.check_name)] = evaluation.passed
-    return RunResult(run_id, any(event.is_job_success for event in events), errors, checks)
+            key = (evaluation.asset_key.to_user_string(), evaluation.check_name)
+            checks[key] = evaluation.passed
+            if not evaluation.passed and evaluation.description:
+                reasons[key] = evaluation.description
+    return RunResult(run_id, any(event.is_job_success for event in events), errors, checks, reasons)
 
 
 def storage_trouble(text: str) -> StorageError | None:

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagster import AssetCheckEvaluation, AssetKey, EventLogEntry, JsonMetadataValue, deserialize_value
+from dagster import (
+    AssetCheckEvaluation,
+    AssetKey,
+    DagsterRun,
+    EventLogEntry,
+    JsonMetadataValue,
+    deserialize_value,
+)
 
 from mario_dagster.core.files import file_trouble
 
@@ -22,6 +29,12 @@ _NEW_CHECK_OUTCOMES = """\
 SELECT evaluation_event_storage_id, asset_key, check_name, execution_status, evaluation_event
 FROM asset_check_executions WHERE evaluation_event_storage_id > ?
 AND execution_status IN ('SUCCEEDED', 'FAILED') ORDER BY evaluation_event_storage_id"""
+_NEWEST_PUBLICATION = """\
+SELECT COALESCE(MAX(id), 0) FROM event_logs WHERE id > ? AND dagster_event_type = 'ASSET_MATERIALIZATION'
+AND asset_key GLOB '*"published_*'"""
+_FAILED_CHECKS = """\
+SELECT asset_key, check_name FROM asset_check_executions
+WHERE run_id = ? AND execution_status = 'FAILED' ORDER BY asset_key, check_name"""
 _LAST_EVENT = "SELECT COALESCE(MAX(id), 0) FROM event_logs"
 _NEWEST_STATUS = """\
 SELECT status FROM runs WHERE pipeline_name = ? AND status IN ('SUCCESS', 'FAILURE')
@@ -31,9 +44,15 @@ _FINGERPRINT = """\
 SELECT (SELECT count(*) FROM event_logs), (SELECT id || ' ' || timestamp FROM event_logs ORDER BY id DESC LIMIT 1),
        (SELECT group_concat(concurrency_key || '=' || "limit") FROM concurrency_limits),
        (SELECT count(*) || ' ' || max(id) FROM dynamic_partitions), (SELECT max(wipe_timestamp) FROM asset_keys)"""
+# Few runs of a sandbox have neither tag, and those that have are found by the index on tags.
+_UNTAGGED_RUNS = """\
+SELECT run_body, status, (SELECT COALESCE(MIN(id), 0) FROM event_logs WHERE event_logs.run_id = runs.run_id)
+FROM runs WHERE status IN ('SUCCESS', 'FAILURE', 'CANCELED')
+AND run_id NOT IN (SELECT run_id FROM run_tags WHERE key IN ({})) ORDER BY id"""
 _PUT = "INSERT INTO kvs (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _GET = "SELECT value FROM kvs WHERE key = ?"
 # A range of keys, which the index on `key` serves; "0" is the character after "/".
+_POOL_CHANGES = "mario/pool/"
 _UNDER = "FROM kvs WHERE key >= ? AND key < ?"
 # Where a failed audit's result keeps what it found, as data, and what names the content that it looked at.
 AUDITED = "audited"
@@ -63,6 +82,54 @@ class CheckOutcome:
     audited: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that has come to its end.
+
+    Args:
+        run: as Dagster recorded it when it was made.
+        first_event: the place of its first event in the event log.
+    """
+
+    run: DagsterRun
+    succeeded: bool
+    first_event: int
+
+
+@dataclass(frozen=True)
+class PoolChange:
+    """One slot given to a pool, or taken from it.
+
+    Args:
+        slots: what the pool then had.
+        after_event: the newest event of the log at that time.
+    """
+
+    slots: int
+    after_event: int
+
+
+def finished_runs_without(database: Database, *tags: str) -> list[FinishedRun]:
+    """Runs that have ended and have none of these tags, oldest first."""
+    with database.driver() as driver:
+        rows = driver.execute(_UNTAGGED_RUNS.format(",".join("?" * len(tags))), tags).fetchall()
+    with file_trouble(f"dagster/{DATABASE}"):
+        return [
+            FinishedRun(deserialize_value(body, DagsterRun), status == "SUCCESS", first) for body, status, first in rows
+        ]
+
+
+def note_pool_change(database: Database, slots: int) -> None:
+    """Remember a change of a pool, which Dagster keeps no event of."""
+    number = count_under(database, _POOL_CHANGES)
+    put(database, f"{_POOL_CHANGES}{number:06d}", f"{slots} {last_event_id(database)}")
+
+
+def pool_changes(database: Database) -> list[PoolChange]:
+    """Changes of the pool so far, oldest first."""
+    return [PoolChange(*map(int, value.split())) for _, value in values_under(database, _POOL_CHANGES)]
+
+
 def newest_step_failures(database: Database, after: int) -> list[StepFailure]:
     """Steps that failed since the event `after`, oldest first."""
     with database.driver() as driver:
@@ -75,6 +142,16 @@ def check_outcomes_since(database: Database, after: int) -> list[CheckOutcome]:
     with database.driver() as driver:
         rows = driver.execute(_NEW_CHECK_OUTCOMES, (after,)).fetchall()
     return [_outcome(*row) for row in rows]
+
+
+def failed_checks_of(database: Database, run_id: str) -> dict[str, list[str]]:
+    """The asset checks that a run denied: the asset's own name -> names of checks, both in alphabetical order."""
+    with database.driver() as driver:
+        rows = driver.execute(_FAILED_CHECKS, (run_id,)).fetchall()
+    failed: dict[str, list[str]] = {}
+    for asset_key, name in rows:
+        failed.setdefault((AssetKey.from_db_string(asset_key) or AssetKey(asset_key)).path[-1], []).append(name)
+    return failed
 
 
 def _outcome(event_id: int, asset_key: str, name: str, status: str, event: str | None) -> CheckOutcome:
@@ -98,6 +175,12 @@ def _entry(event: str) -> EventLogEntry:
     """An event as stored. Raises `Damaged` where it is not what was written."""
     with file_trouble(f"dagster/{DATABASE}"):
         return deserialize_value(event, EventLogEntry)
+
+
+def newest_publication(database: Database, after: int) -> int:
+    """The place in the event log of the newest published table since the event `after`; 0 where there is none."""
+    with database.driver() as driver:
+        return int(driver.execute(_NEWEST_PUBLICATION, (after,)).fetchone()[0])
 
 
 def last_event_id(database: Database) -> int:

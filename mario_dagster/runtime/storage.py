@@ -17,6 +17,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from dagster import (
@@ -43,12 +44,14 @@ from dagster._core.storage.tags import CODE_LOCATION_TAG
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, pack_value
 from sqlalchemy.engine import Connection
 
-from mario_dagster.core.errors import Damaged
+from mario_dagster.core.errors import Damaged, Refused
 from mario_dagster.core.files import SANDBOX_FILE
+from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
 
 from . import statements
 from .database import DATABASE, Database
 from .location import MODULE, job_origin
+from .queries import note_pool_change
 
 _CUT_SHORT = (DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 _encode = json.JSONEncoder(sort_keys=True).encode
@@ -89,6 +92,12 @@ class _Asked:
         if key not in self._answers:
             self._answers[key] = ask(*question)
         return self._answers[key]
+
+
+def require_slots(pool: str, slots: int) -> None:
+    """See that an episode's pool gets as many slots as an agent could give it. Raises `Refused` where it would not."""
+    if not MIN_WORKERS <= slots <= MAX_WORKERS:
+        raise Refused(f"pool '{pool}' takes {MIN_WORKERS} to {MAX_WORKERS} slots, not {slots or 'unlimited'}")
 
 
 class SandboxRunStorage(SqliteRunStorage):
@@ -182,16 +191,6 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
             ),
         )
 
-    def set_concurrency_slots(self, concurrency_key: str, num: int) -> None:
-        if self.before_pool is not None:
-            self.before_pool(concurrency_key, num)
-        super().set_concurrency_slots(concurrency_key, num)
-
-    def delete_concurrency_limit(self, concurrency_key: str) -> None:
-        if self.before_pool is not None:
-            self.before_pool(concurrency_key, 0)
-        super().delete_concurrency_limit(concurrency_key)
-
     def claim_concurrency_slot(
         self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
     ) -> Any:
@@ -201,6 +200,31 @@ class SandboxEventLogStorage(ConsolidatedSqliteEventLogStorage):
         if self._database.in_transaction and not status.is_claimed:
             raise PoolBusy(self.get_concurrency_info(concurrency_key))
         return status
+
+    def set_concurrency_slots(self, concurrency_key: str, num: int) -> None:
+        """Stock, but for an episode's pool: it has as many slots as an agent could give it, whoever gives them."""
+        if self.before_pool is not None:
+            self.before_pool(concurrency_key, num)
+        if self._played:
+            require_slots(concurrency_key, num)
+        before = self.get_concurrency_info(concurrency_key).slot_count if self._played else num
+        super().set_concurrency_slots(concurrency_key, num)
+        way = 1 if num > before else -1
+        for slots in range(before + way, num + way, way) if num != before else ():
+            note_pool_change(self._database, slots)
+
+    def delete_concurrency_limit(self, concurrency_key: str) -> None:
+        """Stock, but an episode's pool keeps its limit: without one, any number of batches would load at once."""
+        if self.before_pool is not None:
+            self.before_pool(concurrency_key, 0)
+        if self._played:
+            require_slots(concurrency_key, 0)
+        super().delete_concurrency_limit(concurrency_key)
+
+    @property
+    def _played(self) -> bool:
+        """Whether an episode is played in this home."""
+        return Path(self._database.path).parent.with_name(SANDBOX_FILE).exists()
 
     def has_room(self, pool: str) -> bool:
         """Whether a step in this pool could start now: a pool without a limit always has room."""

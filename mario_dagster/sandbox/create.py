@@ -30,6 +30,7 @@ from mario_dagster.runtime.instance import (
     run_job,
 )
 from mario_dagster.runtime.location import record_tick
+from mario_dagster.runtime.queries import pool_changes
 from mario_dagster.scoring.collateral import versions
 from mario_dagster.scoring.grading import grade_world
 from mario_dagster.scoring.truth import TruthStore
@@ -70,6 +71,8 @@ def opening(workspace: Workspace, instance: SandboxInstance, task: Task, truth_s
     return {
         "started_at": state.manifest.now.isoformat(),
         "active_table": task.main_table.name,
+        "workers": state.workers,
+        "pool_changes": len(pool_changes(instance.database)),
         "result": f"incident open: {task.card.incident_summary}",
         "failing_checks": list(signals.blocking_failures),
         "versions": dict(versions(workspace, task)),

@@ -1,4 +1,4 @@
-"""The sandbox: one directory holding one pipeline's world, the one mutable thing of the engine.
+"""The sandbox: one directory holding one pipeline, the one mutable thing of the engine.
 
 In: a task, a profile, a seed; then repairs, replays, refreshes. Out: signals, grades, and a journal of steps. Every act
 is
@@ -65,7 +65,7 @@ class StepTransaction:
 
 
 class Sandbox:
-    """One pipeline's world, open in this process. Not to be shared by threads without its own lock, which acts take."""
+    """One pipeline, open in this process. Not to be shared by threads without its own lock, which acts take."""
 
     def __init__(self, root: Path, truth_store: TruthStore):
         self.root = root

@@ -41,7 +41,7 @@ from .lease import LEASE
 
 SALT_VARIABLE = "MARIO_EVAL_SALT"
 TEMPLATE_ID, LOCK = "template", ".lock"
-SANDBOX, VAULT, OPENING, CHECKSUMS = "sandbox", "vault", "opening.json", "checksums.json"
+SANDBOX, TRUTH, OPENING, CHECKSUMS = "sandbox", "truth", "opening.json", "checksums.json"
 _BUILDING = threading.Lock()
 
 
@@ -150,9 +150,9 @@ def build(home: Home, recipe: Recipe, template: Path) -> None:
 
 def live_and_seal(incident: Incident, found: Task, info: SandboxInfo, folder: Path) -> None:
     """A sandbox in which an incident has struck, its truth store, and what its episode's first line will say."""
-    root, truth_store = folder / SANDBOX, TruthStore(folder / VAULT)
+    root, truth_store = folder / SANDBOX, TruthStore(folder / TRUTH)
     root.mkdir(parents=True, mode=0o755)
-    # Whoever runs an asset knows a sandbox's world by this file.
+    # Whoever runs an asset knows a sandbox by this file.
     info.save(root)
     with lived(incident, found, root) as (workspace, instance):
         truth_store.seal(incident, reference_tables(incident, found, definitions.pipeline(found).transforms))
@@ -171,7 +171,7 @@ def from_template(template: Path, home: Home, info: SandboxInfo) -> None:
         made: set[str] = set()
         for name, expected in sums.items():
             kind, _, inside = name.partition("/")
-            if kind in (SANDBOX, VAULT):
+            if kind in (SANDBOX, TRUTH):
                 _copy_checked(
                     template / name, os.path.join(root if kind == SANDBOX else truth_store, inside), expected, made
                 )

@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 from mario_dagster import definitions
 from mario_dagster.core.errors import Refused, StorageError
 from mario_dagster.core.registry import task
-from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
 from mario_dagster.runtime.instance import SandboxInstance, close_instance, open_instance
 from mario_dagster.runtime.served import Launching
+from mario_dagster.runtime.storage import require_slots
 from mario_dagster.runtime.ui import SandboxUI
 from mario_dagster.scoring.truth import TruthStore
 
@@ -104,9 +104,7 @@ class OpenUI:
     def _before_pool(self, pool: str, slots: int) -> None:
         if pool != self._task.pool:
             raise Refused(f"no pool '{pool}' takes part in this pipeline; its own is {self._task.pool or 'none'}")
-        if not MIN_WORKERS <= slots <= MAX_WORKERS:
-            asked = slots if slots else "unlimited"
-            raise Refused(f"pool '{pool}' takes {MIN_WORKERS} to {MAX_WORKERS} slots, not {asked}")
+        require_slots(pool, slots)
 
     @contextmanager
     def _acting(self) -> Iterator[None]:

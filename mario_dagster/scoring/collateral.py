@@ -68,7 +68,7 @@ def versions(workspace: Workspace, task: Task) -> Mapping[str, int]:
 def collateral_since(
     workspace: Workspace, task: Task, truth_store: TruthStore, since: Mapping[str, int], absent: tuple[str, ...] = ()
 ) -> int:
-    """Cells that were right when a world's tables had these versions, and are wrong or gone now.
+    """Cells that were right when the tables had these versions, and are wrong or gone now.
 
     Args:
         absent: batches that the truth is without.

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from mario_dagster.core.task import Column, Table
 from mario_dagster.tables.frames import ARROW, distinct, to_arrow
+from mario_dagster.tables.parsing import is_sentinel
 
 from .lost import LostCells, among, keys_of
 
@@ -25,7 +26,7 @@ CENT = 0.005
 
 @dataclass(frozen=True)
 class PipelineState:
-    """What the score needs of the world besides its tables.
+    """What the score needs of a pipeline besides its tables.
 
     Args:
         loaded, pending: batches that are materialized, and that are not.
@@ -76,7 +77,7 @@ def table_parts(
     present = valid = 0
     for column in table.columns:
         if column.name in held.column_names:
-            present += rows_of(held) - held.column(column.name).null_count
+            present += rows_of(held) - held.column(column.name).null_count - _words_for_none(held, column)
             valid += count(valid_cells(held.column(column.name), column))
     pairs = align(table, held, true)
     cells = rows * len(table.columns)
@@ -86,6 +87,15 @@ def table_parts(
         "consistency": pairs.matched / rows if pairs else 0.0,
         "accuracy": _accuracy(table, pairs, true, lost) if pairs else 0.0,
     }
+
+
+def _words_for_none(held: pa.Table, column: Column) -> int:
+    """Cells of a number, a moment or a category that hold a word for "no value": what a cast would make null."""
+    values = held.column(column.name)
+    if not pa.types.is_string(values.type) or (column.type == "string" and not column.categories):
+        return 0
+    known = pc.is_in(values, value_set=pa.array(column.categories, pa.string()))
+    return count(pc.and_not(is_sentinel(values), known).fill_null(False))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The grade as an asset check: it runs in the commit job, with the truth store beside the sandbox as its truth.
 
-In: a world with a vault. Out: a check result with score, parts and threshold in its metadata. Where there is no truth
-store (`dagster dev` in a fresh checkout) there is nothing to grade, and it says so.
+In: a workspace with a truth store. Out: a check result with score, parts and threshold in its metadata. Where there is
+no truth store (`dagster dev` in a fresh checkout) there is nothing to grade, and it says so.
 """
 
 import dagster as dg
@@ -29,6 +29,8 @@ def grade_check(task: Task) -> dg.AssetChecksDefinition:
         truth_store = truth_store_of(workspace.root)
         if truth_store is None:
             return dg.AssetCheckResult(passed=True, description="no incident has struck here: nothing to grade")
+        if context.run.tags.get("mario/actor") != "agent":
+            return dg.AssetCheckResult(passed=True, description="the episode is graded when it ends")
         result = grade_world(workspace, task, truth_store, backlog(workspace, context.instance, task))
         return dg.AssetCheckResult(
             passed=result.score >= task.threshold,

@@ -1,7 +1,7 @@
-"""Grading a world as it stands: gathers what `grader.py` needs, and asks it.
+"""Grading a pipeline as it stands: gathers what `score.py` needs, and asks it.
 
-In: a world, its backlog, its vault. Out: a `Grade`. Batches that nobody can load count neither for nor against: the
-truth is without them.
+In: a workspace, its backlog, its truth store. Out: a `Grade`. Batches that nobody can load count neither for nor
+against: the truth is without them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .truth import TruthStore
 
 
 def grade_world(workspace: Workspace, task: Task, truth_store: TruthStore, state: Backlog) -> Grade:
-    """The score of a world now, from its tables and state; nothing recorded is trusted.
+    """The score of a pipeline now, from its tables and state; nothing recorded is trusted.
 
     What is the same tables and the same truth as before has the same part in the score, and is not compared again.
     """
@@ -36,7 +36,7 @@ def grade_world(workspace: Workspace, task: Task, truth_store: TruthStore, state
     return grade(
         task,
         {name: each.frame for name, each in stored.items()},
-        Truth(Twins(truth_store, task, absent), truth_store.lost, (truth_store.key, absent)),
+        Truth(ReferenceTables(truth_store, task, absent), truth_store.lost, (truth_store.key, absent)),
         PipelineState(
             loaded=len(due.loaded),
             pending=len(due.pending),
@@ -51,16 +51,16 @@ def grade_world(workspace: Workspace, task: Task, truth_store: TruthStore, state
     )
 
 
-class Twins(Mapping[str, pd.DataFrame]):
+class ReferenceTables(Mapping[str, pd.DataFrame]):
     """The reference's tables, each read when it is looked at: of most, the part in a score is known already."""
 
     def __init__(self, truth_store: TruthStore, task: Task, absent: tuple[str, ...]):
-        self._vault, self._task, self._absent = truth_store, task, absent
+        self._truth_store, self._task, self._absent = truth_store, task, absent
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._task.table_names:
             raise KeyError(name)
-        return self._vault.reference(name, self._absent)
+        return self._truth_store.reference(name, self._absent)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._task.table_names)

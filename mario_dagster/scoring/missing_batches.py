@@ -1,8 +1,9 @@
 """Holding back: which announced batches are still not there, and whether nobody has published without them.
 
-In: a world, its instance, its truth store, its backlog. Out: the batches that no replay can load, which truth and score
-go without, and whether consumers still see what they saw before the incident. Both are looked up anew each time: a file
-that somebody brings after all is there from then on, and then it is right to load it and to publish. For graders only.
+In: a workspace, its instance, its truth store, its backlog. Out: the batches that no replay can load, which truth and
+score go without, and whether consumers still see what they saw before the incident. Both are looked up anew each time:
+a file that somebody brings after all is there from then on, and then it is right to load it and to publish. For graders
+only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where the truth of an episode is kept: reference tables, damage manifest, solution. Never served, never in the UI.
 
-In: a compiled incident and the twin. Out: the same, for the grader. A folder of its own beside the sandboxes, mode
-0700. What grows with rows (reference tables, damage manifest, lost cells) is read when asked for and kept within the
-process's budget, if at all: a truth store that is held open holds none of it.
+In: a compiled incident and the reference tables. Out: the same, for the grader. A folder of its own beside the
+sandboxes, mode 0700. What grows with rows (reference tables, damage manifest, lost cells) is read when asked for and
+kept within the process's budget, if at all: a truth store that is held open holds none of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mario_dagster.tables.store import Lake, NoTable, Provenance
 
 from .lost import LostCells
 
-TRUTH_FILE, DAMAGE_FILE, LOST = "incident.json", "ledger.json", "lost"
+TRUTH_FILE, DAMAGE_FILE, LOST = "incident.json", "damage.json", "lost"
 # What a lost cell takes in memory, more or less.
 LOST_CELL_BYTES = 256
 
@@ -36,7 +36,7 @@ class TruthStore:
 
     def __init__(self, root: Path):
         self.root = root
-        self._lake = Lake(root / "twin")
+        self._lake = Lake(root / "reference")
 
     def seal(self, incident: Incident, reference_tables: Mapping[tuple[str, ...], Mapping[str, pd.DataFrame]]) -> None:
         """Write the truth of an incident. Readable by this user only.
@@ -58,11 +58,11 @@ class TruthStore:
             "held_out": incident.held_out,
             "pending": list(incident.pending),
             "unavailable": list(incident.unavailable),
-            "twin": hashes,
-            "gold": [step.to_dict() for step in incident.solution],
+            "reference": hashes,
+            "solution": [step.to_dict() for step in incident.solution],
             "landed_as": incident.damage_manifest.landed_as,
             LOST: incident.damage_manifest.lost,
-            "ledger": digest_of(damage_manifest),
+            "damage": digest_of(damage_manifest),
         }
         replace_file(self.root / DAMAGE_FILE, damage_manifest)
         write_json(self.root / TRUTH_FILE, body)
@@ -71,17 +71,17 @@ class TruthStore:
         return (self.root / TRUTH_FILE).exists()
 
     def check(self) -> None:
-        """Read all of the truth but the twins.
+        """Read all of the truth but the reference tables.
 
         Raises:
             Damaged: it is missing, or is not what was written.
         """
-        _ = self.lost, self._ledger()
+        _ = self.lost, self._damage_bytes()
 
     def damage(self) -> Iterator[str]:
         """What is wrong with the reference tables on disk, in words."""
         yield from self._lake.damage()
-        yield from (f"truth/{name} is missing" for name in self._truth["twin"] if not self._lake.exists(name))
+        yield from (f"truth/{name} is missing" for name in self._truth["reference"] if not self._lake.exists(name))
 
     def reference(self, table: str, absent: tuple[str, ...] = ()) -> pd.DataFrame:
         """A table as it would be had nothing gone wrong, but for batches that are not there."""
@@ -117,7 +117,7 @@ class TruthStore:
     @property
     def solution(self) -> tuple[Mapping[str, Any], ...]:
         """The actions that undo the incident, as dictionaries of `MarioAction` fields."""
-        return tuple(self._truth["gold"])
+        return tuple(self._truth["solution"])
 
     @property
     def landed_as(self) -> Mapping[str, Mapping[str, str]]:
@@ -132,14 +132,14 @@ class TruthStore:
 
     def damage_manifest(self) -> DamageManifest:
         """All that the incident changed. A row for each cell is long, so it is read when asked for and not kept."""
-        return DamageManifest.from_json(self._ledger().decode())
+        return DamageManifest.from_json(self._damage_bytes().decode())
 
     @cached_property
     def _truth(self) -> Mapping[str, Any]:
         return {name: value for name, value in self._read().items() if name != LOST}
 
-    def _ledger(self) -> bytes:
-        expected = self._truth["ledger"]
+    def _damage_bytes(self) -> bytes:
+        expected = self._truth["damage"]
         with file_trouble(f"truth/{DAMAGE_FILE}"):
             data = (self.root / DAMAGE_FILE).read_bytes()
         if digest_of(data) != expected:
@@ -155,7 +155,7 @@ class TruthStore:
     def _read(self) -> Mapping[str, Any]:
         """The truth's file, of a kind that tells what is lost and how columns landed."""
         body = read_json(self.root / TRUTH_FILE, f"truth/{TRUTH_FILE}")
-        if not body.keys() >= {"profile", "gold", "landed_as", LOST, "ledger"}:
+        if not body.keys() >= {"profile", "solution", "landed_as", LOST, "damage"}:
             raise Damaged(f"truth/{TRUTH_FILE} is of an older kind: it does not tell all that an episode is graded by")
         return body
 

@@ -22,10 +22,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mario_dagster.core.errors import StorageError
 from mario_dagster.env import schemas
+from mario_dagster.env.arguments import in_words
 from mario_dagster.env.environment import NAME, MarioEnvironment
 from mario_dagster.env.episode import told
 from mario_dagster.env.errors import PlayError
-from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, in_words
+from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
 from mario_dagster.env.openenv import ServerMode, create_app
 
 from .open_episodes import Episodes
@@ -53,7 +54,7 @@ def build_app() -> FastAPI:
         mode=ServerMode.PRODUCTION,
     )
     episodes, web = Episodes(), _switched_on("ENABLE_WEB_INTERFACE")
-    uis = EpisodeUIs(allow_repair=_switched_on("MARIO_ALLOW_REPAIR"))
+    uis = EpisodeUIs(allow_repair=_switched_on("MARIO_ALLOW_REPAIR"), on_run_finished=episodes.take_up)
     routers = [play_routes(episodes), grade_routes(episodes), card_routes()]
     if not web:
         routers.append(page_routes())

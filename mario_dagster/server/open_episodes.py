@@ -58,6 +58,11 @@ class Episodes:
                 opened.users -= 1
             self._close_surplus()
 
+    def take_up(self, id: str, run_id: str) -> None:
+        """Have a run that a person launched in an episode's UI written down as a step of it."""
+        with self.use(id) as episode:
+            episode.take_up()
+
     def the_only_one(self) -> str:
         """The id a request means that names none: the one HTTP episode that is under way.
 

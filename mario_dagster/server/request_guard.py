@@ -18,11 +18,12 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mario_dagster.env.arguments import in_words, unknown
 from mario_dagster.env.errors import BadRequest, Fault
 from mario_dagster.env.keys import FIELD, NAMES, keys_in, one_key
-from mario_dagster.env.models import in_words, read_action
+from mario_dagster.env.models import read_action
 from mario_dagster.env.openenv import JsonRpcErrorCode, JsonRpcRequest
-from mario_dagster.env.options import given_keywords, unknown, wants_resume
+from mario_dagster.env.options import reset_request
 
 MAX_BYTES = 1_000_000
 # So much of a body that is too long is still read, and forgotten: a client that is sending it hears the answer.
@@ -290,7 +291,7 @@ def _passed(path: str, value: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "data": _step_data(value, data)}
     if kind == "reset":
         # OpenEnv passes these on as keywords of its own function first, where `self` or `func` would clash.
-        wants_resume(given_keywords(data))
+        reset_request(data)
     else:
         _check_call(data)
     return value

@@ -19,14 +19,16 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from mario_dagster.core.places import home_folder, trouble
 from mario_dagster.core.registry import tasks
 from mario_dagster.env import schemas
+from mario_dagster.env.arguments import quoted, read
 from mario_dagster.env.environment import move, observation
 from mario_dagster.env.episode import Reply
 from mario_dagster.env.errors import BadRequest, NoEpisode, WrongTask
 from mario_dagster.env.keys import HEADER, keys_in, one_key
-from mario_dagster.env.models import MarioAction, MarioObservation, MarioState, read_action
+from mario_dagster.env.models import MarioAction, MarioObservation, MarioState
 from mario_dagster.env.openenv import serialize_observation
-from mario_dagster.env.options import KEYWORDS, episode_id, quoted, reset_options, task_named, unknown
+from mario_dagster.env.options import Named, ResetRequest, episode_id, reset_options, task_named
 from mario_dagster.env.players import play
+from mario_dagster.env.requests import BaselineRequest, GradeRequest, read_step
 from mario_dagster.env.resumption import Resumption
 from mario_dagster.server import cards
 
@@ -90,44 +92,43 @@ def play_routes(episodes: Episodes) -> APIRouter:
         A step that is sent again under the `Idempotency-Key` of the newest step is not played again: the answer is the
         one that it had.
         """
-        action, rest = _action(arguments)
-        key = one_key([*request.headers.getlist(HEADER), *keys_in(rest), *keys_in(action.metadata)])
-        id = _named(request, rest, episodes)
+        action, beside = read_step(arguments)
+        keys = (beside.request_id, beside.idempotency_key)
+        key = one_key([*request.headers.getlist(HEADER), *keys, *keys_in(action.metadata)])
+        id = _named(request, beside, episodes)
         with episodes.use(id) as episode:
-            _same_task(rest, episode.task.id)
+            _same_task(beside, episode.task.id)
             return _reply(id, episode.step(move(action), key))
 
     @router.get("/observation", summary="The newest answer again", **schemas.OBSERVATION)
     def newest(request: Request, arguments: Arguments) -> Payload:
         """What the newest `/reset` or `/step` of the episode was answered with, for whoever lost it."""
-        _only(arguments, *schemas.NAMED)
-        id = _named(request, arguments, episodes)
+        named = read(Named, arguments, "a question")
+        id = _named(request, named, episodes)
         with episodes.use(id) as episode:
-            _same_task(arguments, episode.task.id)
+            _same_task(named, episode.task.id)
             return _reply(id, episode.newest())
 
     @router.get("/state", summary="Where an episode stands", response_model=MarioState, **schemas.STATE)
     def state(request: Request, arguments: Arguments) -> MarioState:
-        _only(arguments, *schemas.NAMED)
-        with episodes.use(_named(request, arguments, episodes)) as episode:
-            _same_task(arguments, episode.task.id)
+        named = read(Named, arguments, "a question")
+        with episodes.use(_named(request, named, episodes)) as episode:
+            _same_task(named, episode.task.id)
             return MarioState(**episode.state())
 
     return router
 
 
 def grade_routes(episodes: Episodes) -> APIRouter:
-    """`/grader`, `/grade/{task}` and their debugging twins: scores of episodes that were played, and of no other."""
+    """`/grader`, `/grade/{task}` and their debugging forms: scores of episodes that were played, and of no other."""
     router = APIRouter(tags=["Grading"])
 
     def grade(request: Request, arguments: Payload) -> Payload:
-        _only(arguments, *schemas.GRADED)
-        # They are a baseline's, and wrong ones are no better without.
-        reset_options({name: arguments.get(name) for name in ("seed", "split")})
-        if arguments.get("baseline") is not None:
-            return _baseline_grade(arguments)
-        with episodes.use(_named(request, arguments, episodes)) as episode:
-            _same_task(arguments, episode.task.id)
+        asked = read(GradeRequest, arguments, "a question")
+        if asked.baseline is not None:
+            return _baseline_grade(asked)
+        with episodes.use(_named(request, asked, episodes)) as episode:
+            _same_task(asked, episode.task.id)
             return {**episode.summary(), "grader_mode": "episode"}
 
     def brief(graded: Payload) -> Payload:
@@ -160,11 +161,10 @@ def grade_routes(episodes: Episodes) -> APIRouter:
     @router.post("/baseline", **schemas.BASELINE)
     def baseline(arguments: Arguments) -> Payload:
         """Let an installed policy play every task here, and say how it went."""
-        _only(arguments, *schemas.BASELINES)
-        asked = {"policy_mode": "heuristic", "seed": 42, "split": "train", **_given(arguments)}
-        policy, seed, split = asked["policy_mode"], asked["seed"], asked["split"]
-        played = [play(policy, reset_options({"task": task.slug, "seed": seed, "split": split})) for task in tasks()]
-        return {"policy_mode": policy, "seed": seed, "split": split, "results": played}
+        asked = read(BaselineRequest, arguments, "a baseline")
+        incident = {"seed": asked.seed, "split": asked.split}
+        played = [play(asked.policy_mode, reset_options({"task": task.slug, **incident})) for task in tasks()]
+        return {"policy_mode": asked.policy_mode, **incident, "results": played}
 
     return router
 
@@ -242,47 +242,16 @@ def page_routes() -> APIRouter:
 # --- reading requests -------------------------------------------------------------------------------------------------
 
 
-def _only(arguments: Payload, *names: str) -> None:
-    for name in arguments:
-        if name not in names:
-            raise BadRequest(unknown("argument", name, names))
-
-
-def _given(arguments: Payload) -> Payload:
-    """Arguments that say anything: null is as good as left out."""
-    return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _action(arguments: Payload) -> tuple[MarioAction, Payload]:
-    """The action of a step, and the arguments beside it."""
-    if "action" in arguments:
-        fields, rest = arguments["action"], {name: value for name, value in arguments.items() if name != "action"}
-        _only(arguments, *schemas.STEPPED)
-    else:
-        rest = {name: arguments[name] for name in schemas.STEPPED if name in arguments}
-        fields = {name: value for name, value in arguments.items() if name not in rest}
-    seconds = rest.get("timeout_s")
-    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0):
-        raise BadRequest(f"timeout_s must be a number of seconds above 0, not {quoted(seconds)}")
-    if isinstance(fields, int) and not isinstance(fields, bool):
-        fields = {"action_id": fields}
-    return read_action(fields), rest
-
-
-def _named(request: Request, arguments: Payload, episodes: Episodes) -> str:
+def _named(request: Request, named: Named, episodes: Episodes) -> str:
     """The id of the episode that a request means: in its arguments, else its cookie, else the only one there is."""
-    for id in (arguments.get("episode_id"), request.cookies.get(COOKIE)):
-        if id is not None:
-            return episode_id(id)
-    return episodes.the_only_one()
+    cookie = request.cookies.get(COOKIE)
+    return named.episode_id or (episodes.the_only_one() if cookie is None else episode_id(cookie))
 
 
-def _same_task(arguments: Payload, task_id: int) -> None:
-    for name in ("task", "task_id"):
-        if arguments.get(name) is not None:
-            asked = task_named(arguments[name])
-            if asked.id != task_id:
-                raise WrongTask(f"that episode is one of task {task_id}, not of task {asked.id} ('{asked.slug}')")
+def _same_task(named: Named, task_id: int) -> None:
+    for asked in (named.task, named.task_id):
+        if asked is not None and asked.id != task_id:
+            raise WrongTask(f"that episode is one of task {task_id}, not of task {asked.id} ('{asked.slug}')")
 
 
 def _of_path(arguments: Payload, name: str) -> Payload:
@@ -297,13 +266,13 @@ def _of_path(arguments: Payload, name: str) -> Payload:
     return {**arguments, "task": slug}
 
 
-def _baseline_grade(arguments: Payload) -> Payload:
+def _baseline_grade(asked: GradeRequest) -> Payload:
     """The score of a policy that is asked for by name, in an episode of its own."""
-    asked = {"seed": 42, "split": "eval", **_given(arguments)}
-    if "episode_id" in asked:
+    if asked.episode_id is not None:
         raise BadRequest("either an episode_id or a baseline: a baseline plays an episode of its own")
-    policy = asked.pop("baseline")
-    return {**play(policy, reset_options(asked)), "grader_mode": f"baseline:{policy}"}
+    seed = 42 if asked.seed is None else asked.seed
+    incident = {"task": asked.task, "task_id": asked.task_id, "seed": seed, "split": asked.split or "eval"}
+    return {**play(asked.baseline, reset_options(incident)), "grader_mode": f"baseline:{asked.baseline}"}
 
 
 def _reply(id: str, reply: Reply) -> Payload:
@@ -328,13 +297,14 @@ def _bench_folder() -> Path:
 
 
 def _self_check(request: Request) -> Payload:
-    paths = request.app.openapi()["paths"]
+    openapi = request.app.openapi()
+    paths, described = openapi["paths"], openapi["components"]["schemas"]
     checks = {
         "routes": all(f"/{name}" in paths for name in MUST_HAVE),
         "typed_models": all(model.model_json_schema() for model in (MarioAction, MarioObservation, MarioState)),
         "tasks": bool(tasks()),
         "graders": all(task.objective_weights for task in tasks()),
         "shaped_reward": all(task.card.dense_shaping_notes for task in tasks()),
-        "reset_keywords": set(KEYWORDS) == set(schemas.RESET_BODY["properties"]),
+        "reset_keywords": ResetRequest.model_fields.keys() == described["ResetRequest"]["properties"].keys(),
     }
     return {"valid": all(checks.values()), "checks": checks}

@@ -1,7 +1,7 @@
 """What has failed lately, read from the event log: failed steps of runs, and failed asset checks.
 
-In: a Dagster instance, looked at again and again. Out: failures newest first, and how often each failed. Only what is
-new since the last look is read; what is kept is a cache of the log and nothing else.
+In: a Dagster instance, looked at again and again. Out: failures since the newest publication, newest first, and how
+often each failed. Only what is new since the last look is read; what is kept is a cache of the log and nothing else.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mario_dagster.assets.jobs import GRADE
 from mario_dagster.checks.outcome import CheckFailure
 from mario_dagster.runtime.instance import SandboxInstance, plain_error
 from mario_dagster.runtime.queries import (
     CheckOutcome,
     StepFailure,
     check_outcomes_since,
+    failed_checks_of,
     last_event_id,
+    newest_publication,
     newest_step_failures,
 )
+
+from .causes import cause
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,16 @@ class FailureLog:
         self._counts: Counter[str] = Counter()
 
     def update(self) -> None:
-        """Read what the event log has gained."""
+        """Read what the event log has gained. What failed before the newest publication was mended: it is left out."""
         database = self._instance.database
-        steps = newest_step_failures(database, self._seen)
-        checks = check_outcomes_since(database, self._seen)
+        published = newest_publication(database, self._seen)
+        if published:
+            self._runs.clear()
+            self._failing.clear()
+            self._counts.clear()
+        since = max(self._seen, published)
+        steps = newest_step_failures(database, since)
+        checks = check_outcomes_since(database, since)
         self._seen = last_event_id(database)
         for step in steps:
             self._note_step(step)
@@ -73,7 +84,7 @@ class FailureLog:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """How often each check or job has failed since the log began, by name."""
+        """How often each check or job has failed since the newest publication, by name."""
         return dict(sorted(self._counts.items()))
 
     def _note_step(self, failure: StepFailure) -> None:
@@ -81,16 +92,16 @@ class FailureLog:
         if event is None:
             return
         error = event.step_failure_data.error
-        # A gate that stopped a run is told by its checks; the step's own message adds which job it stopped.
-        text = plain_error(error)
-        told = f"run {entry.job_name} failed at {entry.step_key}: {text}"
+        failed = failed_checks_of(self._instance.database, entry.run_id)
+        denied = {table: [name for name in names if name != GRADE] for table, names in failed.items()}
+        told = f"run {entry.job_name} failed: {cause(str(entry.step_key), plain_error(error), denied)}"
         self._runs.append(Failure(failure.event_id, str(entry.job_name), "", told))
         self._counts[f"run:{entry.job_name}"] += 1
 
     def _note_check(self, outcome: CheckOutcome) -> None:
         table, name = outcome.asset.path[-1], outcome.check
         self._failing.pop((table, name), None)
-        if outcome.passed or name == "grade":
+        if outcome.passed or name == GRADE:
             return
         text = f"{table}: check {name} failed: {outcome.description or 'failed'}"
         content, found = str(outcome.audited.get("content", "")), outcome.audited.get("failures", ())

@@ -1,6 +1,7 @@
 """What is late, what is stale, by how much: from Dagster's own staleness, the manifest and the lake's notes.
 
-In: a world, its instance, its asset graph. Out: derived tables that are stale; lags in minutes on the incident's clock.
+In: a workspace, its instance, its asset graph. Out: derived tables that are stale; lags in minutes on the incident's
+clock.
 """
 
 from __future__ import annotations

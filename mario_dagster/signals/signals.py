@@ -1,12 +1,12 @@
-"""What a player may know of a pipeline, from checks, tables, manifest and the Dagster instance. Never the vault.
+"""What a player may know of a pipeline, from checks, tables, manifest and the Dagster instance. Never the truth store.
 
-In: a world, its instance, its asset graph, its failure log. Out: `Signals`, the frozen values that observations are
+In: a workspace, its instance, its asset graph, its failure log. Out: `Signals`, the frozen values that observations are
 written from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import pandas as pd
 from mario_dagster.assets.publish import newest_release
 from mario_dagster.checks.context import Backlog, gather
 from mario_dagster.checks.contract import ContractReport
-from mario_dagster.checks.facts import checks_for
+from mario_dagster.checks.facts import Check, checks_for
 from mario_dagster.checks.outcome import CheckFailure, Outcome
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.instance import SandboxInstance
@@ -40,6 +40,8 @@ class Signals:
         reports: contract report of each stored table.
         check_outcomes: check -> what it found, for every check but the audits, which only a run makes.
         check_failures: why each of them fails now, as data; and what audits found in the tables as they are now.
+        unsettled: checks of tables that batches are missing from, or of what is computed from those: a batch may still
+            bring what they are there to find.
         blocking_failures: blocking checks that would fail now.
         queue_backlog_age_minutes, freshness_lag_minutes: minutes on the incident's clock.
         freshness_left: share of the task's freshness window that the lag leaves, 0 to 1.
@@ -52,6 +54,7 @@ class Signals:
     reports: Mapping[str, ContractReport]
     check_outcomes: Mapping[str, Outcome]
     check_failures: tuple[CheckFailure, ...]
+    unsettled: frozenset[str]
     blocking_failures: tuple[str, ...]
     pending_batches: tuple[str, ...]
     loaded_batches: tuple[str, ...]
@@ -79,9 +82,13 @@ class Signals:
 
     @property
     def health(self) -> float:
-        """0 to 1, from checks alone: what shapes the reward where the truth must not."""
+        """0 to 1, from checks alone: what shapes the reward where the truth must not.
+
+        A check that is unsettled has not been passed: so loading a batch, which may show what was wrong with it all
+        along, takes nothing away.
+        """
         parts = {
-            "facts": _share(outcome.passed for outcome in self.check_outcomes.values()),
+            "facts": _share(each.passed and name not in self.unsettled for name, each in self.check_outcomes.items()),
             "tables": sum(self.table_health.values()) / max(1, len(self.table_health)),
             "backlog": len(self.loaded_batches) / max(1, len(self.loaded_batches) + len(self.pending_batches)),
             "freshness": self.freshness_left * (0.5 if self.downstream_stale else 1.0),
@@ -94,7 +101,7 @@ class Signals:
 def read_signals(
     workspace: Workspace, instance: SandboxInstance, task: Task, state: Backlog, graph: Any, failures: FailureLog
 ) -> Signals:
-    """The signals of a world as it stands."""
+    """The signals of a pipeline as it stands."""
     failures.update()
     late, lag = stale(workspace, instance, task, graph), freshness_lag_minutes(workspace, task, state)
     check_context = gather(workspace, task, state, late)
@@ -116,6 +123,7 @@ def read_signals(
             *(failure for check in checks for failure in outcomes[check.name].failures_of(check.name, check.table)),
             *failures.audited(check_context.content),
         ),
+        unsettled=_unsettled(task, checks, state),
         blocking_failures=tuple(check.name for check in checks if check.blocking and not outcomes[check.name].passed),
         pending_batches=tuple(each.batch for each in state.pending),
         loaded_batches=tuple(each.batch for each in state.loaded),
@@ -136,6 +144,15 @@ def read_signals(
         published=newest_release(workspace, task) is not None,
         committed=committed(instance, task),
     )
+
+
+def _unsettled(task: Task, checks: Sequence[Check], state: Backlog) -> frozenset[str]:
+    """Checks of tables that lack a batch, and of tables computed from those."""
+    lacking = {table.name for table in task.tables if table.batched and state.pending}
+    for table in task.derived_tables:
+        if lacking.intersection(table.upstream):
+            lacking.add(table.name)
+    return frozenset(check.name for check in checks if check.table in lacking)
 
 
 def _hints(table: Table, frame: pd.DataFrame, version: str) -> Mapping[str, str]:

@@ -146,10 +146,13 @@ class Landing:
         except Damaged:
             raise LandingError(
                 f"{feed}/{batch} was announced with {entry.rows} rows, but its file is not in the landing zone: the "
-                "producer's upload has not finished"
+                "producer's upload has not finished, and only the producer can finish it"
             ) from None
         if digest_of(data) != entry.sha256:
-            raise LandingError(f"the file of batch '{batch}' of {feed} is not what was delivered: its checksum differs")
+            raise LandingError(
+                f"the file of batch '{batch}' of {feed} is not what was delivered: its checksum differs; the producer "
+                "has to send it again first"
+            )
         return from_arrow(pq.read_table(io.BytesIO(data)))
 
     def damage(self) -> Iterator[str]:
@@ -206,7 +209,7 @@ class DeliveredFile:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Files that land together: (feed, batch) -> parcel.
+    """Files that land together: (feed, batch) -> file.
 
     Args:
         announced: those of them that stand in the manifest only: their upload does not finish.

@@ -1,7 +1,7 @@
 """What a table becomes next: loaded from what has landed, or repaired, or computed from the tables upstream.
 
-In: a world and one table's contract. Out: `Write`s, each a frame with its note. Nothing here knows a run or an event:
-the assets in `pipeline.py` call these and hand the result to the IO manager.
+In: a workspace and one table's contract. Out: `Write`s, each a frame with its note. Nothing here knows a run or an
+event: the assets in `pipeline.py` call these and hand the result to the IO manager.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def derived(
     provenances = {name: workspace.lake.provenance(table_name(task, name)) for name in table.upstream}
     batches = {batch: version for provenance in provenances.values() for batch, version in provenance.loaded.items()}
     built_from = {name: provenance.data_version for name, provenance in provenances.items()}
-    return _write(frame, held.provenance, run_id, loaded=batches, built_from=built_from)
+    code_version = workspace.code_version(table.name)
+    return _write(frame, held.provenance, run_id, loaded=batches, built_from=built_from, code_version=code_version)
 
 
 def deployed(frame: pd.DataFrame, deploy: Deploy) -> pd.DataFrame:
@@ -136,7 +137,7 @@ def deployed(frame: pd.DataFrame, deploy: Deploy) -> pd.DataFrame:
 
 
 def stale_tables(workspace: Workspace, task: Task) -> frozenset[str]:
-    """Derived tables whose inputs have changed since they were computed, by the lake's own record.
+    """Derived tables that another release computed than is live, or whose inputs changed since, by the lake's record.
 
     A table counts too when a table upstream of it is stale, or has not taken up all that landed.
     """
@@ -151,6 +152,8 @@ def stale_tables(workspace: Workspace, task: Task) -> frozenset[str]:
             behind = any(
                 stored_version(workspace, task, name) != provenance.built_from.get(name) for name in table.upstream
             )
+            # Tables of earlier versions of this package do not say which release computed them.
+            behind |= provenance.code_version not in ("", workspace.code_version(table.name))
             if behind or stale.intersection(table.upstream):
                 stale.add(table.name)
         elif any(

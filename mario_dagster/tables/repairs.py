@@ -107,7 +107,7 @@ def reapply(plan: Iterable[Action], frame: pd.DataFrame, table: Table) -> pd.Dat
 
 
 def outlier_mask(series: pd.Series, column: Column | None) -> np.ndarray:
-    """True for each row whose value is not of this world; nulls are not, nor is anything in a column of text.
+    """True for each row whose value is absurdly far from the rest; nulls are not, nor is anything in a column of text.
 
     A value is an outlier outside the contract's range, or further than `OUTLIER_K` robust standard deviations
     (1.4826 MAD) from the median, on a log scale where the contract calls the column skewed. The robust bound is for

@@ -63,7 +63,7 @@ class PipelineSpec:
     """What a task's pipeline is made of beyond its contracts.
 
     Args:
-        world: generator of the task's clean data.
+        generate: generator of the task's clean data.
         transforms: derived table -> what computes it.
         sums: table -> how its numbers add up, for the audit before publishing; none where there is nothing to say.
     """
@@ -89,7 +89,7 @@ def pipeline_spec(task: Task) -> PipelineSpec:
 
 
 def clean_data_of(task: object, seed: int, scale: int = 1, salt: str = "", split: str = "train") -> CleanData:
-    """The clean data of a task. Splits are worlds apart: the same seed in `eval` gives other data than in `train`.
+    """The clean data of a task. Splits share nothing: the same seed in `eval` gives other data than in `train`.
 
     Args:
         task: what `registry.task` takes.

@@ -52,6 +52,7 @@ class Provenance:
         plan: the row-wise repairs remembered for rows that are loaded, or computed, later.
         built_from: for a derived table, upstream table -> data version it was computed from.
         repairs: every repair of this table so far, oldest first.
+        code_version: for a derived table, the release of its transform that computed it.
     """
 
     run_id: str = ""
@@ -60,6 +61,7 @@ class Provenance:
     plan: tuple[Mapping[str, Any], ...] = ()
     built_from: Mapping[str, str] = field(default_factory=dict)
     repairs: tuple[Mapping[str, Any], ...] = ()
+    code_version: str = ""
 
     def to_json(self) -> str:
         fields = {name: value for name, value in vars(self).items() if value}
@@ -192,6 +194,11 @@ class Lake:
         if stamp is None:
             raise NoTable(f"table '{name}' has no version {version}")
         return self._frame(name, self._parsed(name, stamp))
+
+    def provenance_at(self, name: str, version: int) -> Provenance | None:
+        """The note of one of a table's versions, without reading its data; None where there is no such version."""
+        stamp = self._stamp(name, version)
+        return None if stamp is None else self._parsed(name, stamp).provenance
 
     def provenance(self, name: str) -> Provenance:
         """The newest version's note, without reading its data."""

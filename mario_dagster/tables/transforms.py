@@ -20,7 +20,8 @@ def require(frame: pd.DataFrame, table: Table, *columns: str) -> None:
     """Raise a `TransformError` unless the frame has these columns of the table, in their contract types."""
     for name in columns:
         if name not in frame.columns:
-            raise TransformError(f"{table.name} has no column '{name}'; it has {', '.join(map(str, frame.columns))}")
+            there = ", ".join(map(str, frame.columns))
+            raise TransformError(f"{table.name} has no column '{name}', which has to be there first; it has {there}")
         expected, actual = table.column(name).type, column_type(frame[name])
         if actual != expected:
-            raise TransformError(f"{table.name}.{name} is {actual}, not {expected}")
+            raise TransformError(f"{table.name}.{name} is {actual}, not {expected}, which it has to be first")

@@ -1,4 +1,4 @@
-"""One pipeline's world on disk, found from the Dagster instance it runs on.
+"""One pipeline's files on disk, found from the Dagster instance it runs on.
 
 In: a Dagster instance. Out: its lake, landing zone, published tables and deploys. A sandbox keeps its Dagster home in
 `<sandbox>/dagster`, so whichever process runs an asset (an agent's step, `dagster-webserver`, `dagster dev`, a script)
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import dagster as dg
@@ -25,7 +26,11 @@ from .landing import Landing
 from .store import Lake
 
 DEPLOYS = "deploys.json"
+# In a table's record: the number of its transform's release, which one deploy after the other makes higher.
+RELEASE, FIRST_RELEASE = "release", 1
 SANDBOX_VARIABLE = "MARIO_SANDBOX"
+# The status of a sandbox whose episode goes on.
+OPEN = "open"
 
 
 @dataclass(frozen=True)
@@ -37,20 +42,42 @@ class Workspace:
     landing: Landing
     published: Lake
 
+    @property
+    def ended(self) -> str | None:
+        """Why the episode that is played here is over; None while it goes on, and where none is played."""
+        file = self.root / SANDBOX_FILE
+        status = read_json(file, SANDBOX_FILE).get("status", OPEN) if file.exists() else OPEN
+        return None if status == OPEN else str(status)
+
     def deploy(self, table: str) -> Deploy:
         """The live release of a derived table's transform; a harmless one where none is recorded.
 
         Raises:
             Damaged: a sandbox, which always has a record of its deploys, lacks it.
         """
-        file = self.root / DEPLOYS
-        if not file.exists() and not (self.root / SANDBOX_FILE).exists():
-            return Deploy()
-        return Deploy(**read_json(file, DEPLOYS).get(table, {}))
+        recorded = self._deploys().get(table, {})
+        return Deploy(**{name: value for name, value in recorded.items() if name != RELEASE})
+
+    def code_version(self, table: str) -> str:
+        """Names the live release of a derived table's transform: what Dagster calls the asset's code version.
+
+        Raises:
+            Damaged: a sandbox, which always has a record of its deploys, lacks it.
+        """
+        return f"r{self._deploys().get(table, {}).get(RELEASE, FIRST_RELEASE)}"
 
     def set_deploys(self, deploys: Mapping[str, Deploy]) -> None:
-        """Record the releases that are live from now on."""
-        body = {table: deploy.to_dict() for table, deploy in deploys.items()}
+        """Record the releases that are live from now on; of a table that is not named, the harmless one.
+
+        A transform that becomes another is another release, also where it goes back to what it was.
+        """
+        before = self._deploys() if (self.root / DEPLOYS).exists() else {}
+        body = {}
+        for table in sorted({*before, *deploys}):
+            deploy = deploys.get(table, Deploy()).to_dict()
+            recorded = {**Deploy().to_dict(), RELEASE: FIRST_RELEASE, **before.get(table, {})}
+            number = int(recorded.pop(RELEASE))
+            body[table] = {**deploy, RELEASE: number + (deploy != recorded)}
         write_json(self.root / DEPLOYS, body)
 
     @contextmanager
@@ -58,6 +85,13 @@ class Workspace:
         """What this thread asks of the lakes' folders inside the block is asked once: see `Lake.steady`."""
         with self.lake.steady(), self.published.steady():
             yield
+
+    def _deploys(self) -> Mapping[str, Mapping[str, Any]]:
+        file = self.root / DEPLOYS
+        if not file.exists() and not (self.root / SANDBOX_FILE).exists():
+            return {}
+        recorded: Mapping[str, Mapping[str, Any]] = read_json(file, DEPLOYS)
+        return recorded
 
     def close(self) -> None:
         """Forget what was read; whoever else has it open, as the UI of an episode that is played, reads it anew."""
@@ -73,7 +107,7 @@ _LOCK = threading.Lock()
 
 
 def workspace_at(root: Path) -> Workspace:
-    """The world in a folder; one object a folder and process, so that everyone shares its caches."""
+    """The workspace in a folder; one object a folder and process, so that everyone shares its caches."""
     root = Path(root).resolve()
     with _LOCK:
         workspace = _WORKSPACES.get(root)

@@ -167,7 +167,7 @@ UNSOUND = {
     "few_values_are_lost": (all_lost(), "lost"),
     "the_clean_data_are_clean": (sent(without(TEMPORAL.clean.feeds["catalog"])), "every_product_exists"),
     "the_damage_shows": (clean_everywhere(), "every check passes"),
-    "the_repairs_undo_the_damage": (replace(TEMPORAL, solution=TEMPORAL.solution[-1:]), "when it is repaired"),
+    "the_repairs_undo_the_damage": (replace(TEMPORAL, solution=TEMPORAL.solution[-1:]), "when it is repaired, scores"),
     "every_repair_is_needed": (
         replace(TEMPORAL, solution=(*TEMPORAL.solution, IDLE)),
         "catalog needs no drop_outliers",

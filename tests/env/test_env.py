@@ -1,14 +1,12 @@
-"""The game by itself: reward arithmetic, options, the fold of lines, and episodes played on real sandboxes."""
+"""The game by itself: words and actions, and episodes played on real sandboxes."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mario_dagster.core.action import ACTIONS, Action, available
+from mario_dagster.core.action import Action
 from mario_dagster.core.registry import task, tasks
 from mario_dagster.core.task import Freshness
 from mario_dagster.engine.snapshot import mark
@@ -26,7 +24,7 @@ from mario_dagster.env.episode import Episode
 from mario_dagster.env.episode_state import episode_state
 from mario_dagster.env.errors import BadRequest, EpisodeExists, NoEpisode, NoPlayer
 from mario_dagster.env.observation import UNDISCLOSED, observe, pressure, text
-from mario_dagster.env.options import KEYWORDS, MAX_SEED, episode_id, reset_options, task_specs
+from mario_dagster.env.options import reset_options
 from mario_dagster.env.sample import sample_text
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
@@ -34,150 +32,6 @@ from mario_dagster.sandbox.sandbox import Sandbox
 REPO = Path(__file__).resolve().parents[2]
 TRAIN_SEED, EVAL_SEED = 7, 11
 HELD_OUT = "heldout_temporal_rollup_contract_family"
-
-
-# --- reward -----------------------------------------------------------------------------------------------------------
-
-scores = st.one_of(st.floats(0, 1), st.floats(allow_nan=True, allow_infinity=True))
-steps = st.builds(
-    reward.Step,
-    before=scores,
-    after=scores,
-    invalid=st.booleans(),
-    premature_commit=st.booleans(),
-    streak=st.integers(0, 1000),
-    ended=st.booleans(),
-    success=st.booleans(),
-)
-
-
-@given(steps)
-def test_a_reward_is_finite_and_in_the_declared_range(step: reward.Step) -> None:
-    parts = reward.parts(step)
-    low, high = reward.REWARD_RANGE
-    assert all(math.isfinite(part) for part in parts.values())
-    assert low <= reward.total(parts) <= high
-
-
-# What is invalid or below the threshold is no success; only steps that cannot be would reach the end of the range.
-@given(steps.filter(lambda step: not (step.success and (step.invalid or step.premature_commit))))
-def test_a_reward_is_the_sum_of_its_parts_with_no_clipping(step: reward.Step) -> None:
-    parts = reward.parts(step)
-    assert reward.total(parts) == pytest.approx(sum(parts.values()), abs=1e-6)
-
-
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_score_change_pays_nine_tenths_and_each_step_costs(before: float, after: float) -> None:
-    parts = reward.parts(reward.Step(before, after))
-    assert parts["score_change"] == pytest.approx(0.9 * (after - before), abs=1e-6)
-    assert parts["step_cost"] == -0.004
-    assert {name for name, value in parts.items() if value} <= {"score_change", "step_cost"}
-
-
-@given(st.integers(0, 100))
-def test_repeats_are_free_up_to_three_and_capped_at_three_hundredths(streak: int) -> None:
-    expected = -0.01 * min(max(streak - 3, 0), 3)
-    assert reward.parts(reward.Step(0.5, 0.5, streak=streak))["repetition"] == pytest.approx(expected)
-
-
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_success_pays_with_a_capped_gain_and_failure_costs(before: float, after: float) -> None:
-    won = reward.parts(reward.Step(before, after, ended=True, success=True))
-    lost = reward.parts(reward.Step(before, after, ended=True))
-    assert won["success"] == pytest.approx(0.18 + min(after - before, 0.10), abs=1e-6)
-    assert won["failure"] == 0 == lost["success"]
-    assert lost["failure"] == -0.45
-
-
-def test_invalid_and_premature_are_charged_as_designed() -> None:
-    parts = reward.parts(reward.Step(0.5, 0.5, invalid=True, premature_commit=True, ended=True))
-    assert (parts["invalid_action"], parts["premature_commit"]) == (-0.06, -0.25)
-
-
-@given(scores)
-def test_a_shown_score_is_clamped_and_short(score: float) -> None:
-    shown = reward.shown(score)
-    assert 0.01 <= shown <= 0.99
-    assert shown == round(shown, 4)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "falls"), [(0.5, 0.05, True), (0.10, 0.0999, True), (0.05, 0.05, False), (0.5, 0.10, False)]
-)
-def test_only_a_score_that_falls_below_the_floor_collapses(before: float, after: float, falls: bool) -> None:
-    assert reward.collapsed(before, after) is falls
-
-
-# --- options ----------------------------------------------------------------------------------------------------------
-
-rubbish = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-@given(st.dictionaries(st.sampled_from(KEYWORDS) | st.text(max_size=10), rubbish, max_size=5))
-def test_reset_takes_what_is_valid_and_refuses_the_rest_in_words(keywords: dict[str, Any]) -> None:
-    try:
-        options = reset_options(keywords)
-    except BadRequest as error:
-        assert 10 < len(str(error)) < 600
-    else:
-        assert 0 <= options.seed <= MAX_SEED
-        assert options.task in tasks()
-
-
-@pytest.mark.parametrize(
-    "seed", [-1, 2**31, pytest.param(10**5000, id="5000 digits"), 1.0, float("nan"), "7", True, [], {}]
-)
-def test_a_seed_is_a_whole_number_in_range(seed: object) -> None:
-    with pytest.raises(BadRequest, match=f"seed must be a whole number from 0 to {MAX_SEED}"):
-        reset_options({"seed": seed})
-
-
-@pytest.mark.parametrize("seed", [0, 42, MAX_SEED])
-def test_seeds_in_range_are_kept(seed: int) -> None:
-    assert reset_options({"seed": seed}).seed == seed
-
-
-@pytest.mark.parametrize(
-    ("keywords", "says"),
-    [
-        ({"sede": 1}, "did you mean 'seed'"),
-        ({"task": "temporl"}, "did you mean 'temporal'"),
-        ({"task": None, "task_id": 99}, "temporal"),
-        pytest.param({"task": 10**5000}, "choose one of", id="a task of 5000 digits"),
-        ({"split": "bogus"}, "train, eval"),
-        ({"split": ["train"]}, "train, eval"),
-        ({"feedback": "trust"}, "did you mean 'truth'"),
-        ({"scale": 0}, "scale must be a whole number from 1"),
-        ({"episode_id": "../x"}, "1 to 64 letters"),
-        ({"index": 10**6}, "index must be"),
-        ({"index": 0, "seed": 1}, "leave out seed"),
-        ({"profile": 5}, "profile must be a name"),
-    ],
-)
-def test_a_refusal_names_what_would_be_right(keywords: dict[str, Any], says: str) -> None:
-    with pytest.raises(BadRequest) as refusal:
-        reset_options(keywords)
-    assert says in str(refusal.value)
-
-
-@pytest.mark.parametrize(
-    "bad", ["", ".", "..", "../x", "a/b", "a\\b", "a\x00", "-a", ".truth", "a" * 65, "é", "a\n", 5, None]
-)
-def test_an_id_cannot_name_anything_but_a_folder_of_its_own(bad: object) -> None:
-    with pytest.raises(BadRequest):
-        episode_id(bad)
-
-
-@pytest.mark.parametrize("split", ["train", "eval"])
-def test_every_row_of_the_task_api_is_a_reset(split: str) -> None:
-    specs = task_specs(split)
-    for place in (0, len(specs) - 1):
-        options = reset_options({"split": split, "index": place})
-        assert (options.task.slug, options.seed) == (specs[place]["task"], specs[place]["seed"])
 
 
 # --- derived words ----------------------------------------------------------------------------------------------------
@@ -208,22 +62,6 @@ def test_pressure_is_a_share_that_more_workers_ease(rows: int, workers: int) -> 
 def test_text_can_always_be_sent(value: str) -> None:
     json.dumps(text(value), ensure_ascii=False).encode()
     json.dumps(text(value + "\ud800"), ensure_ascii=False).encode()
-
-
-# --- the table of actions ---------------------------------------------------------------------------------------------
-
-
-def test_there_are_twenty_actions_by_place() -> None:
-    assert [action.id for action in ACTIONS] == list(range(20))
-    assert len({action.name for action in ACTIONS}) == 20
-
-
-@pytest.mark.parametrize("each", tasks(), ids=lambda each: each.slug)
-def test_a_task_without_batches_or_derived_tables_lacks_their_actions(each: Any) -> None:
-    alone = tuple(replace(column, references=None) for column in each.main_table.columns)
-    table = replace(each.main_table, batched=False, columns=alone)
-    assert available(replace(each, pool=None, tables=(table,), subgoals={})) == list(range(16))
-    assert set(available(each)) <= set(range(20))
 
 
 # --- episodes on real sandboxes ---------------------------------------------------------------------------------------
@@ -376,6 +214,32 @@ def test_streaks_count_the_same_action_with_the_same_arguments(episode: Episode)
         assert seen["reward_breakdown"]["repetition"] == pytest.approx(-0.01 * max(0, streak - 3))
     assert episode.step(Action(0, "catalog")).observation["repeated_action_streak"] == 1
     assert episode.step(Action(0, "hourly_rollup")).observation["repeated_action_streak"] == 1
+
+
+def test_a_repeat_that_loads_a_batch_is_work_and_costs_nothing(home: Home) -> None:
+    episode = begin(home, task="incremental", seed=TRAIN_SEED)
+    for _ in range(2):
+        episode.step(Action(16))
+    waiting = len(episode.sandbox.backlog().pending)
+    assert waiting >= 9
+    for number in range(1, waiting + 1):
+        seen = episode.step(Action(18)).observation
+        assert seen["repeated_action_streak"] == number and seen["pending_batches"] == waiting - number
+        assert not seen["repeated_action_tripwire"] and seen["reward_breakdown"]["repetition"] == 0
+    # From here on there is nothing to load: the same action does nothing, and counts from the first time that it does.
+    for idle in range(1, 6):
+        seen = episode.step(Action(18)).observation
+        assert seen["repeated_action_streak"] == waiting + idle
+        assert seen["repeated_action_tripwire"] is (idle > 3)
+        assert seen["reward_breakdown"]["repetition"] == pytest.approx(-0.01 * max(0, idle - 3))
+    episode.close()
+
+
+def test_a_repair_made_again_on_what_it_made_is_charged(episode: Episode) -> None:
+    for number in range(1, 6):
+        seen = episode.step(Action(10)).observation
+        assert seen["reward_breakdown"]["repetition"] == pytest.approx(-0.01 * max(0, number - 1 - 3))
+    assert seen["repeated_action_tripwire"] and seen["repeated_action_streak"] == 5
 
 
 INVALID = [

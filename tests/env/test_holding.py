@@ -135,7 +135,7 @@ def test_what_is_announced_stands_in_the_manifest_and_is_read_once_it_is_there(t
     assert entry.rows == 3 and not landing.arrived(*key)
     said = (
         r"^orders/b01 was announced with 3 rows, but its file is not in the landing zone: "
-        r"the producer's upload has not finished$"
+        r"the producer's upload has not finished, and only the producer can finish it$"
     )
     with pytest.raises(LandingError, match=said):
         landing.read(*key)
@@ -185,9 +185,9 @@ def test_loading_what_is_not_there_fails_in_the_event_log_and_changes_nothing(ep
     after = episode.step(REPLAY).observation
     said = (
         "orders/t12 was announced with 15 rows, but its file is not in the landing zone: "
-        "the producer's upload has not finished"
+        "the producer's upload has not finished, and only the producer can finish it"
     )
-    assert after["action_result"] == f"failed: replay of t12 failed: {said}"
+    assert after["action_result"] == f"failed: replay of t12 failed: orders could not be landed: {said}"
     assert after["recent_errors"][0].endswith(said)
     run = episode.sandbox.instance.get_runs(limit=1)[0]
     assert (run.job_name, run.status) == ("temporal_replay", dg.DagsterRunStatus.FAILURE)
@@ -247,7 +247,8 @@ def test_a_commit_is_refused_and_is_the_wrong_decision(episode: Episode) -> None
     release = episode.sandbox.release()
     told = play(episode, [*solution(episode), COMMIT])
     assert (told["success"], told["done_reason"], told["truncated"]) == (False, "commit_failure", False)
-    assert episode.reply().observation["action_result"] == "failed: not published: every_batch_is_loaded"
+    why = "source_orders fails every_batch_is_loaded (batch_id: pending_batch); it has to pass first"
+    assert episode.reply().observation["action_result"] == f"failed: not published: {why}"
     assert episode.sandbox.release() == release and episode.episode_state().score >= 0.999
 
 

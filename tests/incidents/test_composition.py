@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mario_dagster.bench.diversity import Census, Draw, census, draws, play
 from mario_dagster.bench.solution_orders import to_the_end
 from mario_dagster.checks.contract import contract_report
 from mario_dagster.core.action import Action
@@ -36,10 +34,8 @@ from mario_dagster.incidents.faults.spelled_numbers import SpelledNumbers
 from mario_dagster.incidents.hashes import fingerprint, kind_hash
 from mario_dagster.incidents.profiles import draw, profile, profiles
 from mario_dagster.incidents.vocabularies import HELD_OUT
-from mario_dagster.inject.redelivery import reference
 from mario_dagster.sandbox.create_from_incident import stage
 from mario_dagster.sandbox.home import Home
-from mario_dagster.scoring.collateral import collateral
 from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.frames import content_hash
 from mario_dagster.tables.load import stack
@@ -352,40 +348,3 @@ def test_no_seed_draws_what_is_asked_for_by_name_only() -> None:
         assert not named & {each.name for each in profiles(slug)}
         assert not named & {draw(slug, split, seed).name for split in ("train", "eval") for seed in range(20)}  # type: ignore[arg-type]
     assert profile("composed:hard").patterns and profile("composed:lost_values+late_batches").task == ""
-
-
-# --- counting ---------------------------------------------------------------------------------------------------------
-
-
-def test_collateral_is_what_was_right_and_no_longer_is() -> None:
-    found = task("events")
-    incident = compose("events", ["renamed_columns", "spelled_moments", "retried_load"], seed=3)
-    truth = reference(incident, found, {})
-    landed = {"transactions": incident.landing["transactions/c01"]}
-    assert collateral(found, landed, landed, truth, incident.damage_manifest.landed_as) == 0
-    assert collateral(found, landed, truth, truth, incident.damage_manifest.landed_as) == 0
-    assert collateral(found, truth, {}, truth, incident.damage_manifest.landed_as) == truth["transactions"].size
-    assert (
-        collateral(found, truth, {"transactions": truth["transactions"][5:]}, truth, incident.damage_manifest.landed_as)
-        == 25
-    )
-    swapped = truth["transactions"].assign(status=truth["transactions"]["status"].shift(1))
-    changed = int((swapped["status"] != truth["transactions"]["status"]).fillna(True).sum())
-    assert collateral(found, truth, {"transactions": swapped}, truth, incident.damage_manifest.landed_as) == changed
-
-
-def test_a_census_counts_what_differs_and_bounds_what_was_not_seen() -> None:
-    assert census([("a", "x"), ("b", "x"), ("c", "y")]) == Census(3, 3, 1, 2, 2)
-    assert census([("a", "x"), ("a", "x")]).at_least is None
-    assert len({str(each) for each in draws(60)}) == 60
-    pairs = [compose(each.task, seed=each.seed, difficulty=each.difficulty) for each in draws(45)]  # type: ignore[arg-type]
-    assert len({fingerprint(each) for each in pairs}) == 45 and len({kind_hash(each) for each in pairs}) > 35
-
-
-def test_totals_that_a_failing_reference_kept_from_being_computed_are_refreshed(tmp_path: Path) -> None:
-    """What orders refer to is judged before them, so that totals stay as the bad release wrote them."""
-    only_customers = Draw("referential", "easy", 1021)
-    solution = compile_incident("referential", only_customers.profile, seed=only_customers.seed).solution
-    assert {"orders", "products"}.isdisjoint(step.table for step in solution)
-    assert solution[-2].name == "refresh_downstream_assets"
-    assert play(only_customers, tmp_path, solution_only=True).wrong == {}

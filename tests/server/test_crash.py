@@ -15,7 +15,8 @@ from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.sandbox import Sandbox
 from tests.serving import Server
 
-INCIDENT = {"task": "temporal", "split": "train", "seed": 11}
+# Batches loaded under a kill are in `bench/test_chaos.py`.
+INCIDENT = {"task": "referential", "split": "train", "seed": 11}
 
 
 def solution(home: Path, episode: str) -> tuple[Mapping[str, Any], ...]:

@@ -15,7 +15,7 @@ from tests.serving import Server
 
 SESSIONS = 8
 # Long episodes beside short ones, so that some end while others are under way.
-TASKS = ("temporal", "events")
+TASKS = ("referential", "events")
 
 
 def play(url: str, home: Path, name: str, task: str) -> str:

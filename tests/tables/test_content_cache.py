@@ -195,9 +195,9 @@ def test_the_ledger_is_beside_the_truth_and_checked(home: Home) -> None:
     cells = {(key, name) for columns in damage_manifest.lost.values() for name, keys in columns.items() for key in keys}
     assert cells == {cell for cells in truth_store.lost.values() for cell in cells}
     truth_store.check()
-    file = truth_store.root / "ledger.json"
+    file = truth_store.root / "damage.json"
     file.write_bytes(file.read_bytes()[:-2])
-    with pytest.raises(Damaged, match=r"truth/ledger\.json is not what was written"):
+    with pytest.raises(Damaged, match=r"truth/damage\.json is not what was written"):
         truth_store.check()
     # A score needs none of it.
     assert episode.sandbox.grade().score > 0

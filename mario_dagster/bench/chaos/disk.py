@@ -23,7 +23,7 @@ from .ends import answers_of, debris
 from .fleet import Answer, Cut, Line, serving
 from .ordeal import Outcome, Scene, compare, final, outcome
 from .player import READS, Lost, Played, routes
-from .script import TWINS, Script
+from .script import PAIR, Script
 from .tally import Tally
 
 # A template and the longest of episodes, with the log of its database, fill half of it.
@@ -76,7 +76,7 @@ def disk(scene: Scene, scripts: Sequence[Script], alone: Mapping[str, Outcome]) 
                 for left in debris(home):
                     tally.add("debris", provenance=f"{script.id}: {left}")
                 # The second of two alike is made of the first one's template.
-                home.prune(keep=0, templates=place % TWINS == TWINS - 1)
+                home.prune(keep=0, templates=place % PAIR == PAIR - 1)
     except NoMount as error:
         tally.skipped = str(error)
     compare(alone, found, tally)

@@ -18,7 +18,7 @@ from mario_dagster.sandbox.template_cache import Recipe
 
 Action = Mapping[str, Any]
 # Two episodes in a row share an incident, so that one is made while the other, or their template, is.
-TWINS = 2
+PAIR = 2
 # The incidents' families, in turn: drawn by the seed from train, from eval, and composed.
 FAMILIES: tuple[tuple[Split, str | None], ...] = (("train", None), ("eval", None), ("train", "composed:medium"))
 MOST_EXTRAS = 12
@@ -60,7 +60,7 @@ def script(id: str, task: Task, *, profile: str | None, split: Split, seed: int,
 
 
 def _script(place: int, seed: int) -> Script:
-    pair = place // TWINS
+    pair = place // PAIR
     every = tasks()
     split, profile = FAMILIES[pair // len(every) % len(FAMILIES)]
     task = every[pair % len(every)]

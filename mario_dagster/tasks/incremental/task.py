@@ -118,6 +118,7 @@ INCREMENTAL = Task(
             "orders and products meet their contracts",
             "daily_summary equals what orders and products add up to",
             "the summary shows the newest landed batch",
+            "the pool has no more recovery workers than required_resource_level",
         ),
         unsafe_commit_conditions=(
             "a batch is pending, also if its file never comes: then repair what is there, and publish nothing",

@@ -124,6 +124,7 @@ TEMPORAL = Task(
             "source_orders and catalog meet their contracts",
             "hourly_rollup equals what source_orders and catalog add up to",
             "the rollup shows the newest landed batch",
+            "the pool has no more recovery workers than required_resource_level",
         ),
         unsafe_commit_conditions=(
             "a batch is pending, also if its file never comes: then repair what is there, and publish nothing",
