@@ -25,6 +25,7 @@ from dagster._core.workspace.workspace import (
     CurrentWorkspace,
     DefinitionsSource,
 )
+from dagster._time import get_current_timestamp
 
 from .location import CODE_LOCATION, MODULE, REPOSITORY
 
@@ -59,8 +60,8 @@ def workspace_with(repository: RepositoryDefinition) -> CurrentWorkspace:
         load_error=None,
         load_status=CodeLocationLoadStatus.LOADED,
         display_metadata={},
-        # Constants: it is loaded once, and every page that is open compares them with what it saw before.
-        update_timestamp=0.0,
+        update_timestamp=get_current_timestamp(),
+        # Code does not change while a process serves it.
         version_key=dagster.__version__,
         definitions_source=DefinitionsSource.CODE_SERVER,
     )

@@ -63,6 +63,7 @@ nux:
 _TROUBLE: Mapping[str, type[StorageError]] = {each.__name__: each for each in (Damaged, Unavailable)}
 _REFUSED = frozenset({"OSError", "PermissionError", "OperationalError", "BlockingIOError"})
 _OF_THE_DATABASE = frozenset({"OperationalError", "DatabaseError", "DBAPIError"})
+BACKFILL_DAEMON = "BACKFILL"
 INTERRUPTED = "DagsterExecutionInterruptedError"
 SETTINGS: Mapping[str, Any] = {"telemetry": {"enabled": False}}
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -112,6 +113,17 @@ class SandboxInstance(DagsterInstance):
     def get_ref(self) -> InstanceRef:
         """What opens the same home elsewhere; Dagster asks for it where it evaluates partitions and schedules."""
         return InstanceRef.from_dir(str(self.home))
+
+    def get_daemon_statuses(self, daemon_types: Sequence[str] | None = None) -> Mapping[str, Any]:
+        """No daemon is needed; whoever serves the UI brings backfills to their end, as one would."""
+        # Only a UI asks, and the package of all daemons is slow to import.
+        from dagster._daemon.types import DaemonStatus
+
+        kinds = [BACKFILL_DAEMON] if daemon_types is None else daemon_types
+        return {
+            kind: DaemonStatus(kind, required=kind == BACKFILL_DAEMON, healthy=True, last_heartbeat=None)
+            for kind in kinds
+        }
 
     @property
     def storage_id(self) -> str:

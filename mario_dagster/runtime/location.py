@@ -39,14 +39,14 @@ def job_origin(job: str) -> RemoteJobOrigin:
 
 def record_tick(instance: DagsterInstance, schedule: str, run_id: str) -> None:
     """Record that a schedule ticked and launched a run: its page lists runs by its ticks."""
-    origin, now = RemoteInstigatorOrigin(_REPOSITORY_ORIGIN, schedule), get_current_timestamp()
+    origin = RemoteInstigatorOrigin(_REPOSITORY_ORIGIN, schedule)
+    record, now = instance.get_run_record_by_id(run_id), get_current_timestamp()
     tick = TickData(
         instigator_origin_id=origin.get_id(),
         instigator_name=schedule,
         instigator_type=InstigatorType.SCHEDULE,
         status=TickStatus.SUCCESS,
-        # In whole seconds, as a schedule's are.
-        timestamp=float(int(now)),
+        timestamp=(record.start_time if record else None) or now,
         end_timestamp=now,
         run_ids=[run_id],
         selector_id=origin.get_selector().get_id(),

@@ -93,6 +93,11 @@ class ServedRequest(WorkspaceRequestContext):
         self._served = served
 
     @property
+    def show_instance_config(self) -> bool:
+        """Nobody needs to know where on a server's disk an episode lies."""
+        return False
+
+    @property
     def permissions(self) -> Mapping[str, PermissionResult]:
         return self._allowed(super().permissions)
 

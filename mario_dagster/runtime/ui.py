@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from mario_dagster.core.errors import Refused, StorageError
 
 from .instance import SandboxInstance
-from .served import Launching, ServedRequest, ServedWorkspace
+from .served import NO_REPAIR, Launching, ServedRequest, ServedWorkspace
 
 # GraphQL is CPU-bound: more threads would only take more of the one interpreter from everybody else.
 THREADS = 3
@@ -65,6 +65,14 @@ class _Webserver(DagsterWebserver[ServedWorkspace, ServedRequest]):
 
     def build_graphql_schema(self) -> Any:
         return _schema()
+
+    async def _no_reports(self, request: Request) -> JSONResponse:
+        """What happened in an episode is what its runs did. Older releases ask for no permission here."""
+        return JSONResponse({"error": NO_REPAIR}, status_code=401)
+
+    report_asset_materialization_endpoint = _no_reports
+    report_asset_check_endpoint = _no_reports
+    report_asset_observation_endpoint = _no_reports
 
     async def execute_graphql_request(
         self, request: Request, query: str, variables: dict[str, Any] | None, operation_name: str | None

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from mario_dagster.core.errors import Damaged, Refused
 from mario_dagster.runtime.instance import QUIET, close_instance, create_home, open_instance, run_job
 from mario_dagster.runtime.location import MODULE, REPOSITORY
+from mario_dagster.runtime.queries import fingerprint
 from mario_dagster.runtime.served import Launching
 from mario_dagster.runtime.ui import SandboxUI
 from tests.graphql import (
@@ -230,6 +231,14 @@ def test_backfills_come_to_their_end(served: Served) -> None:
     assert [run["jobName"] for run in newest["runs"]] == ["daily", "daily"]
 
 
+def test_no_daemon_is_missed(served: Served) -> None:
+    health = """{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy }
+      daemonStatus(daemonType: "BACKFILL") { healthy } } } }"""
+    found = served.ask(health)["instance"]["daemonHealth"]
+    assert found["daemonStatus"]["healthy"]
+    assert all(each["healthy"] for each in found["allDaemonStatuses"])
+
+
 def test_a_look_only_ui_launches_nothing(tmp_path: Path) -> None:
     served = Served(tmp_path / "home", read_only="the episode is over")
     try:
@@ -243,13 +252,31 @@ def test_a_look_only_ui_launches_nothing(tmp_path: Path) -> None:
         close_instance(served.instance)
 
 
-def test_history_cannot_be_rewritten(served: Served) -> None:
+HISTORY = (
+    "deletePipelineRun(runId: $r)",
+    'wipeAssets(assetPartitionRanges: [{assetKey: {path: ["table"]}}])',
+    'reportRunlessAssetEvents(eventParams: {eventType: ASSET_MATERIALIZATION, assetKey: {path: ["table"]}})',
+    f'addDynamicPartition(repositorySelector: {{repositoryName: "{REPOSITORY}", '
+    f'repositoryLocationName: "{MODULE}"}}, partitionsDefName: "days", partitionKey: "d4")',
+)
+
+
+@pytest.mark.parametrize("mutation", HISTORY, ids=lambda mutation: mutation.partition("(")[0])
+def test_history_cannot_be_rewritten(served: Served, mutation: str) -> None:
     run_id, _ = launched(served.ask, job="repair")
-    delete = "mutation ($r: String!) { deletePipelineRun(runId: $r) { __typename } }"
-    assert served.ask(delete, r=run_id)["deletePipelineRun"]["__typename"] == "UnauthorizedError"
+    before = fingerprint(served.instance.database)
+    text = mutation.replace("$r", f'"{run_id}"')
+    answer = served.ask(f"mutation {{ it: {text} {{ __typename }} }}")
+    assert answer["it"]["__typename"] == "UnauthorizedError"
+    assert served.instance.get_run_by_id(run_id) is not None and fingerprint(served.instance.database) == before
+
+
+@pytest.mark.parametrize("what", ["asset_materialization", "asset_check", "asset_observation"])
+def test_nothing_is_reported_that_no_run_did(served: Served, what: str) -> None:
+    before = fingerprint(served.instance.database)
     with TestClient(served.ui) as client:
-        assert client.post("/ui/x/report_asset_materialization/table").status_code == 401
-    assert served.instance.get_run_by_id(run_id) is not None
+        assert client.post(f"/ui/x/report_{what}/table").status_code == 401
+    assert fingerprint(served.instance.database) == before
 
 
 # --- checks as they are -----------------------------------------------------------------------------------------------
