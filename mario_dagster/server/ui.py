@@ -46,6 +46,13 @@ class _Open:
         self.ui: OpenUI | None = None
 
 
+def _from_elsewhere(scope: Scope) -> bool:
+    """Whether a browser says that a page of another origin is asking."""
+    headers = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
+    origin, host = headers.get(b"origin"), headers.get(b"host", "")
+    return origin is not None and origin.partition("://")[2] != host
+
+
 class EpisodeUIs:
     """The UIs of all episodes: an ASGI app to be mounted at `/ui`.
 
@@ -76,6 +83,10 @@ class EpisodeUIs:
         # The UI's routes have its whole path in them, so that what stands before the mount belongs to them too.
         scope = {**scope, "root_path": scope.get("app_root_path", "")}
         id = scope["path"].removeprefix(f"{PATH}/").partition("/")[0]
+        if self._allow_repair and _from_elsewhere(scope):
+            # Elsewhere any page may ask; here a page that somebody has open could launch runs in their name.
+            await _answer(scope, receive, send, 403, "Not from here", "this UI takes requests of its own pages only")
+            return
         with self._lock:
             place = self._open.setdefault(id, _Open())
             self._open.move_to_end(id)
@@ -159,9 +170,6 @@ def _close(place: _Open) -> None:
 
 async def _no_ui(scope: Scope, receive: Receive, send: Send, id: str, error: Exception) -> None:
     """Say in words why there is no UI."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": NO_EPISODE_CODE, "reason": str(error)[:120]})
-        return
     status, title = 404, "No such episode"
     if isinstance(error, Damaged):
         status, title = 410, "This episode is damaged"
@@ -169,5 +177,13 @@ async def _no_ui(scope: Scope, receive: Receive, send: Send, id: str, error: Exc
         status, title = 503, "This episode is out of reach for now"
     elif not isinstance(error, UnknownName) or not id:
         error = ValueError(f"the UI of an episode is at {PATH}/<episode_id>/; POST /reset answers with an id")
-    page = _PAGE.format(title=title, text=f"<p>{html.escape(str(error))}</p>")
+    await _answer(scope, receive, send, status, title, str(error))
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send, status: int, title: str, text: str) -> None:
+    """A page in words; of a WebSocket, a close in words."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": NO_EPISODE_CODE, "reason": text[:120]})
+        return
+    page = _PAGE.format(title=title, text=f"<p>{html.escape(text)}</p>")
     await HTMLResponse(page, status_code=status)(scope, receive, send)

@@ -48,6 +48,21 @@ def test_each_episode_has_its_ui(served: tuple[TestClient, dict[str, str]]) -> N
         assert {run["jobName"].partition("_")[0] for run in runs(client, id)} == {task}
 
 
+def test_a_page_of_another_origin_launches_nothing(served: tuple[TestClient, dict[str, str]]) -> None:
+    client, ids = served
+    id = ids["temporal"]
+    before = len(runs(client, id))
+    elsewhere = client.post(f"/ui/{id}/graphql", json={"query": RUNS}, headers={"origin": "https://elsewhere.example"})
+    assert elsewhere.status_code == 403 and "its own pages only" in elsewhere.text
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect(f"/ui/{id}/graphql", headers={"origin": "https://elsewhere.example"}),
+    ):
+        pass
+    own = client.post(f"/ui/{id}/graphql", json={"query": RUNS}, headers={"origin": "http://testserver"})
+    assert own.status_code == 200 and len(runs(client, id)) == before
+
+
 def test_a_run_launched_there_is_in_the_player_s_next_answer(served: tuple[TestClient, dict[str, str]]) -> None:
     client, ids = served
     id, before = ids["temporal"], len(runs(client, ids["ingestion"]))
@@ -58,6 +73,7 @@ def test_a_run_launched_there_is_in_the_player_s_next_answer(served: tuple[TestC
     assert run["status"] == "SUCCESS"
     step = client.post("/step", json={"episode_id": id, "action": {"action_id": 0}})
     assert step.status_code == 200
+    assert any("remove_duplicates on catalog" in act for act in step.json()["observation"]["interventions"])
     assert runs(client, id)[0]["runId"] == run["runId"]
     assert len(runs(client, ids["ingestion"])) == before
 
