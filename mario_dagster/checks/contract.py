@@ -52,17 +52,19 @@ class Violation:
             `duplicate_key`, `out_of_range`, `bad_pattern`, `bad_category`, or what a quality check calls it.
         count: cells, rows or columns at fault.
         cases: at most `SHOWN_CASES` mappings of `column`, `reason`, `index` (row position or None) and `value`.
+        table: the table at fault, where it need not be the one that the check stands on.
     """
 
     column: str
     reason: str
     count: int
     cases: tuple[Case, ...]
+    table: str = ""
 
     @classmethod
-    def whole(cls, column: str, reason: str, value: object = None, count: int = 1) -> Violation:
+    def whole(cls, column: str, reason: str, value: object = None, count: int = 1, table: str = "") -> Violation:
         """A violation that no single row is to blame for."""
-        return cls(column, reason, count, (case(column, reason, None, value),))
+        return cls(column, reason, count, (case(column, reason, None, value),), table)
 
     @classmethod
     def rows(cls, column: str, reason: str, mask: Mask, values: Values) -> Violation:
@@ -246,7 +248,8 @@ _STRUCTURE: Mapping[SchemaErrorReason, str] = {
 
 def _explained(error: SchemaError, frame: pd.DataFrame, table: Table) -> Iterable[Violation]:
     if error.reason_code in _STRUCTURE:
-        yield Violation.whole(str(error.failure_cases), _STRUCTURE[error.reason_code])
+        name, reason = str(error.failure_cases), _STRUCTURE[error.reason_code]
+        yield Violation.whole(name, reason, _place(name, table) if reason == "unexpected_order" else None)
         return
     reason = str(error.check.name)
     if reason == "no_rows":
@@ -258,6 +261,12 @@ def _explained(error: SchemaError, frame: pd.DataFrame, table: Table) -> Iterabl
         if rule.denied_by(frame):
             values = cells(frame, rule.column.name)
             yield Violation.rows(rule.column.name, reason, rule.mask(values), values)
+
+
+def _place(name: str, table: Table) -> str:
+    """Where the contract has a column: first, or after which."""
+    at = table.column_names.index(name)
+    return f"belongs after {table.column_names[at - 1]}" if at else "belongs first"
 
 
 def _has_rows(frame: pd.DataFrame) -> bool:
