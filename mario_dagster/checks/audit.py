@@ -49,7 +49,7 @@ def audit(check_context: CheckContext, table: Table) -> Outcome:
     read = [table, *(check_context.task.table(name) for name in _others(table))]
     unfit = [violation for each in read for violation in lacking(check_context, each, each.column_names, typed=True)]
     if unfit:
-        return Outcome.of(unfit)
+        return Outcome.of(unfit, table.name)
     with _LOCK:
         frame, suite = _suite(check_context, table)
         batch = _batch_definition().get_batch({"dataframe": frame})
@@ -57,7 +57,7 @@ def audit(check_context: CheckContext, table: Table) -> Outcome:
             result = batch.validate(suite, result_format="BASIC")
         finally:
             _let_go(batch)
-    return Outcome.of(_breach(table, each) for each in result.results if not each.success)
+    return Outcome.of((_breach(table, each) for each in result.results if not each.success), table.name)
 
 
 def _others(table: Table) -> tuple[str, ...]:
@@ -203,14 +203,36 @@ def _plain(check_context: CheckContext, table: Table, *columns: str) -> pd.DataF
 
 def _breach(table: Table, result: Any) -> Violation:
     config = result.expectation_config
-    found = result.result or {}
+    named = str(config.kwargs.get("column", table.name))
+    column = table.name if named == GAP else named.removeprefix(REFERENCES)
+    return Violation.whole(column, config.type, _observed(result, named))
+
+
+def _observed(result: Any, named: str) -> str:
+    """What an expectation found instead of what it expected."""
+    expected, found = result.expectation_config.kwargs, result.result or {}
     observed = found.get("partial_unexpected_list") or found.get("observed_value")
     if observed is None:
-        observed = "; ".join(str(each.get("exception_message", each)) for each in _exceptions(result.exception_info))
-    if isinstance(observed, list):
-        observed = ", ".join(map(str, observed[:5]))
-    column = config.kwargs.get("column", table.name).removeprefix(REFERENCES)
-    return Violation.whole(column, config.type, observed)
+        return "; ".join(str(each.get("exception_message", each)) for each in _exceptions(result.exception_info))
+    if named == GAP:
+        return "in more than one row of ten the amount is not count times price"
+    if "value_set" in expected:
+        allowed = [] if named.startswith(REFERENCES) else expected["value_set"]
+        exact = result.expectation_config.type.endswith("equal_set")
+        values = [value for value in observed if value not in allowed]
+        kind = "unknown" if named.startswith(REFERENCES) else "not allowed"
+        lacks = [value for value in allowed if value not in observed] if exact else []
+        parts = [f"{kind}: {_listed(values)}"] if values else []
+        return "; ".join([*parts, *([f"lacks {_listed(lacks)}"] if lacks else [])]) or str(observed)
+    least, most = expected.get("min_value"), expected.get("max_value")
+    right = expected.get("value", least)
+    if least is not None and least != most:  # a sum, give or take a cent
+        return f"{observed:.2f}, not {(least + most) / 2:.2f}"
+    return f"{observed}, not {int(right) if isinstance(right, float) and right.is_integer() else right}"
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(repr(value) if isinstance(value, str) else str(value) for value in values[:5])
 
 
 def _exceptions(info: Any) -> list[Mapping[str, Any]]:

@@ -260,7 +260,8 @@ _STRUCTURE: Mapping[SchemaErrorReason, str] = {
 
 def _explained(error: SchemaError, frame: pd.DataFrame, table: Table) -> Iterable[Violation]:
     if error.reason_code in _STRUCTURE:
-        yield Violation.whole(str(error.failure_cases), _STRUCTURE[error.reason_code])
+        name, reason = str(error.failure_cases), _STRUCTURE[error.reason_code]
+        yield Violation.whole(name, reason, _place(name, table) if reason == "unexpected_order" else None)
         return
     reason = str(error.check.name)
     if reason == "no_rows":
@@ -272,6 +273,12 @@ def _explained(error: SchemaError, frame: pd.DataFrame, table: Table) -> Iterabl
         if rule.denied_by(frame):
             values = cells(frame, rule.column.name)
             yield Violation.rows(rule.column.name, reason, rule.mask(values), values)
+
+
+def _place(name: str, table: Table) -> str:
+    """Where the contract has a column: first, or after which."""
+    at = table.column_names.index(name)
+    return f"belongs after {table.column_names[at - 1]}" if at else "belongs first"
 
 
 def _has_rows(frame: pd.DataFrame) -> bool:

@@ -75,7 +75,11 @@ def checks_for(task: Task) -> tuple[Check, ...]:
         *_pipeline_checks(task),
         *(
             _check(
-                f"{table.name}_pass_audit", table, "audit", _audit, "Counts, sums and edges fit the tables beside it."
+                f"{table.name}_pass_audit",
+                table,
+                "audit",
+                _audit,
+                "Counts, sums, first and last keys are as declared, and as the tables beside it add up.",
             )
             for table in task.tables
         ),
@@ -143,7 +147,7 @@ def _evaluate(name: str, table: Table, scope: Scope, find: Find, check_context: 
 
     def look() -> Outcome:
         found = find(check_context, table)
-        return found if isinstance(found, Outcome) else Outcome.of(found)
+        return found if isinstance(found, Outcome) else Outcome.of(found, table.name)
 
     named = check_context.named(table.name, scope)
     try:
@@ -291,7 +295,8 @@ def _fresh(check_context: CheckContext, _: Table) -> Iterable[Violation]:
         if table.name not in check_context.tables:
             yield Violation.whole(table.name, "missing_table", table=table.name)
         elif table.name in check_context.stale:
-            yield Violation.whole(table.name, "stale", table=table.name)
+            behind = f"older than {', '.join(table.upstream)}"
+            yield Violation.whole(table.name, "stale", behind, table=table.name)
 
 
 def _reconciles(check_context: CheckContext, table: Table) -> Iterable[Violation]:

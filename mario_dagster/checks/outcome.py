@@ -19,6 +19,9 @@ from .contract import CASE_BYTES, WHOLE, Case, ContractReport, Violation, contra
 
 Scope = Literal["table", "pipeline"]
 BATCH = "batch_id"
+EXAMPLES, EXAMPLE_LENGTH = 2, 40
+# What only counts against what producers declared: no row of it is at fault.
+_COUNTED = frozenset({"lost_row", "invented_row", "row_of_no_batch", "row_of_unlanded_batch", "undeclared_feed"})
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,11 @@ class Outcome:
     violations: tuple[Violation, ...] = ()
 
     @classmethod
-    def of(cls, violations: Iterable[Violation]) -> Outcome:
-        """Passed when nothing is breached."""
+    def of(cls, violations: Iterable[Violation], table: str = "") -> Outcome:
+        """Passed when nothing is breached; `table` is the one that the check stands on, and needs no naming."""
         found = tuple(violations)
         summaries = tuple(replace(violation, cases=(), marked=b"") for violation in found)
-        return cls(not found, tally(found), first_cases(found), _in_words(found), summaries)
+        return cls(not found, tally(found), first_cases(found), _in_words(found, table), summaries)
 
     def failures_of(self, check: str, table: str) -> tuple[CheckFailure, ...]:
         """What was found, as the failures of a check that stands on a table."""
@@ -149,7 +152,27 @@ def lacking(
     return found
 
 
-def _in_words(violations: Iterable[Violation]) -> str:
-    """`quantity: 4 missing_value; event_ts: wrong_type`, the first few."""
-    parts = [f"{each.column}: {f'{each.count} ' if each.count > 1 else ''}{each.reason}" for each in violations]
+def _in_words(violations: Iterable[Violation], table: str) -> str:
+    """`quantity: 4 outlier (999999); event_ts: wrong_type (string, not timestamp)`, the first few."""
+    parts = []
+    for each in violations:
+        place = each.column if each.table in ("", table, each.column) else f"{each.table}.{each.column}"
+        parts.append(f"{place}: {f'{each.count} ' if each.count > 1 else ''}{each.reason}{_evidence(each)}")
     return "; ".join(parts[:5]) + (f"; and {len(parts) - 5} more" if len(parts) > 5 else "")
+
+
+def _evidence(violation: Violation) -> str:
+    """What a violation looks like, in parentheses: the first two different values, or what there is instead of what."""
+    if violation.reason in _COUNTED:
+        return ""
+    shown: dict[str, None] = {}
+    for case in violation.cases:
+        if case["value"] is not None:
+            cell = case["index"] is not None and violation.reason != "wrong_value"
+            of_a_row = cell and isinstance(case["value"], str)
+            shown[_short(repr(case["value"]) if of_a_row else str(case["value"]), of_a_row)] = None
+    return f" ({', '.join([*shown][:EXAMPLES])}{', ...' if len(shown) > EXAMPLES else ''})" if shown else ""
+
+
+def _short(text: str, of_a_row: bool) -> str:
+    return f"{text[: EXAMPLE_LENGTH - 4]}...'" if of_a_row and len(text) > EXAMPLE_LENGTH else text

@@ -194,7 +194,7 @@ def test_counts_are_told_against_what_the_manifest_declares_and_no_row_is_named(
     counted = CHECKS["no_landed_row_is_lost"]
     assert "declared" in counted.description and "landing manifest" in counted.description
     outcome = counted.evaluate(check_context(landed={"t01": 8, "t02": 6, "t03": 8}))
-    assert outcome.detail == "order_id: 2 more_than_declared"
+    assert outcome.detail == "order_id: 2 more_than_declared (t02: 8 distinct order_id, 6 rows declared)"
     (case,) = outcome.failures
     assert (case["index"], case["value"]) == (None, "t02: 8 distinct order_id, 6 rows declared")
     # Nor is any row an offender for being one too many: who has the manifest cannot say which.

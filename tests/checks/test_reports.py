@@ -59,7 +59,7 @@ def test_failure_cases_name_column_reason_row_and_value() -> None:
     )
     outcome = CHECKS[CONTRACT].evaluate(check_context(tables))
     assert outcome.failures == report.failures
-    assert outcome.detail == "quantity: missing_value; quantity: 2 out_of_range"
+    assert outcome.detail == "quantity: missing_value; quantity: 2 out_of_range (-1, 999999)"
 
 
 def test_twenty_cases_are_shown_every_kind_before_more_of_the_same() -> None:
