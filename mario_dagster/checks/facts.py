@@ -295,8 +295,8 @@ def _fresh(check_context: CheckContext, _: Table) -> Iterable[Violation]:
         if table.name not in check_context.tables:
             yield Violation.whole(table.name, "missing_table", table=table.name)
         elif table.name in check_context.stale:
-            behind = f"older than {', '.join(table.upstream)}"
-            yield Violation.whole(table.name, "stale", behind, table=table.name)
+            since = f"not computed anew since {', '.join(table.upstream)} or its own code changed"
+            yield Violation.whole(table.name, "stale", since, table=table.name)
 
 
 def _reconciles(check_context: CheckContext, table: Table) -> Iterable[Violation]:

@@ -21,7 +21,7 @@ Scope = Literal["table", "pipeline"]
 BATCH = "batch_id"
 EXAMPLES, EXAMPLE_LENGTH = 2, 40
 # What only counts against what producers declared: no row of it is at fault.
-_COUNTED = frozenset({"lost_row", "invented_row", "row_of_no_batch", "row_of_unlanded_batch", "undeclared_feed"})
+_COUNTED = frozenset({"row_of_no_batch", "row_of_unlanded_batch", "undeclared_feed"})
 
 
 @dataclass(frozen=True)

@@ -85,5 +85,6 @@ def test_examples_are_few_short_and_of_the_cells() -> None:
     off = Violation.whole("order_id", "wrong_type", "string, not int64", table="customers")
     assert Outcome.of([off], "orders").detail == "customers.order_id: wrong_type (string, not int64)"
     assert Outcome.of([off], "customers").detail == "order_id: wrong_type (string, not int64)"
-    counted = Violation("order_id", "invented_row", 4, (case("order_id", "invented_row", None, "t08: 16 of 15"),))
-    assert Outcome.of([counted], "orders").detail == "order_id: 4 invented_row"
+    reason = "more_than_declared"
+    counted = Violation("order_id", reason, 4, (case("order_id", reason, None, "t08: 16, 15 declared"),))
+    assert Outcome.of([counted], "orders").detail == "order_id: 4 more_than_declared (t08: 16, 15 declared)"

@@ -21,7 +21,7 @@ from mario_dagster.env.subgoals import progress
 from mario_dagster.incidents.profiles import profiles
 from mario_dagster.policies.heuristic import HeuristicPolicy
 from mario_dagster.sandbox.home import Home
-from tests.test_checks import CATALOG, clean_tables, put
+from tests.checks.temporal_tables import CATALOG, clean_tables, put
 
 SEED = 0
 CATALOGUE = [each for found in tasks() for by_name in (False, True) for each in profiles(found, by_name_only=by_name)]

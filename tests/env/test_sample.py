@@ -19,7 +19,7 @@ from mario_dagster.env.plan import plan_of
 from mario_dagster.env.sample import SAMPLE_CHARACTERS, SAMPLE_ROWS, SAMPLE_VALUES
 from mario_dagster.sandbox.home import Home
 from mario_dagster.tables.load import table_name
-from tests.test_checks import CATALOG, ORDERS, check_context, clean_tables, put
+from tests.checks.temporal_tables import CATALOG, ORDERS, check_context, clean_tables, put
 
 TRAIN = {"task": "temporal", "profile": "temporal_rollup_backfill_incident", "seed": 5}
 
