@@ -247,7 +247,7 @@ def test_a_commit_is_refused_and_is_the_wrong_decision(episode: Episode) -> None
     release = episode.sandbox.release()
     told = play(episode, [*solution(episode), COMMIT])
     assert (told["success"], told["done_reason"], told["truncated"]) == (False, "commit_failure", False)
-    why = "source_orders fails every_batch_is_loaded (batch_id: pending_batch); it has to pass first"
+    why = "source_orders fails every_batch_is_loaded (batch_id: pending_batch (t12)); it has to pass first"
     assert episode.reply().observation["action_result"] == f"failed: not published: {why}"
     assert episode.sandbox.release() == release and episode.episode_state().score >= 0.999
 
