@@ -16,14 +16,14 @@ from typing import Any
 
 import dagster as dg
 
-from mario_dagster.checks.context import backlog, gather, report_of, require_workers
+from mario_dagster.checks.context import context_now, report_of, require_workers
 from mario_dagster.checks.facts import Check, checks_for
 from mario_dagster.checks.outcome import CheckContext, Outcome
 from mario_dagster.core.action import Action
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.queries import AUDITED
 from mario_dagster.tables.landing import LandingError
-from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired, stale_tables
+from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired
 from mario_dagster.tables.repairs import repair_of
 from mario_dagster.tables.spec import Transform
 from mario_dagster.tables.workspace import Workspace, lake_name, workspace_of
@@ -95,14 +95,16 @@ def build(task: Task, transforms: Mapping[str, Transform], code_versions: Mappin
     return Pipeline(task, transforms, tuple(assets), gates, keys, audits)
 
 
-def require_open(workspace: Workspace) -> None:
-    """Fail a run that would write tables of an episode that is over: they are what it was graded by.
+def open_workspace(instance: dg.DagsterInstance, task: Task) -> Workspace:
+    """Where a run may write a task's tables. Those of an episode that is over are what it was graded by.
 
     Raises:
         dagster.Failure: the episode is over.
     """
+    workspace = workspace_of(instance, task.slug)
     if (ended := workspace.ended) is not None:
         raise dg.Failure(f"the episode is over ({ended}): its tables stay as they are", allow_retries=False)
+    return workspace
 
 
 def key_of(task: Task, name: str) -> dg.AssetKey:
@@ -144,8 +146,7 @@ def _landed_asset(task: Task, table: Table) -> Any:
 
     @declared
     def landed_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
-        workspace = workspace_of(context.instance, task.slug)
-        require_open(workspace)
+        workspace = open_workspace(context.instance, task)
         batches = _batches(context, table) if table.batched else [SNAPSHOT]
         if table.batched:
             require_workers(context.instance, workspace, task, batches)
@@ -186,8 +187,7 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
         check_specs=_specs(task, facts),
     )
     def table_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
-        workspace = workspace_of(context.instance, task.slug)
-        require_open(workspace)
+        workspace = open_workspace(context.instance, task)
         repair = _requested(context)
         if repair is None:
             write = loaded(workspace, task, table, context.run.run_id)
@@ -219,8 +219,7 @@ def _derived_asset(
         code_version=code_version,
     )
     def derived_asset(context: dg.AssetExecutionContext, **inputs: Any):  # type: ignore[no-untyped-def]  # as above
-        workspace = workspace_of(context.instance, task.slug)
-        require_open(workspace)
+        workspace = open_workspace(context.instance, task)
         repair = _requested(context)
         if repair is None:
             write = derived(workspace, task, table, transform, inputs, context.run.run_id)
@@ -287,9 +286,7 @@ def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDe
     @dg.multi_asset_check(specs=specs, can_subset=True, name=f"{task.slug}__{table.name}_gate")
     def gate(context: dg.AssetCheckExecutionContext) -> Any:
         workspace = workspace_of(context.instance, task.slug)
-        check_context = gather(
-            workspace, task, backlog(workspace, context.instance, task), stale_tables(workspace, task)
-        )
+        check_context = context_now(workspace, context.instance, task)
         for selected in sorted(context.selected_asset_check_keys, key=lambda each: each.name):
             if selected.name == fit:
                 yield _fit(key, fit, facts, check_context)

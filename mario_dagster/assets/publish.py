@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import dagster as dg
 import pandas as pd
 
-from mario_dagster.checks.context import backlog, gather
+from mario_dagster.checks.context import context_now
 from mario_dagster.checks.facts import checks_for
 from mario_dagster.core.task import Task
 from mario_dagster.tables.frames import as_type, content_hash
-from mario_dagster.tables.load import stale_tables, table_name
+from mario_dagster.tables.load import table_name
 from mario_dagster.tables.store import NoTable, Provenance
-from mario_dagster.tables.workspace import Workspace, workspace_of
+from mario_dagster.tables.workspace import Workspace
 
-from .graph import OWNERS, key_of, require_open
+from .graph import OWNERS, key_of, open_workspace
 
 RELEASES = "releases"
 
@@ -61,8 +61,7 @@ def publish(workspace: Workspace, task: Task, run_id: str) -> Release:
 
 def refusals(workspace: Workspace, instance: dg.DagsterInstance, task: Task) -> list[str]:
     """Blocking checks that the tables fail now, audits included; while there are any, nothing is published."""
-    state = backlog(workspace, instance, task)
-    looked_at = gather(workspace, task, state, stale_tables(workspace, task))
+    looked_at = context_now(workspace, instance, task)
     return [check.name for check in checks_for(task) if check.blocking and not check.evaluate(looked_at).passed]
 
 
@@ -100,8 +99,7 @@ def published_assets(task: Task) -> dg.AssetsDefinition:
         can_subset=False,
     )
     def publish_tables(context: dg.AssetExecutionContext) -> object:
-        workspace = workspace_of(context.instance, task.slug)
-        require_open(workspace)
+        workspace = open_workspace(context.instance, task)
         if refused := refusals(workspace, context.instance, task):
             # Here too, and not in the commit job alone: whoever materializes these assets publishes.
             raise dg.Failure(f"not published: {', '.join(refused)}", allow_retries=False)

@@ -14,7 +14,7 @@ import pandas as pd
 from mario_dagster.core.task import Task, required_workers
 from mario_dagster.tables.content_cache import CONTENT_CACHE
 from mario_dagster.tables.landing import Manifest, ManifestEntry
-from mario_dagster.tables.load import SNAPSHOT, table_name
+from mario_dagster.tables.load import SNAPSHOT, stale_tables, table_name
 from mario_dagster.tables.workspace import Workspace
 
 from .contract import ContractReport, contract_report, report_bytes
@@ -85,6 +85,11 @@ def gather(workspace: Workspace, task: Task, state: Backlog, stale: frozenset[st
             for name, each in stored.items()
         },
     )
+
+
+def context_now(workspace: Workspace, instance: dg.DagsterInstance, task: Task) -> CheckContext:
+    """What the gates of a run look at: staleness is the lake's own record, since the run is not over for Dagster."""
+    return gather(workspace, task, backlog(workspace, instance, task), stale_tables(workspace, task))
 
 
 def report_of(task: Task, table: str, frame: pd.DataFrame, data_version: str) -> ContractReport:

@@ -24,6 +24,8 @@ DIGEST = "sha256"
 TEMPORARY = re.compile(r"\..+\.\d+\.part")
 # The file by which a folder is known to be a sandbox.
 SANDBOX_FILE = "sandbox.json"
+# In it: the status of an episode that goes on.
+OPEN = "open"
 # What the machine will not let us do now, and may let us do later; anything else means that a file is not right.
 _FOR_NOW = frozenset(
     {

@@ -1,33 +1,30 @@
 """What people do to a pipeline while an episode is played in it: each of their acts becomes a line of the journal.
 
-In: a sandbox and how the episode stands. Out: `Intervention`s, oldest first: runs that have ended and that no action
-made, and changes of the worker pool. Both are looked up in the Dagster instance, so it does not matter whether they
+In: a sandbox and how the episode stands. Out: the oldest `Intervention`: a run that has ended and that no action made,
+or a change of the worker pool. Both are looked up in the Dagster instance, so it does not matter whether they
 came from a launchpad, from `dagster asset materialize` or from a script. Where an act is one that an agent could have
 played, it is named as that action, so that a plan can be made of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mario_dagster.core.action import Action, ActionId
 from mario_dagster.core.errors import UnknownName
+from mario_dagster.core.run_tags import ENGINEER, PHASE, STEP, step_tags
 from mario_dagster.core.task import Task
-
-from .episode_state import ENGINEER
 
 if TYPE_CHECKING:
     from dagster import AssetKey, DagsterRun
 
-    from mario_dagster.runtime.queries import FinishedRun, PoolChange
+    from mario_dagster.runtime.queries import FinishedRun
     from mario_dagster.sandbox.sandbox import Sandbox
 
     from .episode_state import EpisodeState
 
-# A run that an action made is tagged with its step, one of the time before the episode with its phase.
-STEP_TAG, PHASE_TAG = "mario/step", "mario/phase"
 # What an act takes that no action stands for; as long as the repair of a table.
 MINUTES = 3.0
 
@@ -60,36 +57,24 @@ class Intervention:
         return MINUTES if self.action is None else self.action.spec.minutes
 
 
-def interventions(sandbox: Sandbox, state: EpisodeState) -> list[Intervention]:
-    """What people did since the newest line of the journal, oldest first."""
+def next_intervention(sandbox: Sandbox, state: EpisodeState) -> Intervention | None:
+    """The oldest act of a person since the newest line of the journal; None where there was none."""
     from mario_dagster.runtime.queries import finished_runs_without, pool_changes
 
     database = sandbox.instance.database
-    acts = [
-        (change.after_event, _scaled(sandbox.task, before, change.slots))
-        for before, change in _steps(pool_changes(database)[state.pool_changes :], state.workers)
-    ]
-    acts += [(run.first_event, _ran(sandbox, run)) for run in finished_runs_without(database, STEP_TAG, PHASE_TAG)]
-    return [act for _, act in sorted(acts, key=lambda act: act[0])]
+    change = next(iter(pool_changes(database)[state.pool_changes :]), None)
+    runs = finished_runs_without(database, STEP, PHASE)
+    finished = min(runs, key=lambda run: run.first_event, default=None)
+    if change is not None and (finished is None or change.after_event <= finished.first_event):
+        return _scaled(sandbox.task, state.workers, change.slots)
+    return None if finished is None else _ran(sandbox, finished)
 
 
 def absorbed(sandbox: Sandbox, intervention: Intervention, number: int) -> None:
     """Tag the run of an intervention as a step of the episode, in the transaction that is open."""
     if intervention.run_id is not None:
-        tags = {
-            "mario/episode": sandbox.id,
-            STEP_TAG: str(number),
-            "mario/action": intervention.name,
-            "mario/actor": ENGINEER,
-        }
+        tags = step_tags(sandbox.id, number, intervention.name, ENGINEER)
         sandbox.instance.add_run_tags(intervention.run_id, tags)
-
-
-def _steps(changes: Sequence[PoolChange], workers: int) -> Iterator[tuple[int, PoolChange]]:
-    """Each change of the pool with the slots that it had before."""
-    for change in changes:
-        yield workers, change
-        workers = change.slots
 
 
 def _scaled(task: Task, before: int, slots: int) -> Intervention:

@@ -21,7 +21,7 @@ from mario_dagster.core.errors import Damaged, StorageError, UnknownName
 from mario_dagster.core.task import Task
 
 from . import lines, reward
-from .engineer import absorbed, interventions
+from .engineer import absorbed, next_intervention
 from .episode_state import EpisodeState, after, episode_state
 from .errors import BadRequest, EpisodeDamaged, EpisodeExists, NoEpisode, PlayError, StorageUnavailable
 from .keys import FIELD, played
@@ -191,10 +191,9 @@ class Episode:
 
     def _taken_up(self, step: StepTransaction, state: EpisodeState) -> bool:
         """Whether there was an act of a person to be written down; if so, the oldest of them is, in this step."""
-        acts = [] if state.done else interventions(self.sandbox, state)
-        if not acts:
+        act = None if state.done else next_intervention(self.sandbox, state)
+        if act is None:
             return False
-        act = acts[0]
         absorbed(self.sandbox, act, step.number)
         step.record(lines.intervened(self.sandbox, act, state))
         return True

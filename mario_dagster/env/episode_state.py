@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mario_dagster.core.action import READS, Action
+from mario_dagster.core.run_tags import ENGINEER
 
 DoneReason = Literal["", "commit_success", "held_back", "commit_failure", "quality_collapse", "step_budget_exhausted"]
 # Published, and rightly; or rightly not published, to the last step of the budget.
 SUCCESSES: frozenset[DoneReason] = frozenset({"commit_success", "held_back"})
 Line = Mapping[str, Any]
-ENGINEER = "engineer"
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,37 @@ def after(before: EpisodeState, line: Line) -> EpisodeState:
 def _intervened(before: EpisodeState, line: Line) -> EpisodeState:
     """A person's act changes the pipeline and its score; the player's steps, reward and last action stay."""
     return replace(
+        _went_on(before, line),
+        interventions=(*before.interventions, line["result"]),
+        unplayed=before.unplayed + 1,
+    )
+
+
+def _stepped(before: EpisodeState, line: Line) -> EpisodeState:
+    same = before.last_action == line["action"]
+    idle = line["status"] == "failed" or line["action"]["action_id"] in READS
+    return replace(
+        _went_on(before, line),
+        active_table=line["active_table"],
+        steps=line["step"],
+        reward=line["reward"],
+        total_reward=before.total_reward + line["reward"],
+        parts=line["parts"],
+        waited=before.waited - (line["parts"]["repetition"] if idle else 0.0),
+        result=line["result"],
+        last_action=line["action"],
+        streak=before.streak + 1 if same else 1,
+        # Episodes of earlier versions did not write down what changed: each of their repeats counts.
+        idle=0 if line.get("changed") else before.idle + 1 if same else 1,
+        truncated=line["truncated"],
+        interventions=before.interventions[len(before.interventions) - before.unplayed :],
+        unplayed=0,
+    )
+
+
+def _went_on(before: EpisodeState, line: Line) -> EpisodeState:
+    """What any line says of the pipeline, its score and its end, whoever acted."""
+    return replace(
         before,
         score=line["score"],
         best_score=max(before.best_score, line["score"]),
@@ -137,45 +168,7 @@ def _intervened(before: EpisodeState, line: Line) -> EpisodeState:
         minutes=before.minutes + line["minutes"],
         exposure=before.exposure + line["minutes"] * line["rows_at_fault"],
         collateral=line.get("collateral_cells"),
-        workers=line.get("workers", 0),
-        pool_changes=line.get("pool_changes", 0),
-        interventions=(*before.interventions, line["result"]),
-        unplayed=before.unplayed + 1,
-    )
-
-
-def _stepped(before: EpisodeState, line: Line) -> EpisodeState:
-    same = before.last_action == line["action"]
-    idle = line["status"] == "failed" or line["action"]["action_id"] in READS
-    return EpisodeState(
-        **{name: getattr(before, name) for name in _FIXED},
-        active_table=line["active_table"],
-        score=line["score"],
-        best_score=max(before.best_score, line["score"]),
-        steps=line["step"],
-        reward=line["reward"],
-        total_reward=before.total_reward + line["reward"],
-        parts=line["parts"],
-        waited=before.waited - (line["parts"]["repetition"] if idle else 0.0),
-        result=line["result"],
-        last_action=line["action"],
-        streak=before.streak + 1 if same else 1,
-        # Episodes of earlier versions did not write down what changed: each of their repeats counts.
-        idle=0 if line.get("changed") else before.idle + 1 if same else 1,
-        done=line["done"],
-        truncated=line["truncated"],
-        success=line["success"],
-        done_reason=line["done_reason"],
-        grade=line.get("grade", {}),
-        table_scores=line.get("table_scores", {}),
-        minutes=before.minutes + line["minutes"],
-        exposure=before.exposure + line["minutes"] * line["rows_at_fault"],
-        collateral=line.get("collateral_cells"),
         guessed=line.get("guessed_cells"),
         workers=line.get("workers", 0),
         pool_changes=line.get("pool_changes", 0),
-        interventions=before.interventions[len(before.interventions) - before.unplayed :],
     )
-
-
-_FIXED = ("episode_id", "seed", "split", "scale", "feedback", "via", "started_at", "initial_score")

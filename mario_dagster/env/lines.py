@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mario_dagster.core.action import Action, ActionId
+from mario_dagster.core.run_tags import AGENT, ENGINEER, step_tags
 
 from . import reward
-from .episode_state import ENGINEER, SUCCESSES, DoneReason, EpisodeState
+from .episode_state import SUCCESSES, DoneReason, EpisodeState
 from .perform import Outcome, perform
 
 if TYPE_CHECKING:
@@ -22,24 +23,16 @@ if TYPE_CHECKING:
 
     from .engineer import Intervention
 
-AGENT = "agent"
-
 
 def played(sandbox: Sandbox, action: Action, state: EpisodeState) -> tuple[dict[str, Any], Snapshot]:
     """Do an action; returns what is written down of it, and how the pipeline stands after it."""
-    from mario_dagster.runtime.queries import pool_changes
+    from mario_dagster.runtime.queries import pool_change_count
 
     number = state.steps + 1
     before = sandbox.snapshot()
     score = _score(sandbox, before)
-    tags = {
-        "mario/episode": sandbox.id,
-        "mario/step": str(number),
-        "mario/action": action.name,
-        "mario/actor": AGENT,
-        # What the UI names as that which launched it.
-        "user": AGENT,
-    }
+    # `user` is what the UI names as that which launched it.
+    tags = {**step_tags(sandbox.id, number, action.name, AGENT), "user": AGENT}
     outcome = perform(sandbox, action, state.active_table, tags)
     now = sandbox.snapshot()
     shift = (score, _score(sandbox, now))
@@ -58,7 +51,7 @@ def played(sandbox: Sandbox, action: Action, state: EpisodeState) -> tuple[dict[
         "rows_at_fault": rows_at_fault(before.signals),
         "failing_checks": list(now.signals.blocking_failures),
         "workers": now.signals.resource_level,
-        "pool_changes": len(pool_changes(sandbox.instance.database)),
+        "pool_changes": pool_change_count(sandbox.instance.database),
         **_paid(sandbox, outcome, state, state.idle_with(action, changed), shift, now, reason),
     }
     return line, now
@@ -67,8 +60,7 @@ def played(sandbox: Sandbox, action: Action, state: EpisodeState) -> tuple[dict[
 def intervened(sandbox: Sandbox, act: Intervention, state: EpisodeState) -> dict[str, Any]:
     """What is written down of a person's act: it changes the score and earns nothing; publishing ends the episode."""
     now = sandbox.snapshot()
-    won = act.published and now.grade.score >= sandbox.task.threshold
-    reason: DoneReason = ("commit_success" if won else "commit_failure") if act.published else ""
+    reason = _commit_verdict(sandbox, now, act.published) if act.published else ""
     line: dict[str, Any] = {
         "kind": "step",
         "actor": ENGINEER,
@@ -90,7 +82,7 @@ def intervened(sandbox: Sandbox, act: Intervention, state: EpisodeState) -> dict
         "score": now.grade.score if act.published else _score(sandbox, now),
         "done": act.published,
         "truncated": False,
-        "success": won if act.published else None,
+        "success": reason in SUCCESSES if act.published else None,
         "done_reason": reason,
     }
     return line | (_closing(sandbox, now) if act.published else {})
@@ -101,13 +93,18 @@ def _verdict(
 ) -> DoneReason:
     """Why the episode is over after this step; empty when it goes on."""
     if action.id == ActionId.COMMIT_CHANGES and outcome.status != "invalid":
-        won = outcome.status == "done" and now.grade.score >= sandbox.task.threshold
-        return "commit_success" if won else "commit_failure"
+        return _commit_verdict(sandbox, now, outcome.status == "done")
     if reward.collapsed(*shift):
         return "quality_collapse"
     if number < sandbox.task.max_steps:
         return ""
     return "held_back" if _rightly_held_back(sandbox, now) else "step_budget_exhausted"
+
+
+def _commit_verdict(sandbox: Sandbox, now: Snapshot, published: bool) -> DoneReason:
+    """What a commit ends an episode with: success where what it published is as right as the task asks."""
+    won = published and now.grade.score >= sandbox.task.threshold
+    return "commit_success" if won else "commit_failure"
 
 
 def _rightly_held_back(sandbox: Sandbox, now: Snapshot) -> bool:

@@ -121,8 +121,12 @@ def finished_runs_without(database: Database, *tags: str) -> list[FinishedRun]:
 
 def note_pool_change(database: Database, slots: int) -> None:
     """Remember a change of a pool, which Dagster keeps no event of."""
-    number = count_under(database, _POOL_CHANGES)
-    put(database, f"{_POOL_CHANGES}{number:06d}", f"{slots} {last_event_id(database)}")
+    put(database, f"{_POOL_CHANGES}{pool_change_count(database):06d}", f"{slots} {last_event_id(database)}")
+
+
+def pool_change_count(database: Database) -> int:
+    """How often the pool has been changed so far."""
+    return count_under(database, _POOL_CHANGES)
 
 
 def pool_changes(database: Database) -> list[PoolChange]:

@@ -17,6 +17,7 @@ from mario_dagster.assets.jobs import schedule_name
 from mario_dagster.assets.publish import RELEASES
 from mario_dagster.assets.sensors import HEALTHY_WORKERS, clean_drop, range_tags, register_batches
 from mario_dagster.checks.context import backlog
+from mario_dagster.core.run_tags import ACTOR, HISTORY, INCIDENT, PHASE, SCHEDULER
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.compile import Incident
 from mario_dagster.inject.false_alarm import alert_config
@@ -30,7 +31,7 @@ from mario_dagster.runtime.instance import (
     run_job,
 )
 from mario_dagster.runtime.location import record_tick
-from mario_dagster.runtime.queries import pool_changes
+from mario_dagster.runtime.queries import pool_change_count
 from mario_dagster.scoring.collateral import versions
 from mario_dagster.scoring.grading import grade_world
 from mario_dagster.scoring.truth import TruthStore
@@ -40,7 +41,6 @@ from mario_dagster.tables.load import SNAPSHOT, table_name
 from mario_dagster.tables.workspace import Workspace, workspace_at
 
 DAGSTER_HOME = "dagster"
-SCHEDULER = "scheduler"
 
 
 class CreationError(RuntimeError):
@@ -72,7 +72,7 @@ def opening(workspace: Workspace, instance: SandboxInstance, task: Task, truth_s
         "started_at": state.manifest.now.isoformat(),
         "active_table": task.main_table.name,
         "workers": state.workers,
-        "pool_changes": len(pool_changes(instance.database)),
+        "pool_changes": pool_change_count(instance.database),
         "result": f"incident open: {task.card.incident_summary}",
         "failing_checks": list(signals.blocking_failures),
         "versions": dict(versions(workspace, task)),
@@ -100,7 +100,7 @@ def _healthy_history(incident: Incident, task: Task, workspace: Workspace, insta
         instance.event_log_storage.set_concurrency_slots(task.pool, HEALTHY_WORKERS)
     batches = register_batches(instance, task, manifest)
     for name, tags in (("hourly", range_tags(batches)), ("commit", {})):
-        result = _run(instance, task, name, {**tags, "mario/phase": "history"})
+        result = _run(instance, task, name, {**tags, PHASE: HISTORY})
         if not result.success:
             failed = sorted(check for (_, check), passed in result.checks.items() if not passed)
             raise CreationError(f"{task.slug}_{name} failed on clean data: {dict(result.errors)}; checks {failed}")
@@ -108,7 +108,7 @@ def _healthy_history(incident: Incident, task: Task, workspace: Workspace, insta
 
 def _inject(incident: Incident, task: Task, workspace: Workspace, instance: SandboxInstance) -> None:
     """Bad deploy, redelivered feed, starved pool; then the schedule runs, and what fails, fails."""
-    tags = {"mario/phase": "incident"}
+    tags = {PHASE: INCIDENT}
     if incident.deploys:
         workspace.set_deploys(incident.deploys)
         _run(instance, task, "refresh", tags)
@@ -135,7 +135,7 @@ def _run(
     job = definitions.job(f"{task.slug}_{name}")
     # What the UI names as that which launched it.
     launcher = {"dagster/schedule_name": schedule_name(task)} if name == "hourly" else {"user": SCHEDULER}
-    result = run_job(instance, job, tags={**tags, **launcher, "mario/actor": SCHEDULER}, run_config=config)
+    result = run_job(instance, job, tags={**tags, **launcher, ACTOR: SCHEDULER}, run_config=config)
     if name == "hourly":
         record_tick(instance, schedule_name(task), result.run_id)
     return result

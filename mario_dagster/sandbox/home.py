@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mario_dagster.core.errors import Damaged, StorageError, UnknownName
-from mario_dagster.core.files import SANDBOX_FILE, file_trouble, read_json, write_json
+from mario_dagster.core.files import OPEN, SANDBOX_FILE, file_trouble, read_json, write_json
 from mario_dagster.core.places import home_folder, trouble, truth_folder
 from mario_dagster.runtime.database import DATABASE, Database
 from mario_dagster.scoring.truth import TruthStore
@@ -57,7 +57,7 @@ class SandboxInfo:
     scale: int
     feedback: str
     created_at: str
-    status: str = "open"
+    status: str = OPEN
     steps: int = 0
     via: str = "local"
 
@@ -230,7 +230,7 @@ class Home:
 
 def mended_info(root: Path, lines: Sequence[Mapping[str, Any]], info: SandboxInfo) -> SandboxInfo:
     """A sandbox's file brought to what its journal says."""
-    told = replace(info, steps=len(lines) - 1, status=lines[-1].get("done_reason") or "open")
+    told = replace(info, steps=len(lines) - 1, status=lines[-1].get("done_reason") or OPEN)
     if told != info:
         with suppress(StorageError):
             told.save(root)

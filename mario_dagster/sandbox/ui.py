@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from mario_dagster import definitions
 from mario_dagster.core.errors import Refused, StorageError
+from mario_dagster.core.files import OPEN
 from mario_dagster.core.registry import task
 from mario_dagster.runtime.instance import SandboxInstance, close_instance, open_instance
 from mario_dagster.runtime.served import Launching
@@ -98,7 +99,7 @@ class OpenUI:
 
     def _before_launch(self, run: DagsterRun) -> None:
         status = SandboxInfo.load(self._root).status
-        if status != "open":
+        if status != OPEN:
             raise Refused(OVER.format(status=status))
 
     def _before_pool(self, pool: str, slots: int) -> None:
@@ -125,6 +126,6 @@ class OpenUI:
 
 
 def _read_only(info: SandboxInfo, allow_repair: bool) -> str | None:
-    if info.status != "open":
+    if info.status != OPEN:
         return OVER.format(status=info.status)
     return None if allow_repair else LOOK_ONLY

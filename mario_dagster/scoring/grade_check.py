@@ -9,6 +9,7 @@ import dagster as dg
 from mario_dagster.assets.graph import key_of
 from mario_dagster.assets.jobs import GRADE
 from mario_dagster.checks.context import backlog
+from mario_dagster.core.run_tags import ACTOR, AGENT
 from mario_dagster.core.task import Task
 from mario_dagster.scoring.truth import truth_store_of
 from mario_dagster.tables.workspace import workspace_of
@@ -29,7 +30,7 @@ def grade_check(task: Task) -> dg.AssetChecksDefinition:
         truth_store = truth_store_of(workspace.root)
         if truth_store is None:
             return dg.AssetCheckResult(passed=True, description="no incident has struck here: nothing to grade")
-        if context.run.tags.get("mario/actor") != "agent":
+        if context.run.tags.get(ACTOR) != AGENT:
             return dg.AssetCheckResult(passed=True, description="the episode is graded when it ends")
         result = grade_world(workspace, task, truth_store, backlog(workspace, context.instance, task))
         return dg.AssetCheckResult(

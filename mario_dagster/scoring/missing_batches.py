@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from mario_dagster.assets.publish import newest_release
 from mario_dagster.checks.context import Backlog
+from mario_dagster.core.run_tags import HISTORY, PHASE
 from mario_dagster.core.task import Task
 from mario_dagster.runtime.instance import SandboxInstance
 from mario_dagster.signals.signals import committed
@@ -37,4 +38,4 @@ def unpublished(workspace: Workspace, instance: SandboxInstance, task: Task) -> 
         return False
     release = newest_release(workspace, task)
     run = instance.get_run_by_id(release.run_id) if release else None
-    return release is None or (run is not None and run.tags.get("mario/phase") == "history")
+    return release is None or (run is not None and run.tags.get(PHASE) == HISTORY)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mario_dagster.core.files import OPEN
 from mario_dagster.env.episode import Episode, Reply
 from mario_dagster.env.errors import Ambiguous, NoEpisode
 from mario_dagster.env.options import ResetOptions, episode_id
@@ -69,7 +70,7 @@ class Episodes:
         Raises:
             Ambiguous: there is none, or more than one.
         """
-        live: list[str] = [info.id for info in _home().sandboxes() if info.status == "open" and info.via == VIA]
+        live: list[str] = [info.id for info in _home().sandboxes() if info.status == OPEN and info.via == VIA]
         if len(live) == 1:
             return live[0]
         found = "no episode is" if not live else f"{len(live)} episodes are"

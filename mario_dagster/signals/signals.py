@@ -17,6 +17,7 @@ from mario_dagster.checks.context import Backlog, gather
 from mario_dagster.checks.contract import ContractReport
 from mario_dagster.checks.facts import Check, checks_for
 from mario_dagster.checks.outcome import CheckFailure, Outcome
+from mario_dagster.core.run_tags import PHASE
 from mario_dagster.core.task import Table, Task
 from mario_dagster.runtime.instance import SandboxInstance
 from mario_dagster.runtime.queries import newest_run_status
@@ -179,7 +180,7 @@ def table_health(table: Table, report: ContractReport | None) -> float:
 
 def committed(instance: SandboxInstance, task: Task) -> Committed | None:
     """How the newest run of the commit job since the incident ended, whoever launched it."""
-    status = newest_run_status(instance.database, f"{task.slug}_commit", untagged="mario/phase")
+    status = newest_run_status(instance.database, f"{task.slug}_commit", untagged=PHASE)
     return None if status is None else "published" if status == "SUCCESS" else "rejected"
 
 

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 import dagster as dg
 
 from mario_dagster.core.deploy import Deploy
-from mario_dagster.core.files import SANDBOX_FILE, read_json, write_json
+from mario_dagster.core.files import OPEN, SANDBOX_FILE, read_json, write_json
 
 from .landing import Landing
 from .store import Lake
@@ -29,8 +29,6 @@ DEPLOYS = "deploys.json"
 # In a table's record: the number of its transform's release, which one deploy after the other makes higher.
 RELEASE, FIRST_RELEASE = "release", 1
 SANDBOX_VARIABLE = "MARIO_SANDBOX"
-# The status of a sandbox whose episode goes on.
-OPEN = "open"
 
 
 @dataclass(frozen=True)
