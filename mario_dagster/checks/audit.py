@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from mario_dagster.core.task import Column, Table
 from mario_dagster.tables.spec import Product, Rollup, Totals, pipeline_spec
 
-from .contract import Values, Violation, cells
+from .contract import cells
 from .outcome import BATCH, CheckContext, Outcome, lacking
+from .violation import Values, Violation
 
 # One context, one audit at a time: a context hands one thread's batch to another, and the GIL binds audits anyway.
 _LOCK = threading.Lock()

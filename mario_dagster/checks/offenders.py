@@ -13,9 +13,9 @@ import numpy as np
 
 from mario_dagster.core.task import Table
 
-from .contract import Mask
 from .facts import checks_for
 from .outcome import CheckContext
+from .violation import Mask
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import pandas as pd
 
 from mario_dagster.core.task import Table, Task
 
-from .contract import CASE_BYTES, WHOLE, Case, ContractReport, Violation, contract_report, first_cases, tally, type_of
+from .contract import ContractReport, contract_report, type_of
+from .violation import CASE_BYTES, WHOLE, Case, Violation, first_cases, tally
 
 Scope = Literal["table", "pipeline"]
 BATCH = "batch_id"

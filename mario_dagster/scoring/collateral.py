@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mario_dagster.checks.differences import CENT
 from mario_dagster.core.task import Column, Table, Task
 from mario_dagster.tables.frames import ARROW, column_type, distinct
 from mario_dagster.tables.load import table_name
@@ -23,7 +24,6 @@ from mario_dagster.tables.workspace import Workspace
 from .lost import LostCells, among, keys_of, with_totals
 from .truth import TruthStore
 
-CENT = 0.005
 Tables = Mapping[str, pd.DataFrame]
 
 

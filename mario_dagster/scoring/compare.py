@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mario_dagster.checks.differences import CENT
 from mario_dagster.core.task import Column, Table
 from mario_dagster.tables.frames import ARROW, distinct, to_arrow
 from mario_dagster.tables.parsing import is_sentinel
@@ -20,8 +21,6 @@ from mario_dagster.tables.parsing import is_sentinel
 from .lost import LostCells, among, keys_of
 
 TABLE_WEIGHTS: Mapping[str, float] = {"completeness": 0.20, "validity": 0.20, "consistency": 0.30, "accuracy": 0.30}
-# Money is kept in cents: two amounts closer than half a cent are the same amount.
-CENT = 0.005
 
 
 @dataclass(frozen=True)

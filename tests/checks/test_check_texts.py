@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from mario_dagster.checks.context import gather
-from mario_dagster.checks.contract import case
 from mario_dagster.checks.facts import checks_for
 from mario_dagster.checks.outcome import EXAMPLE_LENGTH, Outcome, Violation
+from mario_dagster.checks.violation import case
 from mario_dagster.core.action import Action
 from mario_dagster.core.registry import tasks
 from mario_dagster.sandbox.home import Home

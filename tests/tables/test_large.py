@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from mario_dagster.checks.audit import _suite
-from mario_dagster.checks.contract import SHOWN_CASES, _misfits, case
-from mario_dagster.checks.facts import _differences
+from mario_dagster.checks.contract import _misfits
+from mario_dagster.checks.differences import differences
 from mario_dagster.checks.outcome import CheckContext
+from mario_dagster.checks.violation import SHOWN_CASES, case
 from mario_dagster.core.registry import task
 from mario_dagster.core.task import Column, Table
 from mario_dagster.incidents.compile import compile_incident
@@ -58,7 +59,7 @@ def some(rng: np.random.Generator, rows: int, keys: int) -> pd.DataFrame:
 
 
 def row_by_row(stored: pd.DataFrame, right: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """What `_differences` finds, in the plainest of ways."""
+    """What `differences` finds, in the plainest of ways."""
     names = [column.name for column in TOTALS.columns]
     here, there = (frame[names].astype(object).where(frame[names].notna(), None) for frame in (stored, right))
     expected = {row[0]: row for row in there.itertuples(index=False, name=None)}
@@ -89,7 +90,7 @@ def test_differences_are_those_of_row_after_row(seed: int) -> None:
     rows, keys = int(rng.integers(90)), int(rng.choice([3, 40, 1000]))
     stored = some(rng, rows, keys)
     right = stored.iloc[rng.permutation(rows)].reset_index(drop=True) if seed % 3 == 0 else some(rng, rows, keys)
-    told = [(each.column, each.reason, each.count, list(each.cases)) for each in _differences(stored, right, TOTALS)]
+    told = [(each.column, each.reason, each.count, list(each.cases)) for each in differences(stored, right, TOTALS)]
     assert told == row_by_row(stored, right)
 
 
