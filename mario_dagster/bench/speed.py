@@ -7,6 +7,7 @@ In: nothing but this machine. Out: what was measured, beside its target. The sto
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import socket
@@ -24,9 +25,11 @@ import dagster as dg
 
 from mario_dagster import definitions
 from mario_dagster.checks.audit import preload
-from mario_dagster.core.action import REPAIRS, Action, ActionId
+from mario_dagster.core.action import READS, REPAIRS, Action, ActionId
+from mario_dagster.core.registry import tasks
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
+from mario_dagster.policies.heuristic import HeuristicPolicy
 from mario_dagster.sandbox.home import Home
 from mario_dagster.tables.content_cache import CONTENT_CACHE, budget
 
@@ -123,6 +126,25 @@ def reading_step(bench: Bench) -> Iterator[Row]:
     reader = bench.start(102)
     yield Row("reading step", median(lambda: reader.step(Action(ActionId.SAMPLE_DATA)), 9), "ms", 2)
     reader.close()
+
+
+def mix(bench: Bench) -> Iterator[Row]:
+    """CPU of the mutating steps that the heuristic plays, a task a row: what players do, not one cheap action."""
+    for task in tasks():
+        taken = []
+        for seed in (101, 102):
+            episode = bench.start(seed, task.slug)
+            policy = HeuristicPolicy()
+            policy.begin(seed)
+            while not (told := episode.newest().observation)["done"]:
+                action = policy.choose(dict(told))
+                begun = time.process_time()
+                episode.step(action)
+                if action.id not in READS and action.id is not ActionId.COMMIT_CHANGES:
+                    taken.append((time.process_time() - begun) * 1000)
+            episode.close()
+        what = f"mutating steps of the heuristic, {task.slug}: CPU, mean of {len(taken)}"
+        yield Row(what, statistics.mean(taken), "ms")
 
 
 def _played(episode: Episode, swap: Sequence[Action], steps: int) -> list[float]:
@@ -260,11 +282,13 @@ def start_ups(bench: Bench) -> Iterator[Row]:
         run = [*_MARIO, *words]
         taken = median(lambda run=run: subprocess.run(run, check=True, capture_output=True), 5)  # type: ignore[misc]
         yield Row(f"mario {' '.join(words)}", taken, "ms", 400)
-    yield Row("server ready", _ready(bench.root / "served"), "ms", 2_500)
+    ready, rss = _served(bench.root / "served")
+    yield Row("server ready", ready, "ms", 2_500)
+    yield Row("memory of a server that holds an episode of every task", rss, "MiB", 400)
 
 
-def _ready(home: Path) -> float:
-    """Milliseconds from the start of a server to its first answer.
+def _served(home: Path) -> tuple[float, float]:
+    """Milliseconds from the start of a server to its first answer, and its memory once it holds an episode a task.
 
     Raises:
         RuntimeError: it ended, or took more than a minute.
@@ -283,7 +307,7 @@ def _ready(home: Path) -> float:
         while time.perf_counter() - begun < 60 and server.poll() is None:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                return (time.perf_counter() - begun) * 1000
+                return (time.perf_counter() - begun) * 1000, _playing(server.pid, f"http://127.0.0.1:{port}")
             except OSError:
                 time.sleep(0.05)
         raise RuntimeError("the server did not answer: `mario serve` says why")
@@ -292,11 +316,25 @@ def _ready(home: Path) -> float:
         server.wait(timeout=30)
 
 
+def _playing(pid: int, url: str) -> float:
+    """MiB of a server's memory after an episode of every task was begun, and looked at."""
+    import psutil
+
+    for task in tasks():
+        body: dict[str, object] = {"task": task.slug, "seed": 1, "episode_id": task.slug}
+        for path, sent in (("reset", body), ("step", {"action_id": 0, "episode_id": task.slug})):
+            request = urllib.request.Request(f"{url}/{path}", json.dumps(sent).encode(), method="POST")
+            request.add_header("Content-Type", "application/json")
+            urllib.request.urlopen(request, timeout=60).read()
+    return float(psutil.Process(pid).memory_info().rss) / 2**20
+
+
 # In this order: a reset that lives its incident for the first time would find it lived by those that come after.
 MEASUREMENTS: tuple[Callable[[Bench], Iterator[Row]], ...] = (
     start_ups,
     resets,
     steps,
+    mix,
     reading_step,
     commits,
     memory,

@@ -209,7 +209,7 @@ def test_values_go_missing_by_another_column_or_by_themselves() -> None:
         incident = compose("ingestion", [fault], seed=2)
         clean = incident.clean.feeds["customers"]
         lost = incident.damage_manifest.cells.query("lost")["key"].astype(int)
-        ranks = clean[cause].rank(pct=True)[clean["customer_id"].isin(lost)]
+        ranks = clean[cause].astype(float).rank(pct=True)[clean["customer_id"].isin(lost)]
         assert len(lost) == 7 and (ranks.max() <= 0.35 or ranks.min() >= 0.65)
 
 

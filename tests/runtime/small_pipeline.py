@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +72,19 @@ def raises() -> dg.AssetCheckResult:
     raise RuntimeError("cannot tell")
 
 
-@dg.observable_source_asset
-def outside() -> dg.ObserveResult:
-    return dg.ObserveResult(data_version=dg.DataVersion("7"))
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)
+
+    @dg.observable_source_asset
+    def outside() -> dg.ObserveResult:
+        return dg.ObserveResult(data_version=dg.DataVersion("7"))
 
 
 DEFS = dg.Definitions(
     assets=[landed, table, gate, published, broken, outside],
     asset_checks=[audit, raises],
     jobs=[
-        dg.define_asset_job("all_of_it", selection="*"),
+        dg.define_asset_job("all_of_it", selection=dg.AssetSelection.all()),
         dg.define_asset_job("audits", selection=dg.AssetSelection.checks(audit), tags={"kind": "audit"}),
         dg.define_asset_job("bad_table", selection="table", config={"ops": {"table": {"config": {"bad": True}}}}),
     ],

@@ -1,6 +1,7 @@
 """The UI of an instance as an app in this process, asked over GraphQL and HTTP as a browser asks it."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,9 +37,12 @@ DAYS = dg.DynamicPartitionsDefinition(name="days")
 broken = {"on": False}
 
 
-@dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
-def landed(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    return dg.MaterializeResult(data_version=dg.DataVersion("-".join(context.partition_keys)))
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)
+
+    @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+    def landed(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return dg.MaterializeResult(data_version=dg.DataVersion("-".join(context.partition_keys)))
 
 
 @dg.asset(partitions_def=DAYS, deps=[landed])
