@@ -192,7 +192,7 @@ class Task:
         objective_weights: parts of the score and their weights, adding up to 1.
         pipeline spec: where its `tables.spec.PipelineSpec` is, as `module:object`: clean data, transforms, sums.
         objectives: where what computes the parts of its score is, as `module:object`; the function of
-            `sandbox.objectives` that takes each part for the score of the table of that name, unless given.
+            `scoring.objectives` that takes each part for the score of the table of that name, unless given.
         subgoals: subgoal -> the fact that reaches it, in the order in which a careful engineer would go; reported,
             never enforced. Facts are those of `FACTS`; `clean:<table>` is that a table meets its contract.
         aliases: other names a task is asked for by.

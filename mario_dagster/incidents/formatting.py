@@ -2,7 +2,7 @@
 
 In: Arrow arrays in contract types and spellings. Out: arrays of text. A number's spelling is a template with `{value}`
 (two decimals for an amount, as it is for a whole number), `{amount}` (the same with thousands separators) or `{cents}`;
-a moment's is a name in `catalog.marks`, `iso_offset` with its offset after a space (`iso_offset +05:30`). What every
+a moment's is a name in `core/formats.py`, `iso_offset` with its offset after a space (`iso_offset +05:30`). What every
 spelling means is said by its marks, so that the exact value can be read back.
 """
 

@@ -1,7 +1,7 @@
 """The spellings and names that incidents draw from: one pool for train profiles, another, disjoint, for held-out ones.
 
 In: nothing. Out: `TRAIN` and `HELD_OUT`; `TRAIN_NAMES`; `names`, which composes pools of names. Every mark is one of
-`catalog.marks`, so a contract lists it and a repair reads it; which of them a player has met in training is what tells
+`core/formats.py`, so a contract lists it and a repair reads it; which of them a player has met in training is what tells
 the pools apart. Pools of names are large, so that one incident's renames are hardly ever another's.
 """
 

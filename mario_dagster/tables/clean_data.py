@@ -1,6 +1,6 @@
 """Clean data: what the producers of a task's feeds really sent, before anything goes wrong.
 
-In: a task, a seed and a scale. Out: a `CleanWorld`: the feeds' frames in contract types, when each batch landed, and
+In: a task, a seed and a scale. Out: a `CleanData`: the feeds' frames in contract types, when each batch landed, and
 what time it is. Each task's own generator is named by its pipeline spec; what generators share is here, and what shops
 share in `shop.py`.
 """

@@ -1,7 +1,7 @@
 """What a table becomes next: loaded from what has landed, or repaired, or computed from the tables upstream.
 
 In: a workspace and one table's contract. Out: `Write`s, each a frame with its note. Nothing here knows a run or an
-event: the assets in `pipeline.py` call these and hand the result to the IO manager.
+event: the assets of `assets/graph.py` call these and hand the result to the IO manager.
 """
 
 from __future__ import annotations

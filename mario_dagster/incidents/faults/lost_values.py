@@ -23,7 +23,7 @@ class LostValues(Fault):
     """A few cells of a column are overwritten for good; the damage manifest marks them lost.
 
     Args:
-        words: what may stand there: sentinels of `catalog.marks`, or None for a null.
+        words: what may stand there: sentinels of `core/formats.py`, or None for a null.
         share: of the rows that may lose their value, at least two.
         fill: the repair that puts a value there that a grader accepts.
         least, most: how many different words one incident uses.

@@ -24,7 +24,7 @@ class OrphanRows(Fault):
 
     Args:
         column: the reference that they lack.
-        words: what may stand there: sentinels of `catalog.marks`, or None for a null.
+        words: what may stand there: sentinels of `core/formats.py`, or None for a null.
         share: of the genuine rows, at least two.
         least, most: how many different words one incident uses.
     """

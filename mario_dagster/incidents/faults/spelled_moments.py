@@ -21,7 +21,7 @@ class SpelledMoments(Fault):
     """Every cell of a date or timestamp column is written in one of several spellings.
 
     Args:
-        spellings: names in `catalog.marks`, or `iso_offset +05:30`.
+        spellings: names in `core/formats.py`, or `iso_offset +05:30`.
         least, most: how many of them one incident mixes, row by row.
     """
 

@@ -1,6 +1,6 @@
 """Task 2's clean data: a payment provider's events of some weeks.
 
-In: seed, scale and streams. Out: a `CleanWorld` of one snapshot. Most payments settle, few are declined or refunded;
+In: seed, scale and streams. Out: a `CleanData` of one snapshot. Most payments settle, few are declined or refunded;
 they come in order of their numbers, day by day, with more of them at weekends.
 """
 

@@ -1,6 +1,6 @@
 """Task 4's clean data: three days and more of a shop's orders, in batches of some hours, and its products.
 
-In: a seed's streams and a scale. Out: a `CleanWorld` of thirteen batches and a product list. Nights are quiet, some
+In: a seed's streams and a scale. Out: a `CleanData` of thirteen batches and a product list. Nights are quiet, some
 tills come back late with orders of an earlier batch's hours, even of another day, and no order refers to what is not
 there.
 """

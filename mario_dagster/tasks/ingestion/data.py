@@ -1,6 +1,6 @@
 """Task 1's clean data: a shop's customers.
 
-In: seed, scale and streams. Out: a `CleanWorld` of one snapshot. Ages lean to the middle, spending spreads over two
+In: seed, scale and streams. Out: a `CleanData` of one snapshot. Ages lean to the middle, spending spreads over two
 orders of magnitude, a few cities are home to many, sign-ups grow more frequent over the years.
 """
 

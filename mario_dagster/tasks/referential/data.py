@@ -1,6 +1,6 @@
 """Task 3's clean data: a shop's customers, its products, and two months of orders.
 
-In: a seed's streams and a scale. Out: a `CleanWorld` of three feeds, each delivered in one piece. Some customers order
+In: a seed's streams and a scale. Out: a `CleanData` of three feeds, each delivered in one piece. Some customers order
 often and most do not, weekends are busier than weekdays, and no order refers to what is not there.
 """
 

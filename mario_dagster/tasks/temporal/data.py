@@ -1,6 +1,6 @@
 """Task 5's clean data: a day of a shop's orders, and the catalogue they are ordered from.
 
-In: a seed's streams and a scale. Out: a `CleanWorld` of twelve batches and a catalogue. More orders at noon than at
+In: a seed's streams and a scale. Out: a `CleanData` of twelve batches and a catalogue. More orders at noon than at
 night, and corrections that arrive hours late.
 """
 
