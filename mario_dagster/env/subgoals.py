@@ -67,7 +67,7 @@ def _belongs(failure: CheckFailure, fact: str, task: Task) -> bool:
 
 
 def _predicate(fact: str) -> Predicate:
-    """What a fact of `catalog.model.FACTS` is seen by."""
+    """What a fact of `core.task.FACTS` is seen by."""
     kind, _, table = fact.partition(":")
     return _clean([table]) if kind == CLEAN else _PREDICATES[fact]
 

@@ -1,8 +1,8 @@
 """The spellings and names that incidents draw from: one pool for train profiles, another, disjoint, for held-out ones.
 
 In: nothing. Out: `TRAIN` and `HELD_OUT`; `TRAIN_NAMES`; `names`, which composes pools of names. Every mark is one of
-`core/formats.py`, so a contract lists it and a repair reads it; which of them a player has met in training is what tells
-the pools apart. Pools of names are large, so that one incident's renames are hardly ever another's.
+`core/formats.py`, so a contract lists it and a repair reads it; which of them a player has met in training is what
+tells the pools apart. Pools of names are large, so that one incident's renames are hardly ever another's.
 """
 
 from __future__ import annotations

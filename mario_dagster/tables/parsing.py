@@ -1,8 +1,8 @@
 """Reading what feeds write: numbers among their marks, moments in their spellings, text that was mangled on its way.
 
 In: columns of text (or of any type). Out: Arrow arrays of what the text says, null where it says nothing. The spellings
-are those of `core/formats.py`, each unambiguous by its marks, so nothing here guesses. All of it is vectorised: repairs,
-checks and alias hints call it on whole tables.
+are those of `core/formats.py`, each unambiguous by its marks, so nothing here guesses. All of it is vectorised:
+repairs, checks and alias hints call it on whole tables.
 """
 
 from __future__ import annotations
