@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from .assets.graph import LakeIOManager, Pipeline, build
+from .assets.incident import incident_asset
 from .assets.jobs import jobs_of, schedule_of
 from .assets.publish import published_assets
 from .assets.sensors import landing_sensor
@@ -62,7 +63,7 @@ def definitions() -> dg.Definitions:
     schedules: list[Any] = []
     sensors: list[Any] = []
     for pipeline in pipelines().values():
-        assets += [*pipeline.assets, published_assets(pipeline.task)]
+        assets += [incident_asset(pipeline.task), *pipeline.assets, published_assets(pipeline.task)]
         checks += [*pipeline.checks, grade_check(pipeline.task)]
         jobs += [*jobs_of(pipeline), *injection_jobs(pipeline), monitor_job(pipeline.task)]
         schedules.append(schedule_of(pipeline))
@@ -79,9 +80,9 @@ def definitions_of(slug: str) -> dg.Definitions:
     """
     own = pipelines()[slug]
     return _definitions(
-        assets=[*own.assets, published_assets(own.task)],
+        assets=[incident_asset(own.task), *own.assets, published_assets(own.task)],
         asset_checks=own.checks,
-        jobs=[*jobs_of(own, graded=False), monitor_job(own.task)],
+        jobs=[*jobs_of(own, graded=False, quiet=False), monitor_job(own.task)],
         schedules=[schedule_of(own)],
         sensors=[landing_sensor(own.task, running=False)],
     )

@@ -18,30 +18,24 @@ import dagster as dg
 
 from mario_dagster.checks.context import context_now, report_of, require_workers
 from mario_dagster.checks.facts import Check, checks_for
-from mario_dagster.checks.outcome import CheckContext, Outcome
-from mario_dagster.core.action import Action
+from mario_dagster.checks.outcome import CheckContext
+from mario_dagster.core.action import ACTIONS, REPAIRS, Action
 from mario_dagster.core.task import Table, Task
-from mario_dagster.runtime.queries import AUDITED
 from mario_dagster.tables.landing import LandingError
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired
 from mario_dagster.tables.repairs import repair_of
 from mario_dagster.tables.spec import Transform
 from mario_dagster.tables.workspace import Workspace, lake_name, workspace_of
 
+from .metadata import check_result, column_lineage, contract_metadata, fit_name, fit_result, stored_metadata
+
 OWNERS = ["team:data-platform"]
 # Where Dagster keeps the code version that a materialization was computed by.
 CODE_VERSION = "dagster/code_version"
-# One op config for every table: absent, the table is loaded or computed; given, that one repair is made. Not a
-# `dg.Config`: text in one may also be `{"env": NAME}`, and what the environment holds would be told as a column's name.
-REPAIR_CONFIG = {
-    "action": dg.Field(
-        dg.Noneable(str), is_required=False, default_value=None, description="A repair, such as cast_to_int."
-    ),
-    "target_column": dg.Field(dg.Noneable(str), is_required=False, default_value=None),
-    "new_name": dg.Field(dg.Noneable(str), is_required=False, default_value=None),
-    "column_order": dg.Field(dg.Noneable([str]), is_required=False, default_value=None),
-}
-DAGSTER_TYPES = {"int64": "int", "float64": "float", "string": "string", "date": "date", "timestamp": "timestamp"}
+# What a launchpad completes and checks an action against.
+REPAIR = dg.Enum(
+    "Repair", [dg.EnumValue(spec.name, description=spec.summary) for spec in ACTIONS if spec.id in REPAIRS]
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,9 @@ class LakeIOManager(dg.IOManager):
         workspace = workspace_of(context.step_context.instance, context.asset_key.path[0])
         parts = [(None, obj)] if isinstance(obj, Write) else list(obj.items())
         for partition, write in parts:
-            workspace.lake.write(lake_name(context.asset_key, partition), write.frame, write.provenance)
+            version = workspace.lake.write(lake_name(context.asset_key, partition), write.frame, write.provenance)
+            if partition is None:
+                context.add_output_metadata({"delta version": version})
 
     def load_input(self, context: dg.InputContext) -> Any:
         workspace = workspace_of(context.step_context.instance, context.asset_key.path[0])
@@ -120,6 +116,25 @@ def partitions_of(task: Task, table: Table) -> dg.DynamicPartitionsDefinition:
     return dg.DynamicPartitionsDefinition(name=f"{task.slug}_{table.feed}_batches")
 
 
+def repair_config(table: Table) -> Mapping[str, dg.Field]:
+    """The op config of a table: without an action it is loaded or computed, with one, that repair is made.
+
+    Not a `dg.Config`: text in one may also be `{"env": NAME}`, and what the environment holds would be told as a
+    column's name.
+    """
+    columns = ", ".join(table.column_names)
+
+    def field(kind: Any, description: str) -> dg.Field:
+        return dg.Field(dg.Noneable(kind), is_required=False, default_value=None, description=description)
+
+    return {
+        "action": field(REPAIR, f"The repair to make of {table.name}. Without one it is loaded or computed again."),
+        "target_column": field(str, f"The column to repair, as it is stored. The contract has: {columns}."),
+        "new_name": field(str, f"What rename_column calls it. The contract has: {columns}."),
+        "column_order": field([str], "Every stored column, in the order that reorder_columns gives them."),
+    }
+
+
 # --- assets -----------------------------------------------------------------------------------------------------------
 
 
@@ -152,11 +167,12 @@ def _landed_asset(task: Task, table: Table) -> Any:
             require_workers(context.instance, workspace, task, batches)
         writes = {batch: landed(workspace, table, batch, context.run.run_id) for batch in batches}
         rows = sum(len(write.frame) for write in writes.values())
+        columns = ", ".join(map(str, next(iter(writes.values())).frame.columns))
         versions = [write.provenance.data_version for write in writes.values()]
         return dg.MaterializeResult(
             value=writes,
             data_version=dg.DataVersion("-".join(versions)),
-            metadata={"dagster/row_count": rows, "columns": _columns(next(iter(writes.values())))},
+            metadata={"dagster/row_count": rows, "columns": columns},
         )
 
     return landed_asset
@@ -181,9 +197,9 @@ def _table_asset(task: Task, table: Table, facts: Sequence[Check]) -> dg.AssetsD
         kinds={"deltalake", "silver", "pandas"},
         owners=OWNERS,
         description=table.description,
-        metadata=_contract_metadata(table),
+        metadata=contract_metadata(table),
         io_manager_key="lake",
-        config_schema=REPAIR_CONFIG,
+        config_schema=repair_config(table),
         check_specs=_specs(task, facts),
     )
     def table_asset(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # an annotation would name the output type
@@ -208,13 +224,13 @@ def _derived_asset(
         kinds={"deltalake", "gold", "pandas"},
         owners=OWNERS,
         description=table.description,
-        metadata={**_contract_metadata(table), "dagster/column_lineage": _lineage(task, table)},
+        metadata={**contract_metadata(table), "dagster/column_lineage": column_lineage(task, table)},
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(minutes=task.freshness.window),
             warn_window=timedelta(minutes=task.freshness.warns_after),
         ),
         io_manager_key="lake",
-        config_schema=REPAIR_CONFIG,
+        config_schema=repair_config(table),
         check_specs=_specs(task, facts),
         code_version=code_version,
     )
@@ -238,9 +254,6 @@ def _requested(context: dg.AssetExecutionContext) -> Action | None:
 def _materialized(
     task: Task, table: Table, write: Write, facts: Sequence[Check], repair: Action | None
 ) -> dg.MaterializeResult[Any]:
-    metadata: dict[str, Any] = {"dagster/row_count": len(write.frame), "columns": _columns(write)}
-    if repair is not None:
-        metadata["repair"] = dg.MetadataValue.json(repair.to_config())
     report = report_of(task, table.name, write.frame, write.provenance.data_version)
     check_context = CheckContext(
         task=task,
@@ -255,10 +268,12 @@ def _materialized(
     return dg.MaterializeResult(
         value=write,
         data_version=dg.DataVersion(write.provenance.data_version),
-        metadata=metadata,
+        metadata=stored_metadata(table, write.frame, report, write.rows_before, repair),
         # By which release it was computed is known here, not to the definition: one serves every sandbox.
         tags={CODE_VERSION: write.provenance.code_version} if write.provenance.code_version else {},
-        check_results=[_result(task, check, check.evaluate(check_context)) for check in facts],
+        check_results=[
+            check_result(task, check, check.evaluate(check_context), check_context.tables) for check in facts
+        ],
     )
 
 
@@ -269,7 +284,7 @@ def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDe
     """The blocking checks of one table: its facts as one, the cross-table facts, the audit."""
     facts = [c for c in checks if c.table == table.name and c.scope == "table" and c.blocking]
     wider = {c.name: c for c in checks if c.table == table.name and c.scope == "pipeline"}
-    fit = f"{table.name}_is_fit_to_publish"
+    fit = fit_name(table)
     key = key_of(task, table.name)
     # What a cross-table fact looks at must be materialized before it is judged, in a run that does both.
     others = [key_of(task, name) for name in _beside(task, table)]
@@ -289,10 +304,11 @@ def _gate(task: Task, table: Table, checks: Sequence[Check]) -> dg.AssetChecksDe
         check_context = context_now(workspace, context.instance, task)
         for selected in sorted(context.selected_asset_check_keys, key=lambda each: each.name):
             if selected.name == fit:
-                yield _fit(key, fit, facts, check_context)
+                yield fit_result(task, table, {fact.name: fact.evaluate(check_context) for fact in facts})
             else:
                 check = wider[selected.name]
-                yield _result(task, check, check.evaluate(check_context), check_context.content)
+                outcome = check.evaluate(check_context)
+                yield check_result(task, check, outcome, check_context.tables, check_context.content)
 
     return gate
 
@@ -303,74 +319,5 @@ def _beside(task: Task, table: Table) -> tuple[str, ...]:
     return tuple(name for name in task.table_names if name in referred or name in table.upstream)
 
 
-def _fit(key: dg.AssetKey, name: str, facts: Sequence[Check], check_context: CheckContext) -> dg.AssetCheckResult:
-    outcomes = {check.name: check.evaluate(check_context) for check in facts}
-    failing = {check: dict(outcome.counts) for check, outcome in outcomes.items() if not outcome.passed}
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=name,
-        passed=not failing,
-        metadata={"failing": dg.MetadataValue.json(failing)},
-        description=f"fails {', '.join(failing)}" if failing else "meets every fact",
-    )
-
-
 def _specs(task: Task, facts: Sequence[Check]) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(c.name, asset=key_of(task, c.table), description=c.description) for c in facts]
-
-
-def _result(task: Task, check: Check, outcome: Outcome, content: str = "") -> dg.AssetCheckResult:
-    """A check's result for Dagster. An audit, which only a run makes, also says what it found in which content."""
-    metadata: dict[str, Any] = {}
-    if not outcome.passed:
-        metadata["counts"] = dg.MetadataValue.json(dict(outcome.counts))
-        if outcome.failures:
-            metadata["failures"] = _failure_table(outcome)
-        if check.kind == "audit":
-            found = [failure.to_dict() for failure in outcome.failures_of(check.name, check.table)]
-            metadata[AUDITED] = dg.MetadataValue.json({"content": content, "failures": found})
-    return dg.AssetCheckResult(
-        asset_key=key_of(task, check.table),
-        check_name=check.name,
-        passed=outcome.passed,
-        severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
-        description=outcome.detail or None,
-        metadata=metadata,
-    )
-
-
-def _failure_table(outcome: Outcome) -> dg.TableMetadataValue:
-    names = list(dict.fromkeys(name for case in outcome.failures for name in case))
-    schema = dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in names])
-    records = [dg.TableRecord({name: str(case.get(name, "")) for name in names}) for case in outcome.failures]
-    return dg.MetadataValue.table(records=records, schema=schema)
-
-
-# --- metadata ---------------------------------------------------------------------------------------------------------
-
-
-def _columns(write: Write) -> dg.TextMetadataValue:
-    return dg.MetadataValue.text(", ".join(map(str, write.frame.columns)))
-
-
-def _contract_metadata(table: Table) -> dict[str, Any]:
-    columns = [
-        dg.TableColumn(
-            column.name,
-            DAGSTER_TYPES[column.type],
-            description=column.description,
-            constraints=dg.TableColumnConstraints(nullable=False, unique=column.name == table.key),
-        )
-        for column in table.columns
-    ]
-    return {"dagster/column_schema": dg.TableSchema(columns=columns), "key": table.key}
-
-
-def _lineage(task: Task, table: Table) -> dg.TableColumnLineage:
-    """Which upstream columns feed a derived table: those of the same name, else all of its first input's key."""
-    deps: dict[str, list[dg.TableColumnDep]] = {}
-    for column in table.columns:
-        sources = [task.table(name) for name in table.upstream]
-        same = [dg.TableColumnDep(key_of(task, s.name), column.name) for s in sources if column.name in s.column_names]
-        deps[column.name] = same or [dg.TableColumnDep(key_of(task, sources[0].name), sources[0].key)]
-    return dg.TableColumnLineage(deps_by_column=deps)

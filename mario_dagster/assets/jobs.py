@@ -11,13 +11,15 @@ In: a `Pipeline`. Out: jobs, named `<task>_<what>`:
     temporal_commit                 gates and audit of every table, then publish all of them or none
 """
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from mario_dagster.core.task import Table, Task
 
-from .graph import Pipeline, key_of, landed_key, partitions_of
+from .graph import Pipeline, key_of, landed_key, partitions_of, repair_config
 
 # Name of the grading check, which stands on a task's main table and runs in the commit job only.
 GRADE = "grade"
@@ -25,11 +27,12 @@ GRADE = "grade"
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def jobs_of(pipeline: Pipeline, *, graded: bool = True) -> list[Any]:
+def jobs_of(pipeline: Pipeline, *, graded: bool = True, quiet: bool = True) -> list[Any]:
     """Every job of a pipeline, as unresolved definitions.
 
     Args:
         graded: whether the grading check stands on the main table, to be run when the task commits.
+        quiet: whether launchpads begin with what keeps runs from printing; for whoever else sees to that, it is noise.
     """
     task, select = pipeline.task, dg.AssetSelection
     graders = [dg.AssetCheckKey(key_of(task, task.main_table.name), GRADE)] if graded else []
@@ -39,10 +42,12 @@ def jobs_of(pipeline: Pipeline, *, graded: bool = True) -> list[Any]:
     landing = [landed_key(task, table) for table in task.tables if not table.derived]
     published = [key_of(task, f"published_{name}") for name in task.table_names]
     everything = _union(list(tables.values())) | select.assets(*landing) | select.checks(*every_gate)
+    config = QUIET if quiet else {}
+    job = partial(_job, config=config)
     jobs = [
-        _job(f"{task.slug}_hourly", everything, "Load what has landed, derive, judge."),
-        _job(f"{task.slug}_load", select.assets(*landing), "Land files, nothing else."),
-        _job(
+        job(f"{task.slug}_hourly", everything, "Load what has landed, derive, judge."),
+        job(f"{task.slug}_load", select.assets(*landing), "Land files, nothing else."),
+        job(
             f"{task.slug}_commit",
             select.checks(*every_gate, *audits, *graders) | select.assets(*published),
             "Judge and audit every table, then publish all of them or none.",
@@ -50,21 +55,26 @@ def jobs_of(pipeline: Pipeline, *, graded: bool = True) -> list[Any]:
     ]
     for table in task.tables:
         jobs.append(
-            _job(f"{task.slug}_repair_{table.name}", tables[table.name], f"Repair {table.name}, as its op config says.")
+            _job(
+                f"{task.slug}_repair_{table.name}",
+                tables[table.name],
+                f"Repair {table.name}, as its op config says; without an action, load or compute it again.",
+                {**config, **_unfilled(task, table)},
+            )
         )
         judged = [
             *pipeline.gates[table.name],
             *([pipeline.audits[table.name]] if table.name in pipeline.audits else []),
         ]
         jobs.append(
-            _job(f"{task.slug}_validate_{table.name}", select.checks(*judged), f"Judge {table.name}; write nothing.")
+            job(f"{task.slug}_validate_{table.name}", select.checks(*judged), f"Judge {table.name}; write nothing.")
         )
     if task.derived_tables:
         refreshed = _union([tables[table.name] for table in task.derived_tables])
-        jobs.append(_job(f"{task.slug}_refresh", refreshed, "Compute the derived tables again."))
+        jobs.append(job(f"{task.slug}_refresh", refreshed, "Compute the derived tables again."))
     if task.batched_table:
         batch = select.assets(landed_key(task, task.batched_table)) | tables[task.batched_table.name]
-        jobs.append(_job(f"{task.slug}_replay", batch, "Load one pending batch, then its table."))
+        jobs.append(job(f"{task.slug}_replay", batch, "Load one pending batch, then its table."))
     return jobs
 
 
@@ -94,8 +104,13 @@ def schedule_of(pipeline: Pipeline) -> dg.ScheduleDefinition | dg.SensorDefiniti
     return every_hour
 
 
-def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
-    return dg.define_asset_job(name, selection, description=description, config=QUIET)
+def _job(name: str, selection: dg.AssetSelection, description: str, config: Mapping[str, Any]) -> Any:
+    return dg.define_asset_job(name, selection, description=description, config=dict(config) or None)
+
+
+def _unfilled(task: Task, table: Table) -> dict[str, Any]:
+    """What a launchpad of a repair begins with: the op's name and its fields, none of them set."""
+    return {"ops": {f"{task.slug}__{table.name}": {"config": dict.fromkeys(repair_config(table))}}}
 
 
 def _with_facts(pipeline: Pipeline, table: Table, graders: list[dg.AssetCheckKey]) -> dg.AssetSelection:

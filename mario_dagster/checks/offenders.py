@@ -13,9 +13,12 @@ import numpy as np
 
 from mario_dagster.core.task import Table
 
+from .contract import ContractReport
 from .facts import checks_for
 from .outcome import CheckContext
 from .violation import Mask
+
+_WHOLE = ("missing_column", "wrong_type")
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,9 @@ def _marks(check_context: CheckContext, table: Table, column: str | None, size: 
             if violation.marked and column in (None, violation.column):
                 marks.setdefault((violation.column, violation.reason), violation.mask(size))
     return marks
+
+
+def rows_at_fault(report: ContractReport) -> int:
+    """Rows of a table that consumers would be wrong to use; where its schema broke, all of them."""
+    worst = max((report.rows if each.reason in _WHOLE else each.count for each in report.violations), default=0)
+    return int(min(report.rows, worst))

@@ -6,14 +6,20 @@ In: a pipeline, how it stands where that matters, tags for the run. Out: a `Resu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from dagster import DagsterRun
 
 from mario_dagster.assets.jobs import GRADE
 from mario_dagster.checks.context import Backlog, backlog, pool_slots
 from mario_dagster.core.action import Action
+from mario_dagster.core.errors import Refused
 from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
 from mario_dagster.runtime.instance import RunResult
 from mario_dagster.signals.causes import cause, stopped
 from mario_dagster.tables.load import table_name, tried
+from mario_dagster.tables.repairs import InvalidRepair, repair_of
+from mario_dagster.tables.store import NoTable
 from mario_dagster.tables.what_changed import what_changed
 
 from .pipeline import Pipeline, Tags
@@ -58,6 +64,27 @@ def repair(pipeline: Pipeline, table: str, action: Action, tags: Tags) -> Result
     rows = f"{len(before)} -> {len(after)} rows" if len(before) != len(after) else f"{len(after)} rows"
     did = what_changed(before, after, action, task.table(table))
     return _done(run, f"{action.name} on {table}: {rows}{did and '; '}{did}")
+
+
+def require_repairs(pipeline: Pipeline, run: DagsterRun) -> None:
+    """See that the repairs that a run's config asks for fit the tables as they are.
+
+    Raises:
+        Refused: one does not; nothing has happened.
+    """
+    task = pipeline.task
+    ops: Any = dict(run.run_config).get("ops") or {}
+    for table in task.tables:
+        config = (ops.get(f"{task.slug}__{table.name}") or {}).get("config") or {}
+        given = {name: value for name, value in config.items() if value is not None}
+        if not given:
+            continue
+        if "action" not in given:
+            raise Refused(f"{', '.join(given)} of {table.name} without an action: which repair is to be made?")
+        try:
+            tried(pipeline.workspace, task, table, repair_of(given))
+        except (InvalidRepair, NoTable) as error:
+            raise Refused(f"{given['action']} on {table.name}: {error}") from None
 
 
 def replay(pipeline: Pipeline, state: Backlog, tags: Tags) -> Result:

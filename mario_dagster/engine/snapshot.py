@@ -31,13 +31,11 @@ class Snapshot:
     """One pipeline as its tables, landing zone and instance tell it.
 
     Args:
-        mark: changes with anything that the rest is computed from.
         backlog: batches that are loaded, batches that wait, and the workers there are.
         contents: table -> what names its content; None for one that was never written.
         signals: what a player may know.
     """
 
-    mark: Mark
     backlog: Backlog
     contents: Mapping[str, str | None]
     signals: Signals
@@ -75,10 +73,10 @@ def mark(pipeline: Pipeline) -> Mark:
     return (fingerprint(pipeline.instance.database), versions, pipeline.workspace.landing.stamp())
 
 
-def take(pipeline: Pipeline, failures: FailureLog, truth_store: TruthStore, now: Mark) -> Snapshot:
-    """The pipeline as it stands; `now` is its mark. Only for whoever keeps everybody else from acting meanwhile."""
+def take(pipeline: Pipeline, failures: FailureLog, truth_store: TruthStore) -> Snapshot:
+    """The pipeline as it stands. Only for whoever keeps everybody else from acting meanwhile."""
     task, workspace, instance = pipeline.task, pipeline.workspace, pipeline.instance
     state = backlog(workspace, instance, task)
     signals = read_signals(workspace, instance, task, state, definitions.asset_graph(), failures)
     contents = {name: stored_version(workspace, task, name) for name in task.table_names}
-    return Snapshot(now, state, contents, signals, partial(grade_world, workspace, task, truth_store, state))
+    return Snapshot(state, contents, signals, partial(grade_world, workspace, task, truth_store, state))

@@ -20,7 +20,7 @@ from mario_dagster.core.action import Action
 from mario_dagster.core.errors import Damaged, StorageError, UnknownName
 from mario_dagster.core.task import Task
 
-from . import lines, reward
+from . import incident_page, lines, reward
 from .engineer import absorbed, next_intervention
 from .episode_state import EpisodeState, after, episode_state
 from .errors import BadRequest, EpisodeDamaged, EpisodeExists, NoEpisode, PlayError, StorageUnavailable
@@ -155,7 +155,11 @@ class Episode:
         """What the newest reset or step was answered with: the same again, whatever was done to the pipeline since."""
         with self._looking():
             kept = self._kept()
-            return kept if kept is not None else self._keep(self.reply())
+            if kept is not None:
+                return kept
+            reply = self._keep(self.reply())
+            self._tell(reply, self.sandbox.snapshot())
+            return reply
 
     def step(self, action: Action, key: str | None = None) -> Reply:
         """Play one action. Once the episode is done, nothing happens, nothing is recorded and the reward is 0.
@@ -179,15 +183,22 @@ class Episode:
                         line, snapshot = lines.played(self.sandbox, action, state)
                         step.record(line | ({} if key is None else {FIELD: key}))
                         # Before anybody else acts: the reply is of this step, whoever makes the next one.
-                        return self._keep(Reply(observe(self._view(after(state, line), snapshot))))
+                        reply = self._keep(Reply(observe(self._view(after(state, line), snapshot))))
+                        if line["changed"] or reply.done:
+                            self._tell(reply, snapshot)
+                        return reply
 
     def take_up(self) -> None:
         """Write down what people have done to the pipeline since the newest line: each act is a line of its own."""
         with self._answering():
-            while True:
+            taken = True
+            while taken:
                 with self.sandbox.step() as step:
-                    if not self._taken_up(step, self.episode_state()):
-                        return
+                    state = self.episode_state()
+                    if taken := self._taken_up(step, state):
+                        assert step.line is not None
+                        snapshot = self.sandbox.snapshot()
+                        self._tell(Reply(observe(self._view(after(state, step.line), snapshot))), snapshot)
 
     def _taken_up(self, step: StepTransaction, state: EpisodeState) -> bool:
         """Whether there was an act of a person to be written down; if so, the oldest of them is, in this step."""
@@ -197,6 +208,10 @@ class Episode:
         absorbed(self.sandbox, act, step.number)
         step.record(lines.intervened(self.sandbox, act, state))
         return True
+
+    def _tell(self, reply: Reply, snapshot: Snapshot) -> None:
+        """Tell people in the UI what the player is told, in the transaction that is open."""
+        self.sandbox.tell(incident_page.metadata(self.task, reply.observation, snapshot))
 
     def _over(self, state: EpisodeState) -> Reply:
         """The reply to an action after the end: nothing happens, and nothing is paid."""

@@ -197,14 +197,6 @@ def rows_at_fault(signals: Signals) -> int:
 
     Of a table whose schema broke, every row is at fault.
     """
-    found = signals.backlog_rows
-    for report in signals.reports.values():
-        worst = max(
-            (report.rows if violation.reason in _WHOLE else violation.count for violation in report.violations),
-            default=0,
-        )
-        found += min(report.rows, worst)
-    return int(found)
+    from mario_dagster.checks.offenders import rows_at_fault as in_table
 
-
-_WHOLE = ("missing_column", "wrong_type")
+    return int(signals.backlog_rows + sum(in_table(report) for report in signals.reports.values()))

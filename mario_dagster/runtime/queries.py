@@ -27,7 +27,7 @@ SELECT id, event FROM event_logs WHERE id > ? AND dagster_event_type = 'STEP_FAI
 # A check that is only planned says nothing yet: its run may die before it is evaluated.
 _NEW_CHECK_OUTCOMES = """\
 SELECT evaluation_event_storage_id, asset_key, check_name, execution_status, evaluation_event
-FROM asset_check_executions WHERE evaluation_event_storage_id > ?
+FROM asset_check_executions WHERE evaluation_event_storage_id > ? AND run_id <> ''
 AND execution_status IN ('SUCCEEDED', 'FAILED') ORDER BY evaluation_event_storage_id"""
 _NEWEST_PUBLICATION = """\
 SELECT COALESCE(MAX(id), 0) FROM event_logs WHERE id > ? AND dagster_event_type = 'ASSET_MATERIALIZATION'
@@ -49,6 +49,20 @@ _UNTAGGED_RUNS = """\
 SELECT run_body, status, (SELECT COALESCE(MIN(id), 0) FROM event_logs WHERE event_logs.run_id = runs.run_id)
 FROM runs WHERE status IN ('SUCCESS', 'FAILURE', 'CANCELED')
 AND run_id NOT IN (SELECT run_id FROM run_tags WHERE key IN ({})) ORDER BY id"""
+# What was last said of each check, and of which content of its asset.
+_JUDGED = """\
+SELECT asset_key, check_name, execution_status = 'SUCCEEDED',
+       json_extract(evaluation_event, '$.dagster_event.event_specific_data.description'),
+       materialization_event_storage_id
+FROM asset_check_executions WHERE id IN (
+  SELECT MAX(id) FROM asset_check_executions WHERE execution_status IN ('SUCCEEDED', 'FAILED')
+  GROUP BY asset_key, check_name)"""
+_NEWEST_MATERIALIZATIONS = """\
+SELECT asset_key, id, run_id, CAST(strftime('%s', timestamp) AS REAL) FROM event_logs WHERE id IN (
+  SELECT MAX(id) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' GROUP BY asset_key)"""
+_FRESHNESS = """\
+SELECT asset_key, json_extract(event, '$.dagster_event.event_specific_data.new_state') FROM event_logs WHERE id IN (
+  SELECT MAX(id) FROM event_logs WHERE dagster_event_type = 'FRESHNESS_STATE_CHANGE' GROUP BY asset_key)"""
 _PUT = "INSERT INTO kvs (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _GET = "SELECT value FROM kvs WHERE key = ?"
 # A range of keys, which the index on `key` serves; "0" is the character after "/".
@@ -107,6 +121,54 @@ class PoolChange:
 
     slots: int
     after_event: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was last said of an asset check.
+
+    Args:
+        description: why it fails, in words; None where nothing was said.
+        materialization: its place in the event log, of which it was said; None where that is not known.
+    """
+
+    passed: bool
+    description: str | None
+    materialization: int | None
+
+
+@dataclass(frozen=True)
+class Materialized:
+    """An asset's newest materialization: its place in the event log, its run, when it was."""
+
+    event_id: int
+    run_id: str
+    timestamp: float
+
+
+def judged(database: Database) -> dict[tuple[str, str], Judged]:
+    """What was last said of each asset check, by asset (`temporal/catalog`) and name."""
+    with database.driver() as driver:
+        rows = driver.execute(_JUDGED).fetchall()
+    return {(_asset(key), name): Judged(bool(passed), why, at) for key, name, passed, why, at in rows}
+
+
+def newest_materializations(database: Database) -> dict[str, Materialized]:
+    """Each asset's newest materialization, by asset."""
+    with database.driver() as driver:
+        rows = driver.execute(_NEWEST_MATERIALIZATIONS).fetchall()
+    return {_asset(key): Materialized(*rest) for key, *rest in rows}
+
+
+def freshness_states(database: Database) -> dict[str, str]:
+    """How fresh each asset was last said to be (`PASS`, `WARN`, `FAIL`), by asset."""
+    with database.driver() as driver:
+        rows = driver.execute(_FRESHNESS).fetchall()
+    return {_asset(key): str(state).rpartition(".")[2].rstrip('"}') for key, state in rows}
+
+
+def _asset(key: str) -> str:
+    return (AssetKey.from_db_string(key) or AssetKey(key)).to_user_string()
 
 
 def finished_runs_without(database: Database, *tags: str) -> list[FinishedRun]:

@@ -57,7 +57,8 @@ class Launching:
     """What a UI's caller has a say in.
 
     Attributes:
-        before_launch: asked of each run before it begins; raises `Refused` where it may not. The run then fails.
+        before_launch: asked of each run before it begins; raises `Refused` where it may not. Then there is no run;
+            but of a backfill, which nobody waits for, the run fails and says why.
         before_pool: asked before a pool (by name) gets so many slots; raises `Refused` where it may not.
         on_run_finished: told the id of each run, once its transaction is over.
         acting: a transaction for whatever a request changes, entered in the thread that does it, so that the caller can
@@ -72,8 +73,13 @@ class Launching:
 
 @dataclass
 class _Act:
-    """What one transaction has done so far."""
+    """What one transaction has done so far.
 
+    Attributes:
+        asked: somebody waits for the answer, and can be told why nothing happened.
+    """
+
+    asked: bool = True
     finished: list[str] = field(default_factory=list)
     trouble: BaseException | None = None
 
@@ -157,14 +163,17 @@ class ServedWorkspace(IWorkspaceProcessContext[ServedRequest]):
     # --- acting -------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def acting(self) -> Iterator[None]:
+    def acting(self, *, asked: bool = True) -> Iterator[None]:
         """Everything that this thread changes inside is kept together, or not at all.
+
+        Args:
+            asked: somebody waits for the answer.
 
         Raises:
             Damaged, Unavailable: a file is not what was written or out of reach; nothing has happened.
             Refused: the caller does not allow it; nothing has happened.
         """
-        act = self._local.act = _Act()
+        act = self._local.act = _Act(asked)
         try:
             with (self._launching.acting or self._instance.database.transaction)():
                 yield
@@ -184,6 +193,9 @@ class ServedWorkspace(IWorkspaceProcessContext[ServedRequest]):
         try:
             self._launching.before_launch(run)
         except Refused as refusal:
+            if act.asked:
+                act.trouble = refusal
+                raise
             # Reported as the run's own failure: it ends here, and its page says why.
             self._instance.report_run_failed(run, message=str(refusal))
         else:
@@ -239,6 +251,6 @@ class ServedWorkspace(IWorkspaceProcessContext[ServedRequest]):
     def _iterate_backfills(self) -> None:
         """One round of what Dagster's daemon does, as one transaction: runs are launched and executed in it."""
         quiet = logging.Logger("mario.backfills", level=logging.CRITICAL)
-        with self.acting():
+        with self.acting(asked=False):
             for _ in execute_backfill_iteration(self, quiet):
                 pass

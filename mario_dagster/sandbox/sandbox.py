@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -27,7 +28,8 @@ from mario_dagster.core.task import Task
 from mario_dagster.engine import acts
 from mario_dagster.engine.acts import Result
 from mario_dagster.engine.pipeline import Pipeline, Tags
-from mario_dagster.engine.snapshot import Snapshot, mark, take
+from mario_dagster.engine.snapshot import Mark, Snapshot, mark, take
+from mario_dagster.engine.told import tell
 from mario_dagster.runtime.instance import close_instance, open_instance
 from mario_dagster.scoring.score import Grade
 from mario_dagster.scoring.truth import TruthStore
@@ -79,8 +81,10 @@ class Sandbox:
         self._failures = FailureLog(self.instance)
         self._lock = threading.RLock()
         self.pipeline = Pipeline(self.task, self.workspace, self.instance)
-        # The newest snapshot, and the same once it is known to be of this very look.
+        # The newest snapshot and the mark that it holds under, None until a look is over that somebody acted in; the
+        # same snapshot once it is known to be of this very look.
         self._taken: Snapshot | None = None
+        self._mark: Mark | None = None
         self._now: Snapshot | None = None
         self._step: StepTransaction | None = None
         self._lines: list[Line] = []
@@ -202,9 +206,8 @@ class Sandbox:
         """How the pipeline stands; taken anew only when the instance, a table or the landing zone has changed."""
         with self.look():
             if self._now is None:
-                now = mark(self.pipeline)
-                if self._taken is None or self._taken.mark != now:
-                    self._taken = take(self.pipeline, self._failures, self.truth_store, now)
+                if self._taken is None or self._mark is None or self._mark != mark(self.pipeline):
+                    self._taken, self._mark = take(self.pipeline, self._failures, self.truth_store), None
                 self._now = self._taken
             return self._now
 
@@ -292,6 +295,13 @@ class Sandbox:
         """The value kept under a key; None where there is none."""
         return self._journal.kept(key)
 
+    def tell(self, page: Mapping[str, Any]) -> None:
+        """Tell people in the UI how the pipeline stands, in the transaction that is open: checks, freshness, a page."""
+        with self.look():
+            tell(self.pipeline, self.snapshot(), page)
+            # A snapshot is computed from none of this: it goes on holding, under another mark.
+            self._mark = None
+
     @property
     def lease(self) -> Lease | None:
         """Which process acts in this sandbox, or acted last."""
@@ -309,6 +319,7 @@ class Sandbox:
                 self._now = None
                 self._settle()
                 yield
+                self._remark()
 
     @contextmanager
     def step(self) -> Iterator[StepTransaction]:
@@ -382,6 +393,11 @@ class Sandbox:
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
+    def _remark(self) -> None:
+        """Once somebody has acted, and how the pipeline stands then was looked at: note what that holds under."""
+        if self._now is not None and self._mark is None:
+            self._mark = mark(self.pipeline)
+
     @contextmanager
     def _acting(self) -> Iterator[None]:
         """While somebody acts; how the pipeline stands must be looked at anew afterwards."""
@@ -391,4 +407,4 @@ class Sandbox:
             try:
                 yield
             finally:
-                self._now = None
+                self._now = self._mark = None

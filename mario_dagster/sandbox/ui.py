@@ -13,9 +13,11 @@ from dagster import DagsterRun
 from starlette.types import Receive, Scope, Send
 
 from mario_dagster import definitions
+from mario_dagster.assets.incident import PAGE, PAGE_MARKER, incident_key
 from mario_dagster.core.errors import Refused, StorageError
 from mario_dagster.core.files import OPEN
 from mario_dagster.core.registry import task
+from mario_dagster.engine.acts import require_repairs
 from mario_dagster.runtime.instance import SandboxInstance, close_instance, open_instance
 from mario_dagster.runtime.served import Launching
 from mario_dagster.runtime.storage import require_slots
@@ -73,7 +75,14 @@ class OpenUI:
             launching = Launching(self._before_launch, self._before_pool, on_run_finished, self._acting)
         else:
             self._instance = open_instance(self._root / DAGSTER_HOME)
-        self._ui = SandboxUI(repository, self._instance, prefix=prefix, read_only=self.read_only, launching=launching)
+        self._ui = SandboxUI(
+            repository,
+            self._instance,
+            prefix=prefix,
+            read_only=self.read_only,
+            launching=launching,
+            live={PAGE_MARKER: self._page},
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._ui(scope, receive, send)
@@ -95,12 +104,20 @@ class OpenUI:
         else:
             close_instance(self._instance)
 
+    def _page(self) -> str:
+        """The incident's page as it was told last; empty where nobody has looked at the episode yet."""
+        event = self._instance.get_latest_materialization_event(incident_key(self._task))
+        told = event.asset_materialization.metadata.get(PAGE) if event and event.asset_materialization else None
+        return str(told.value) if told else ""
+
     # --- what a repair by hand may do ---------------------------------------------------------------------------------
 
     def _before_launch(self, run: DagsterRun) -> None:
         status = SandboxInfo.load(self._root).status
         if status != OPEN:
             raise Refused(OVER.format(status=status))
+        assert self._sandbox is not None
+        require_repairs(self._sandbox.pipeline, run)
 
     def _before_pool(self, pool: str, slots: int) -> None:
         if pool != self._task.pool:

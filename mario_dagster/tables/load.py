@@ -29,10 +29,15 @@ SNAPSHOT = "snapshot"
 
 @dataclass(frozen=True)
 class Write:
-    """A frame to be stored, and how it came to be."""
+    """A frame to be stored, and how it came to be.
+
+    Args:
+        rows_before: rows of the table that it takes the place of; None where there is none.
+    """
 
     frame: pd.DataFrame
     provenance: Provenance
+    rows_before: int | None = None
 
 
 def landed_name(task: Task, table: Table, batch: str) -> str:
@@ -66,13 +71,13 @@ def loaded(workspace: Workspace, task: Task, table: Table, run_id: str) -> Write
     restated = [batch for batch, version in held.provenance.loaded.items() if versions.get(batch) != version]
     fresh = sorted(versions if restated else versions.keys() - held.provenance.loaded.keys())
     if not fresh:
-        return Write(held.frame, replace(held.provenance, run_id=run_id))
+        return Write(held.frame, replace(held.provenance, run_id=run_id), len(held.frame))
     plan = [repair_of(entry) for entry in held.provenance.plan]
     parts = [reapply(plan, workspace.lake.read(landed_name(task, table, batch)).frame, table) for batch in fresh]
     if not restated and len(held.frame.columns):
         parts.insert(0, held.frame)
     frame = stack(parts)
-    return _write(frame, held.provenance, run_id, loaded=versions)
+    return _write(frame, held, run_id, loaded=versions)
 
 
 def repaired(workspace: Workspace, task: Task, table: Table, repair: Action, run_id: str) -> Write:
@@ -85,7 +90,7 @@ def repaired(workspace: Workspace, task: Task, table: Table, repair: Action, run
     frame = tried(workspace, task, table, repair)
     entry = repair.to_config()
     plan = (*held.provenance.plan, entry) if repair.row_wise else held.provenance.plan
-    return _write(frame, held.provenance, run_id, plan=plan, repairs=(*held.provenance.repairs, entry))
+    return _write(frame, held, run_id, plan=plan, repairs=(*held.provenance.repairs, entry))
 
 
 def tried(workspace: Workspace, task: Task, table: Table, repair: Action) -> pd.DataFrame:
@@ -121,7 +126,7 @@ def derived(
     batches = {batch: version for provenance in provenances.values() for batch, version in provenance.loaded.items()}
     built_from = {name: provenance.data_version for name, provenance in provenances.items()}
     code_version = workspace.code_version(table.name)
-    return _write(frame, held.provenance, run_id, loaded=batches, built_from=built_from, code_version=code_version)
+    return _write(frame, held, run_id, loaded=batches, built_from=built_from, code_version=code_version)
 
 
 def deployed(frame: pd.DataFrame, deploy: Deploy) -> pd.DataFrame:
@@ -200,9 +205,9 @@ def _held(workspace: Workspace, task: Task, table: Table) -> Stored:
         return Stored(pd.DataFrame(), Provenance(), -1)
 
 
-def _write(frame: pd.DataFrame, before: Provenance, run_id: str, **changes: object) -> Write:
-    provenance = replace(before, run_id=run_id, data_version=content_hash(frame), **changes)  # type: ignore[arg-type]
-    return Write(frame, provenance)
+def _write(frame: pd.DataFrame, before: Stored, run_id: str, **changes: object) -> Write:
+    provenance = replace(before.provenance, run_id=run_id, data_version=content_hash(frame), **changes)  # type: ignore[arg-type]
+    return Write(frame, provenance, None if before.version < 0 else len(before.frame))
 
 
 def _spell(value: object, pattern: str) -> str:

@@ -20,15 +20,12 @@ from mario_dagster.runtime.ui import SandboxUI
 from tests.graphql import (
     BACKFILL,
     BACKFILLS,
-    FAILURE,
-    LAUNCH,
     RERUN,
     SET_SLOTS,
     asking,
     checks_of,
     launch,
     launched,
-    selection,
 )
 
 # --- a pipeline of our own --------------------------------------------------------------------------------------------
@@ -190,12 +187,10 @@ def test_a_run_that_has_ended_cannot_be_terminated(served: Served) -> None:
     assert answer["__typename"] == "TerminateRunFailure" and "status SUCCESS" in answer["message"]
 
 
-def test_what_is_refused_is_a_failed_run_that_says_why(served: Served) -> None:
-    run_id, status = launched(served.ask, {"refuse": "yes"}, job="repair")
-    assert status == "FAILURE" and served.finished == [run_id]
-    run = served.ask(FAILURE, r=run_id)["runOrError"]
-    said = [e["message"] for e in run["eventConnection"]["events"] if e["__typename"] == "RunFailureEvent"]
-    assert said == ["not in this episode"]
+def test_what_is_refused_is_no_run_and_its_dialog_says_why(served: Served) -> None:
+    answer = launch(served.ask, {"refuse": "yes"}, job="repair")
+    assert (answer["__typename"], answer["message"]) == ("PythonError", "not in this episode")
+    assert served.instance.get_runs() == [] and served.finished == []
     assert served.instance.get_latest_materialization_event(table.key) is None
 
 
@@ -208,12 +203,8 @@ def test_a_pool_that_is_refused_stays_as_it_was(served: Served) -> None:
 
 
 def test_a_damaged_file_leaves_no_trace_of_the_run(served: Served) -> None:
-    params = {
-        "selector": selection("repair"),
-        "runConfigData": {"ops": {"table": {"config": {"raises": "damaged"}}}},
-        "mode": "default",
-    }
-    assert served.ask(LAUNCH, errors=True, p=params) == [{"message": "lake/table is not what was written"}]
+    answer = launch(served.ask, config={"ops": {"table": {"config": {"raises": "damaged"}}}}, job="repair")
+    assert (answer["__typename"], answer["message"]) == ("PythonError", "lake/table is not what was written")
     assert served.instance.get_runs() == [] and served.finished == []
 
 
@@ -309,7 +300,7 @@ def test_a_run_in_between_leaves_every_check_evaluated(served: Served) -> None:
 def test_a_run_that_fails_hides_no_check(served: Served) -> None:
     launched(served.ask, job="repair", config=BAD)
     launched(served.ask, job="repair", config={"ops": {"table": {"config": {"raises": "no column"}}}})
-    launched(served.ask, {"refuse": "yes"}, job="repair")
+    launch(served.ask, {"refuse": "yes"}, job="repair")
     found = checks_of(served.ask, "table")
     assert {name: check["status"] for name, check in found.items()} == {
         "is_full": "SUCCEEDED",
