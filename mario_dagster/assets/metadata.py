@@ -90,8 +90,11 @@ def _preview(frame: pd.DataFrame) -> dg.TableMetadataValue:
     """The first rows, as text."""
     names = [str(name) for name in frame.columns]
     unique = list(dict.fromkeys(names))
-    rows = frame.head(PREVIEW_ROWS).to_numpy(dtype=object)
-    records = [dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)}) for row in rows]
+    columns = [column.array[:PREVIEW_ROWS].tolist() for _, column in frame.items()]
+    records = [
+        dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)})
+        for row in zip(*columns, strict=True)
+    ]
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name, "string") for name in unique]))
 
 

@@ -15,6 +15,8 @@ from .sandboxes import locate
 
 # Pages that are open hold connections, and would have the end wait for them.
 ENDING_SECONDS = 2
+# The page to begin with.
+INCIDENT = "/assets/{}/incident"
 
 
 def run_ui(reference: str, host: str, port: int, allow_repair: bool) -> int:
@@ -34,10 +36,11 @@ def run_ui(reference: str, host: str, port: int, allow_repair: bool) -> int:
 
         episode = Episode.resume(info.id)
         # Each run that a person launches becomes a step of the episode as soon as it has ended.
+        episode.show()
         ui = OpenUI(info.id, allow_repair=allow_repair, on_run_finished=lambda _: episode.take_up())
 
     def say() -> None:
-        out().print(f"Dagster UI of {info.id} ({info.task}, seed {info.seed}): http://{host}:{port}/asset-groups")
+        out().print(f"Dagster UI of {info.id} ({info.task}, seed {info.seed}): http://{host}:{port}{INCIDENT.format(info.task)}")
         said = ui.read_only or "Runs that you launch are part of the episode."
         err().print(f"{said} Ctrl-C ends it.", markup=False, soft_wrap=True)
 

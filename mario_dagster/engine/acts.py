@@ -84,7 +84,7 @@ def require_repairs(pipeline: Pipeline, run: DagsterRun) -> None:
         try:
             tried(pipeline.workspace, task, table, repair_of(given))
         except (InvalidRepair, NoTable) as error:
-            raise Refused(f"{given['action']} on {table.name}: {error}") from None
+            raise Refused(f"{table.name}: {error}") from None
 
 
 def replay(pipeline: Pipeline, state: Backlog, tags: Tags) -> Result:

@@ -200,6 +200,11 @@ class Episode:
                         snapshot = self.sandbox.snapshot()
                         self._tell(Reply(observe(self._view(after(state, step.line), snapshot))), snapshot)
 
+    def show(self) -> None:
+        """See that the UI has the incident's page, with what people have done so far."""
+        self.take_up()
+        self.newest()
+
     def _taken_up(self, step: StepTransaction, state: EpisodeState) -> bool:
         """Whether there was an act of a person to be written down; if so, the oldest of them is, in this step."""
         act = None if state.done else next_intervention(self.sandbox, state)

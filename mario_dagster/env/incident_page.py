@@ -7,6 +7,7 @@ a field of the observation or of the signals that made it, so that a page tells 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -124,21 +125,22 @@ def _links(task: Task, actions: Iterable[Action], pending: tuple[str, ...]) -> I
         )
         batch = pending[0] if pending and action.id is ActionId.REPLAY_PRIORITY_BATCH else ""
         shown = arguments or batch
-        yield f"[{action.name}{f' {shown}' if shown else ''}]({launchpad(task, action, batch)})"
+        yield f"[{action.name}{f' {shown}' if shown else ''}]({launchpad(task.slug, action, batch)})"
 
 
-def launchpad(task: Task, action: Action, partition: str = "") -> str:
+@lru_cache(maxsize=1024)
+def launchpad(slug: str, action: Action, partition: str = "") -> str:
     """Where in the UI an action is launched, its config, or the partition that it is for, filled in."""
     import yaml
 
-    from mario_dagster.runtime.location import MODULE
+    from mario_dagster.runtime.location import MODULE, REPOSITORY
 
     jobs = {ActionId.REPLAY_PRIORITY_BATCH: "replay", ActionId.REFRESH_DOWNSTREAM_ASSETS: "refresh"}
-    where = f"/locations/{MODULE}/jobs/{task.slug}_"
+    where = f"/locations/{REPOSITORY}@{MODULE}/jobs/{slug}_"
     if action.id not in REPAIRS:
         batch = f"/setup?tags[0][key]=dagster/partition&tags[0][value]={quote(partition)}" if partition else ""
         return f"{where}{jobs.get(action.id, 'commit')}/playground{batch}"
-    config = {"ops": {f"{task.slug}__{action.table}": {"config": action.to_config()}}}
+    config = {"ops": {f"{slug}__{action.table}": {"config": action.to_config()}}}
     text = quote(yaml.safe_dump(config, sort_keys=False), safe="")
     return f"{where}repair_{action.table}/playground/setup?config={text}"
 
@@ -146,7 +148,7 @@ def launchpad(task: Task, action: Action, partition: str = "") -> str:
 def _others(task: Task, seen: Mapping[str, Any]) -> str:
     """What else there is to be done."""
     alerts = _bullets(seen["orchestration_alerts"])
-    commit = f"[{task.slug}_commit]({launchpad(task, Action(ActionId.COMMIT_CHANGES))})"
+    commit = f"[{task.slug}_commit]({launchpad(task.slug, Action(ActionId.COMMIT_CHANGES))})"
     ready = f"Every blocking check passes: publish with {commit}." if seen["commit_ready"] and not seen["done"] else ""
     return "\n\n".join(part for part in (f"### Alerts\n\n{alerts}" if alerts else "", ready) if part)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mario_dagster.core.files import OPEN
 from mario_dagster.env.episode import Episode, Reply
-from mario_dagster.env.errors import Ambiguous, NoEpisode
+from mario_dagster.env.errors import Ambiguous, NoEpisode, PlayError
 from mario_dagster.env.options import ResetOptions, episode_id
 
 VIA = "http"
@@ -63,6 +63,11 @@ class Episodes:
         """Have a run that a person launched in an episode's UI written down as a step of it."""
         with self.use(id) as episode:
             episode.take_up()
+
+    def show(self, id: str) -> None:
+        """See that an episode's UI, which is about to be opened, tells how it stands; what cannot be, it says itself."""
+        with suppress(PlayError), self.use(id) as episode:
+            episode.show()
 
     def the_only_one(self) -> str:
         """The id a request means that names none: the one HTTP episode that is under way.

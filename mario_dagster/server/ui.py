@@ -58,6 +58,7 @@ class EpisodeUIs:
 
     Args:
         allow_repair: whether runs can be launched in them while their episode is under way.
+        on_open: told the episode whose UI is about to be opened.
         on_run_finished: told the episode and the id of each run that was launched, once it is committed.
         max_open: how many are kept open; more than that only while they answer.
         idle_seconds: after how long without a request one is closed.
@@ -67,11 +68,13 @@ class EpisodeUIs:
         self,
         *,
         allow_repair: bool = False,
+        on_open: Callable[[str], None] = _nothing,
         on_run_finished: Callable[[str, str], None] = _nothing,
         max_open: int = MAX_OPEN,
         idle_seconds: float = IDLE_SECONDS,
     ):
         self._allow_repair = allow_repair
+        self._on_open = on_open
         self._on_run_finished = on_run_finished
         self._max_open = max_open
         self._idle_seconds = idle_seconds
@@ -129,6 +132,7 @@ class EpisodeUIs:
     def _opening(self, id: str) -> OpenUI:
         from mario_dagster.sandbox.ui import OpenUI
 
+        self._on_open(id)
         tell = partial(self._on_run_finished, id)
         return OpenUI(id, prefix=f"{PATH}/{id}", allow_repair=self._allow_repair, on_run_finished=tell)
 

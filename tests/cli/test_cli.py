@@ -256,7 +256,7 @@ def test_ui_opens_dagster_on_the_sandbox_and_leaves_nothing_running(home: Path, 
     try:
         assert process.stdout
         line = process.stdout.readline()
-        address = re.search(r"http://\S+?(?=/asset-groups)", line)
+        address = re.search(r"http://\S+?(?=/assets/)", line)
         assert address, line
         assert played in line
         asked = "{ runsOrError { ... on Runs { results { tags { key value } } } } }"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,15 +15,14 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from playwright.sync_api import Page
 
 from mario_dagster.core.action import Action
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.ui import OpenUI
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: scripts/install-chromium.sh installs it")
+from tests.browser import browsing, needs_a_browser, shows
 
 
 @pytest.fixture(scope="module")
@@ -113,15 +111,10 @@ def test_both_uis_list_the_same_runs_under_their_job_and_schedule(ui: str, stock
     assert ticked == set(served["temporal_hourly"])
 
 
-def page(url: str, profile: Path) -> str:
-    """The page's text as a browser shows it once it has settled."""
-    options = [
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}",
-        "--virtual-time-budget=25000", "--window-size=1500,1400", "--dump-dom",
-    ]  # fmt: skip
-    done = subprocess.run([str(CHROMIUM), *options, url], capture_output=True, text=True, timeout=180, check=False)
-    return done.stdout
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with browsing() as page:
+        yield page
 
 
 @needs_a_browser
@@ -137,7 +130,10 @@ def page(url: str, profile: Path) -> str:
             "/locations/__repository__@mario_dagster.definitions/schedules/temporal_every_hour",
             ["1 run requested", "temporal_hourly"],
         ),
-        ("/assets/temporal/source_orders?view=checks&checkDetail=order_ids_are_unique", ["Failed", "failures"]),
+        (
+            "/assets/temporal/source_orders?view=checks&checkDetail=order_ids_are_unique",
+            ["Failed", "order_id", "each order_id once"],
+        ),
         ("/deployment/concurrency", ["recovery_workers"]),
         (
             "/runs?q%5B0%5D=status%3AFAILURE",
@@ -145,10 +141,19 @@ def page(url: str, profile: Path) -> str:
         ),
         ("/runs", ["mario/action: replay_priority_batch", "mario/episode: seen", "temporal_repair_source_orders"]),
         ("/assets/temporal/source_orders?view=checks", ["source_orders_is_fit_to_publish", "Failed"]),
+        (
+            "/assets/temporal/incident",
+            [
+                "Temporal Rollup Recovery: open, 32 steps left",
+                "incident's clock",
+                "replay_priority_batch t05",
+                "What fails",
+            ],
+        ),
+        ("/assets/temporal/hourly_rollup", ["missing: ", "not in the contract", "Freshness policy", "delta version"]),
         ("/assets/temporal/landed_orders?view=partitions", ["t12", "Missing (", "Materialized ("]),
     ],
 )
-def test_a_page_shows_the_incident(ui: str, tmp_path: Path, path: str, shown: list[str]) -> None:
-    text = page(f"{ui}{path}", tmp_path)
-    for words in shown:
-        assert words in text, words
+def test_a_page_shows_the_incident(ui: str, page: Page, path: str, shown: list[str]) -> None:
+    page.goto(f"{ui}{path}")
+    shows(page, *shown)
