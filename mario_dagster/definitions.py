@@ -7,6 +7,7 @@ inside this process.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,10 @@ def definitions() -> dg.Definitions:
     for pipeline in pipelines().values():
         assets += [incident_asset(pipeline.task), *pipeline.assets, published_assets(pipeline.task)]
         checks += [*pipeline.checks, grade_check(pipeline.task)]
-        jobs += [*jobs_of(pipeline), *injection_jobs(pipeline), monitor_job(pipeline.task)]
+        own = jobs_of(pipeline)
+        jobs += [*own, *injection_jobs(pipeline, job), monitor_job(pipeline.task)]
         schedules.append(schedule_of(pipeline))
-        sensors.append(landing_sensor(pipeline.task))
+        sensors.append(landing_sensor(pipeline.task, _landing_jobs(pipeline.task, own)))
     return _definitions(assets=assets, asset_checks=checks, jobs=jobs, schedules=schedules, sensors=sensors)
 
 
@@ -79,13 +81,19 @@ def definitions_of(slug: str) -> dg.Definitions:
     off: where an episode is played, nothing lands by itself.
     """
     own = pipelines()[slug]
+    jobs = jobs_of(own, graded=False, quiet=False)
     return _definitions(
         assets=[incident_asset(own.task), *own.assets, published_assets(own.task)],
         asset_checks=own.checks,
-        jobs=[*jobs_of(own, graded=False, quiet=False), monitor_job(own.task)],
+        jobs=[*jobs, monitor_job(own.task)],
         schedules=[schedule_of(own)],
-        sensors=[landing_sensor(own.task, running=False)],
+        sensors=[landing_sensor(own.task, _landing_jobs(own.task, jobs), running=False)],
     )
+
+
+def _landing_jobs(task: Task, jobs: Sequence[Any]) -> list[Any]:
+    """Of a task's jobs, those that its sensor launches."""
+    return [each for each in jobs if each.name in (f"{task.slug}_hourly", f"{task.slug}_commit")]
 
 
 @cache

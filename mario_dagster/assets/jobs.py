@@ -78,6 +78,11 @@ def jobs_of(pipeline: Pipeline, *, graded: bool = True, quiet: bool = True) -> l
     return jobs
 
 
+def inject_name(task: Task) -> str:
+    """The name of the job that has an incident strike in `dagster dev`."""
+    return f"{task.slug}_inject_incident"
+
+
 def schedule_name(task: Task) -> str:
     """The name of the schedule that runs a task's `hourly` job."""
     return f"{task.slug}_every_hour"

@@ -5,8 +5,10 @@ the episode decides what is loaded); in `dagster dev` on a fresh checkout it lan
 have something to load.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
+from typing import Any
 
 import dagster as dg
 
@@ -19,9 +21,13 @@ from mario_dagster.tables.spec import clean_data_of
 from mario_dagster.tables.workspace import Workspace, workspace_of
 
 from .graph import partitions_of
+from .jobs import QUIET, inject_name
 
 HEALTHY_WORKERS = 3
 DEV_SEED = 1
+# Batches of the clean day that land before anything happens; no incident finds fewer loaded.
+MORNING = 3
+SECONDS = 10
 
 
 def clean_drop(task: Task, clean: CleanData) -> Delivery:
@@ -57,45 +63,69 @@ def range_tags(batches: tuple[str, ...]) -> Mapping[str, str]:
 def deliver_clean_day(
     workspace: Workspace, instance: dg.DagsterInstance, task: Task, seed: int = DEV_SEED
 ) -> tuple[str, ...]:
-    """Land a clean day of a task's feeds, name its partitions, and give the pool its usual slots."""
-    manifest = workspace.landing.deliver(clean_drop(task, clean_data_of(task.slug, seed)))
+    """Land the morning of a clean day of a task's feeds, name its partitions, give the pool its usual slots."""
+    drop = clean_drop(task, clean_data_of(task.slug, seed))
+    batches = sorted({batch for _, batch in drop.files} - {SNAPSHOT})[:MORNING]
+    manifest = workspace.landing.deliver(
+        replace(drop, files={key: file for key, file in drop.files.items() if key[1] in (SNAPSHOT, *batches)})
+    )
     if task.pool:
         instance.event_log_storage.set_concurrency_slots(task.pool, HEALTHY_WORKERS)
     return register_batches(instance, task, manifest)
 
 
-def landing_sensor(task: Task, *, running: bool = True) -> dg.SensorDefinition:
-    """The sensor of one task's feeds.
+def incident_open(instance: dg.DagsterInstance, task: Task) -> bool:
+    """Whether an incident was injected since the tables were published last, as the instance's runs tell."""
+    struck, published = (_newest(instance, job) for job in (inject_name(task), f"{task.slug}_commit"))
+    return struck > published
+
+
+def _newest(instance: dg.DagsterInstance, job: str) -> int:
+    """The place of a job's newest run that succeeded; 0 where there is none."""
+    succeeded = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])
+    return max((record.storage_id for record in instance.get_run_records(succeeded, limit=1)), default=0)
+
+
+def landing_sensor(task: Task, jobs: Sequence[Any], *, running: bool = True) -> dg.SensorDefinition:
+    """The sensor of one task's feeds: loads what lands, and publishes once, so that there is something to break.
 
     Args:
+        jobs: the task's hourly job and its commit job.
         running: whether it is switched on where nobody has switched it.
     """
+    hourly, commit = (f"{task.slug}_{name}" for name in ("hourly", "commit"))
 
     @dg.sensor(
         name=f"{task.slug}_landing",
-        job_name=f"{task.slug}_hourly",
-        minimum_interval_seconds=30,
+        jobs=jobs,
+        minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
-        description="Names a partition for each batch that lands and has it loaded. Stands still in a sandbox.",
+        description="Names a partition for each batch that lands and has it loaded. Stands still while an incident is "
+        "open, and in a sandbox.",
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        workspace = workspace_of(context.instance, task.slug)
+        instance, workspace = context.instance, workspace_of(context.instance, task.slug)
         if (workspace.root / SANDBOX_FILE).exists():
             return dg.SkipReason("an episode is played here: whoever plays it decides what is loaded")
+        if incident_open(instance, task):
+            return dg.SkipReason(f"an incident is open: repair it, and publish with {commit}")
         manifest = workspace.landing.manifest()
         if any(table.feed and not manifest.feed(table.feed) for table in task.tables):
-            batches = deliver_clean_day(workspace, context.instance, task)
+            batches = deliver_clean_day(workspace, instance, task)
         else:
-            batches = register_batches(context.instance, task, manifest)
+            batches = register_batches(instance, task, manifest)
         here = [
             each for each in workspace.landing.manifest().deliveries if workspace.landing.arrived(each.feed, each.batch)
         ]
         cursor = ",".join(sorted(f"{each.feed}/{each.batch}/{each.sha256[:8]}" for each in here))
         if context.cursor == cursor:
+            if _newest(instance, hourly) and not _newest(instance, commit):
+                return dg.RunRequest(run_key="first publication", job_name=commit, run_config=QUIET)
             return dg.SkipReason("nothing new has landed")
         context.update_cursor(cursor)
         # Up to the first batch that is announced and not there yet: a run of a range with a gap would load none of it.
         landed = {each.batch for each in here}
-        return dg.RunRequest(tags=dict(range_tags(tuple(takewhile(landed.__contains__, batches)))))
+        tags = dict(range_tags(tuple(takewhile(landed.__contains__, batches))))
+        return dg.RunRequest(job_name=hourly, tags=tags, run_config=QUIET)
 
     return landing

@@ -40,7 +40,9 @@ def run_ui(reference: str, host: str, port: int, allow_repair: bool) -> int:
         ui = OpenUI(info.id, allow_repair=allow_repair, on_run_finished=lambda _: episode.take_up())
 
     def say() -> None:
-        out().print(f"Dagster UI of {info.id} ({info.task}, seed {info.seed}): http://{host}:{port}{INCIDENT.format(info.task)}")
+        out().print(
+            f"Dagster UI of {info.id} ({info.task}, seed {info.seed}): http://{host}:{port}{INCIDENT.format(info.task)}"
+        )
         said = ui.read_only or "Runs that you launch are part of the episode."
         err().print(f"{said} Ctrl-C ends it.", markup=False, soft_wrap=True)
 

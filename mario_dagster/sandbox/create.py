@@ -20,8 +20,7 @@ from mario_dagster.checks.context import backlog
 from mario_dagster.core.run_tags import ACTOR, HISTORY, INCIDENT, PHASE, SCHEDULER
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.compile import Incident
-from mario_dagster.inject.false_alarm import alert_config
-from mario_dagster.inject.redelivery import redelivery
+from mario_dagster.inject.strike import strike
 from mario_dagster.runtime.instance import (
     RunResult,
     SandboxInstance,
@@ -107,22 +106,12 @@ def _healthy_history(incident: Incident, task: Task, workspace: Workspace, insta
 
 
 def _inject(incident: Incident, task: Task, workspace: Workspace, instance: SandboxInstance) -> None:
-    """Bad deploy, redelivered feed, starved pool; then the schedule runs, and what fails, fails."""
-    tags = {PHASE: INCIDENT}
-    if incident.deploys:
-        workspace.set_deploys(incident.deploys)
-        _run(instance, task, "refresh", tags)
-        # The wrong arithmetic was rolled back at once; what the release did to names and spellings is still live.
-        workspace.set_deploys({name: replace(deploy, scale={}) for name, deploy in incident.deploys.items()})
-    manifest = workspace.landing.deliver(redelivery(incident, task))
-    register_batches(instance, task, manifest)
-    if task.pool:
-        instance.event_log_storage.set_concurrency_slots(task.pool, incident.workers)
-    _run(instance, task, "hourly", {**range_tags(incident.healthy_batches), **tags})
-    if incident.pending:
-        _run(instance, task, "replay", {**tags, "dagster/partition": incident.pending[0]})
-    for alert in incident.alerts:
-        _run(instance, task, "monitor", tags, alert_config(task, alert))
+    """The incident strikes."""
+
+    def run(name: str, tags: Mapping[str, str], config: Mapping[str, object] | None) -> None:
+        _run(instance, task, name, {**tags, PHASE: INCIDENT}, config)
+
+    strike(incident, task, workspace, instance, run)
 
 
 def _run(

@@ -54,7 +54,9 @@ def build_app() -> FastAPI:
         mode=ServerMode.PRODUCTION,
     )
     episodes, web = Episodes(), _switched_on("ENABLE_WEB_INTERFACE")
-    uis = EpisodeUIs(allow_repair=_switched_on("MARIO_ALLOW_REPAIR"), on_open=episodes.show, on_run_finished=episodes.take_up)
+    uis = EpisodeUIs(
+        allow_repair=_switched_on("MARIO_ALLOW_REPAIR"), on_open=episodes.show, on_run_finished=episodes.take_up
+    )
     routers = [play_routes(episodes), grade_routes(episodes), card_routes()]
     if not web:
         routers.append(page_routes())

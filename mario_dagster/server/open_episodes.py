@@ -65,7 +65,7 @@ class Episodes:
             episode.take_up()
 
     def show(self, id: str) -> None:
-        """See that an episode's UI, which is about to be opened, tells how it stands; what cannot be, it says itself."""
+        """See that an episode's UI, which is about to be opened, tells how it stands; what is wrong, it says itself."""
         with suppress(PlayError), self.use(id) as episode:
             episode.show()
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mario_dagster.assets.sensors import DEV_SEED, clean_drop, landing_sensor, register_batches
+from mario_dagster import definitions
+from mario_dagster.assets.sensors import DEV_SEED, clean_drop, register_batches
 from mario_dagster.bench.proofs import cases
 from mario_dagster.bench.properties import Scene, the_right_decision_alone_succeeds
 from mario_dagster.bench.solution_orders import to_the_end
@@ -160,9 +161,10 @@ def test_the_sensor_loads_what_is_there_and_the_rest_when_it_comes(tmp_path: Pat
     workspace.landing.deliver(replace(drop, announced=frozenset({late})))
     register_batches(instance, found, workspace.landing.manifest())
     context = dg.build_sensor_context(instance=instance)
+    sensor = next(each for each in definitions.defs().sensors or [] if each.name == "temporal_landing")
 
     def requested() -> str | None:
-        data = landing_sensor(found).evaluate_tick(context)
+        data = sensor.evaluate_tick(context)
         context.update_cursor(data.cursor)
         return data.run_requests[0].tags["dagster/asset_partition_range_end"] if data.run_requests else None
 
