@@ -138,6 +138,17 @@ def ui(
 
 
 @app.command()
+def dev(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)] = 3000,
+) -> None:
+    """Open Dagster on all pipelines, healthy: inject an incident, repair it by hand, publish. No episode."""
+    from .dev import run_dev
+
+    raise typer.Exit(run_dev(host, port))
+
+
+@app.command()
 def tasks(
     profiles: Annotated[
         bool, typer.Option("--profiles", help="List the families of incidents instead, and how each is asked for.")
