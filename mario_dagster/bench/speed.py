@@ -7,7 +7,6 @@ In: nothing but this machine. Out: what was measured, beside its target. The sto
 from __future__ import annotations
 
 import gc
-import json
 import os
 import shutil
 import socket
@@ -17,6 +16,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from mario_dagster.env.options import reset_options
 from mario_dagster.policies.heuristic import HeuristicPolicy
 from mario_dagster.sandbox.home import Home
 from mario_dagster.tables.content_cache import CONTENT_CACHE, budget
+
+from .watched import UIS, loss, post
 
 ROUNDS = 15
 
@@ -282,38 +284,53 @@ def start_ups(bench: Bench) -> Iterator[Row]:
         run = [*_MARIO, *words]
         taken = median(lambda run=run: subprocess.run(run, check=True, capture_output=True), 5)  # type: ignore[misc]
         yield Row(f"mario {' '.join(words)}", taken, "ms", 400)
-    ready, rss = _served(bench.root / "served")
-    yield Row("server ready", ready, "ms", 2_500)
-    yield Row("memory of a server that holds an episode of every task", rss, "MiB", 400)
+    with _server(bench.root / "served") as (server, url, ready):
+        yield Row("server ready", ready, "ms", 2_500)
+        yield Row("memory of a server that holds an episode of every task", _playing(server.pid, url), "MiB", 400)
 
 
-def _served(home: Path) -> tuple[float, float]:
-    """Milliseconds from the start of a server to its first answer, and its memory once it holds an episode a task.
+def uis(bench: Bench) -> Iterator[Row]:
+    """What it costs a player that people watch."""
+    with _server(bench.root / "watched") as (_, url, _ready):
+        share, opened = loss(url)
+    yield Row(f"steps a second with {UIS} UIs open / with none", share, "x", 0.9)
+    yield Row("a UI that nobody had open answers a page", opened, "ms", 300)
+
+
+@contextmanager
+def _server(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
+    """A server, its address, and the milliseconds from its start to its first answer.
 
     Raises:
         RuntimeError: it ended, or took more than a minute.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     begun = time.perf_counter()
     server = subprocess.Popen(
-        [*_MARIO, "serve", "--host", "127.0.0.1", "--port", str(port)],
+        [*_MARIO, "serve", "--host", "127.0.0.1", "--port", url.rpartition(":")[2]],
         env={**os.environ, "MARIO_HOME": str(home)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        while time.perf_counter() - begun < 60 and server.poll() is None:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                return (time.perf_counter() - begun) * 1000, _playing(server.pid, f"http://127.0.0.1:{port}")
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError("the server did not answer: `mario serve` says why")
+        _wait(server, url)
+        yield server, url, (time.perf_counter() - begun) * 1000
     finally:
         server.terminate()
         server.wait(timeout=30)
+
+
+def _wait(server: subprocess.Popen[bytes], url: str) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=1)
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError("the server did not answer: `mario serve` says why")
 
 
 def _playing(pid: int, url: str) -> float:
@@ -321,11 +338,8 @@ def _playing(pid: int, url: str) -> float:
     import psutil
 
     for task in tasks():
-        body: dict[str, object] = {"task": task.slug, "seed": 1, "episode_id": task.slug}
-        for path, sent in (("reset", body), ("step", {"action_id": 0, "episode_id": task.slug})):
-            request = urllib.request.Request(f"{url}/{path}", json.dumps(sent).encode(), method="POST")
-            request.add_header("Content-Type", "application/json")
-            urllib.request.urlopen(request, timeout=60).read()
+        post(url, "/reset", {"task": task.slug, "seed": 1, "episode_id": task.slug})
+        post(url, "/step", {"action_id": 0, "episode_id": task.slug})
     return float(psutil.Process(pid).memory_info().rss) / 2**20
 
 
@@ -338,5 +352,6 @@ MEASUREMENTS: tuple[Callable[[Bench], Iterator[Row]], ...] = (
     reading_step,
     commits,
     memory,
+    uis,
 )
 LARGE: tuple[Callable[[Bench], Iterator[Row]], ...] = (large_repair, largest_task)

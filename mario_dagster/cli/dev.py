@@ -54,7 +54,9 @@ def run_dev(host: str, port: int) -> int:
             markup=False,
             soft_wrap=True,
         )
-        err().print(f"Runs and tables stay in {os.path.relpath(home)}; delete it to begin anew. Ctrl-C ends it.", soft_wrap=True)
+        err().print(
+            f"Runs and tables stay in {os.path.relpath(home)}; delete it to begin anew. Ctrl-C ends it.", soft_wrap=True
+        )
         try:
             return process.wait()
         except KeyboardInterrupt:

@@ -6,6 +6,7 @@ began has a phase instead of a step, and a run with neither was launched by a pe
 
 from __future__ import annotations
 
+PREFIX = "mario/"
 EPISODE, STEP, ACTION, ACTOR = "mario/episode", "mario/step", "mario/action", "mario/actor"
 PHASE = "mario/phase"
 # Phases: the days that ran green, and the night on which the incident struck.

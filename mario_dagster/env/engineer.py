@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mario_dagster.core.action import Action, ActionId
+from mario_dagster.core.action import REPAIRS, Action, ActionId
 from mario_dagster.core.errors import UnknownName
 from mario_dagster.core.run_tags import ENGINEER, PHASE, STEP, step_tags
 from mario_dagster.core.task import Task
@@ -73,7 +73,8 @@ def next_intervention(sandbox: Sandbox, state: EpisodeState) -> Intervention | N
 def absorbed(sandbox: Sandbox, intervention: Intervention, number: int) -> None:
     """Tag the run of an intervention as a step of the episode, in the transaction that is open."""
     if intervention.run_id is not None:
-        tags = step_tags(sandbox.id, number, intervention.name, ENGINEER)
+        # `user` is what the UI names as that which launched it.
+        tags = {**step_tags(sandbox.id, number, intervention.name, ENGINEER), "user": ENGINEER}
         sandbox.instance.add_run_tags(intervention.run_id, tags)
 
 
@@ -92,16 +93,18 @@ def _ran(sandbox: Sandbox, finished: FinishedRun) -> Intervention:
     release = newest_release(sandbox.workspace, task)
     published = finished.succeeded and release is not None and release.run_id == run.run_id
     action, name, table = _named(task, run, published)
-    changes = dict(_changes(sandbox, run.run_id))
-    words = "; ".join(f"{table}: {before} -> {after} rows" for table, (before, after) in changes.items())
+    words = "; ".join(_change(sandbox, changed, action) for changed in _changes(sandbox, run.run_id))
     if not finished.succeeded:
-        words = "the run failed" + (f"; {words}" if words else "")
+        from mario_dagster.signals.failures import why_failed
+
+        why = why_failed(sandbox.instance, run.run_id)
+        words = "; ".join(part for part in (f"the run failed{why and f': {why}'}", words) if part)
     told = f"{name}{f' on {table}' if table and action else ''}: {words or 'no table was written'}"
     return Intervention(action, name, table, finished.succeeded, told, published, run.run_id)
 
 
-def _changes(sandbox: Sandbox, run_id: str) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Table -> rows before and after, of each table that a run wrote."""
+def _changes(sandbox: Sandbox, run_id: str) -> Iterator[tuple[str, int]]:
+    """Each table that a run wrote, and the version that it wrote."""
     from mario_dagster.tables.load import table_name
 
     lake = sandbox.workspace.lake
@@ -110,9 +113,23 @@ def _changes(sandbox: Sandbox, run_id: str) -> Iterator[tuple[str, tuple[int, in
         for version in sorted(lake.versions(name), reverse=True):
             provenance = lake.provenance_at(name, version)
             if provenance is not None and provenance.run_id == run_id:
-                before = len(lake.read_at(name, version - 1)) if version else 0
-                yield table, (before, len(lake.read_at(name, version)))
+                yield table, version
                 break
+
+
+def _change(sandbox: Sandbox, changed: tuple[str, int], action: Action | None) -> str:
+    """What a run did to a table, as an agent's own repair is told of."""
+    from mario_dagster.tables.load import table_name
+    from mario_dagster.tables.what_changed import what_changed
+
+    table, version = changed
+    lake, name = sandbox.workspace.lake, table_name(sandbox.task, table)
+    after = lake.read_at(name, version)
+    before = lake.read_at(name, version - 1) if version else after.iloc[:0]
+    did = ""
+    if version and action is not None and action.id in REPAIRS and action.table == table:
+        did = what_changed(before, after, action, sandbox.task.table(table))
+    return f"{table}: {len(before)} -> {len(after)} rows{did and f' ({did})'}"
 
 
 # --- which action a run was -------------------------------------------------------------------------------------------

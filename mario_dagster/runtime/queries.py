@@ -16,6 +16,7 @@ from dagster import (
     EventLogEntry,
     JsonMetadataValue,
     deserialize_value,
+    serialize_value,
 )
 
 from mario_dagster.core.files import file_trouble
@@ -24,6 +25,11 @@ from .database import DATABASE, Database
 
 _NEW_STEP_FAILURES = """\
 SELECT id, event FROM event_logs WHERE id > ? AND dagster_event_type = 'STEP_FAILURE' ORDER BY id"""
+_STEP_FAILURES_OF = """\
+SELECT id, event FROM event_logs WHERE run_id = ? AND dagster_event_type = 'STEP_FAILURE' ORDER BY id"""
+_DISOWN = "DELETE FROM run_tags WHERE run_id = ? AND key GLOB ?"
+_RUN = "SELECT run_body FROM runs WHERE run_id = ?"
+_RERUN = "UPDATE runs SET run_body = ? WHERE run_id = ?"
 # A check that is only planned says nothing yet: its run may die before it is evaluated.
 _NEW_CHECK_OUTCOMES = """\
 SELECT evaluation_event_storage_id, asset_key, check_name, execution_status, evaluation_event
@@ -201,6 +207,22 @@ def newest_step_failures(database: Database, after: int) -> list[StepFailure]:
     with database.driver() as driver:
         rows = driver.execute(_NEW_STEP_FAILURES, (after,)).fetchall()
     return [StepFailure(event_id, _entry(event)) for event_id, event in rows]
+
+
+def step_failures_of(database: Database, run_id: str) -> list[StepFailure]:
+    """The steps of a run that failed, oldest first."""
+    with database.driver() as driver:
+        rows = driver.execute(_STEP_FAILURES_OF, (run_id,)).fetchall()
+    return [StepFailure(event_id, _entry(event)) for event_id, event in rows]
+
+
+def disown(database: Database, run_id: str, prefix: str) -> None:
+    """Take from a run, in the transaction that is open, its tags that begin so: it has them from another run."""
+    with database.driver() as driver:
+        driver.execute(_DISOWN, (run_id, f"{prefix}*"))
+        run = deserialize_value(driver.execute(_RUN, (run_id,)).fetchone()[0], DagsterRun)
+        own = run.with_tags({name: value for name, value in run.tags.items() if not name.startswith(prefix)})
+        driver.execute(_RERUN, (serialize_value(own), run_id))
 
 
 def check_outcomes_since(database: Database, after: int) -> list[CheckOutcome]:

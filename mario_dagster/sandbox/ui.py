@@ -17,8 +17,10 @@ from mario_dagster.assets.incident import PAGE, PAGE_MARKER, incident_key
 from mario_dagster.core.errors import Refused, StorageError
 from mario_dagster.core.files import OPEN
 from mario_dagster.core.registry import task
+from mario_dagster.core.run_tags import PREFIX
 from mario_dagster.engine.acts import require_repairs
 from mario_dagster.runtime.instance import SandboxInstance, close_instance, open_instance
+from mario_dagster.runtime.queries import disown
 from mario_dagster.runtime.served import Launching
 from mario_dagster.runtime.storage import require_slots
 from mario_dagster.runtime.ui import SandboxUI
@@ -116,6 +118,8 @@ class OpenUI:
         status = SandboxInfo.load(self._root).status
         if status != OPEN:
             raise Refused(OVER.format(status=status))
+        # A run that is executed again has the tags of the first, and is still a person's.
+        disown(self._instance.database, run.run_id, PREFIX)
         assert self._sandbox is not None
         require_repairs(self._sandbox.pipeline, run)
 

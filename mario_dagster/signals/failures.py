@@ -21,6 +21,7 @@ from mario_dagster.runtime.queries import (
     last_event_id,
     newest_publication,
     newest_step_failures,
+    step_failures_of,
 )
 
 from .causes import cause
@@ -91,10 +92,7 @@ class FailureLog:
         entry, event = failure.entry, failure.entry.dagster_event
         if event is None:
             return
-        error = event.step_failure_data.error
-        failed = failed_checks_of(self._instance.database, entry.run_id)
-        denied = {table: [name for name in names if name != GRADE] for table, names in failed.items()}
-        told = f"run {entry.job_name} failed: {cause(str(entry.step_key), plain_error(error), denied)}"
+        told = f"run {entry.job_name} failed: {_why(self._instance, failure)}"
         self._runs.append(Failure(failure.event_id, str(entry.job_name), "", told))
         self._counts[f"run:{entry.job_name}"] += 1
 
@@ -109,3 +107,16 @@ class FailureLog:
             outcome.event_id, name, table, text, content, tuple(CheckFailure(**fields) for fields in found)
         )
         self._counts[name] += 1
+
+
+def why_failed(instance: SandboxInstance, run_id: str) -> str:
+    """Why a run failed, in words; empty where none of its steps did."""
+    return "; ".join(_why(instance, failure) for failure in step_failures_of(instance.database, run_id))
+
+
+def _why(instance: SandboxInstance, failure: StepFailure) -> str:
+    entry, event = failure.entry, failure.entry.dagster_event
+    failed = failed_checks_of(instance.database, entry.run_id)
+    denied = {table: [name for name in names if name != GRADE] for table, names in failed.items()}
+    error = plain_error(event.step_failure_data.error) if event else ""
+    return cause(str(entry.step_key), error, denied)

@@ -200,3 +200,15 @@ def test_slots_given_by_hand_are_steps_one_a_slot(home: Home) -> None:
     episode.take_up()
     names = [line["name"] for line in episode.sandbox.steps[1:]]
     assert names == ["scale_recovery_workers_up"] * (3 - before) and names
+
+
+def test_a_run_that_failed_says_why(home: Home) -> None:
+    episode = start(home, "failed")
+    engineer = Engineer(episode)
+    assert not engineer.runs("replay", tags={"dagster/partition": "t05"}).success
+    (told,) = episode.step(Action(ActionId.INSPECT_SCHEMA)).observation["interventions"]
+    assert "the run failed: orders could not be landed" in told and "workers" in told
+    assert "Dagster" not in told
+    assert not engineer.runs("commit").success
+    (told,) = episode.step(Action(ActionId.INSPECT_SCHEMA)).observation["interventions"]
+    assert told.startswith("commit_changes: the run failed: ") and "catalog fails catalog_is_fit_to_publish" in told

@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,7 +20,7 @@ from mario_dagster.runtime.instance import run_job
 from mario_dagster.runtime.location import MODULE, REPOSITORY
 from mario_dagster.sandbox.home import Home
 from mario_dagster.sandbox.ui import LOOK_ONLY, OpenUI
-from tests.graphql import RUNS, SET_SLOTS, asking, launched
+from tests.graphql import RERUN, RUNS, SET_SLOTS, asking, launch, launched
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +164,46 @@ def test_a_page_is_served_under_its_prefix(episodes: Mapping[str, Episode]) -> N
             assert client.get("/ui/other/runs").status_code == 404
     finally:
         ui.close()
+
+
+def test_a_run_that_is_executed_again_is_a_person_s_though_the_agent_s_was_the_first(
+    episodes: Mapping[str, Episode],
+) -> None:
+    episode = episodes["one"]
+    first = next(run for run in episode.sandbox.instance.get_runs() if run.tags.get("mario/actor") == "agent")
+    ui = opened(episode, on_run_finished=lambda _: episode.take_up())
+    try:
+        ask = asking(ui, "/ui/one")
+        launched_again = ask(RERUN, p={"parentRunId": first.run_id, "strategy": "ALL_STEPS"})
+        assert launched_again["launchPipelineReexecution"]["__typename"] == "LaunchRunSuccess", launched_again
+    finally:
+        ui.close()
+    assert episode.sandbox.steps[-1]["actor"] == "engineer"
+    newest = episode.sandbox.instance.get_runs(limit=1)[0]
+    assert newest.tags["mario/actor"] == newest.tags["user"] == "engineer"
+
+
+def test_of_two_commits_at_once_one_publishes_and_the_other_finds_it_over(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    episode = Episode.start(reset_options({"task": "ingestion", "seed": 3, "episode_id": "race"}), home=home)
+    for fields in episode.sandbox.truth_store.solution[:-1]:
+        episode.step(Action.from_dict(fields))
+    ui = opened(episode, on_run_finished=lambda _: episode.take_up())
+    try:
+        asks = [asking(ui, "/ui/race") for _ in range(2)]
+        with ThreadPoolExecutor(3) as pool:
+            answers = [pool.submit(launch, ask, job="ingestion_commit") for ask in asks]
+            played = pool.submit(episode.step, Action(15)).result()
+        kinds = sorted(answer.result()["__typename"] for answer in answers)
+    finally:
+        ui.close()
+    assert played.done and episode.state()["success"] is True
+    commits = [run for run in episode.sandbox.instance.get_runs() if run.job_name == "ingestion_commit"]
+    since = [run for run in commits if "mario/phase" not in run.tags]
+    published = [run for run in since if run.status is dg.DagsterRunStatus.SUCCESS]
+    assert len(published) == 1
+    # The other person's is refused, or was a run that failed: the tables of an episode that is over stay as they are.
+    assert len(kinds) == 2 and len(since) <= 3
+    assert [line["done"] for line in episode.sandbox.steps].count(True) == 1
+    release = episode.sandbox.release()
+    assert release is not None and release.run_id == published[0].run_id
