@@ -6,7 +6,7 @@ elsewhere: what panes say in `view.py`, what an action is asked for in `actions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,13 +33,13 @@ HELP = (
     view.Section(
         "Keys",
         (
-            "1 to 5   a part of the screen; arrows move in it, tab goes on to the next table",
-            "a        the actions; enter plays one, asks for columns and names where it needs them",
-            "t        another table to work on: inspect_schema, a step",
-            "s        rows of the table: sample_data, a step",
-            "r        the newest result in full",
-            "l        look again: what others did meanwhile, in the Dagster UI; no step",
-            "q        leave; the episode stays, and can be resumed",
+            "1 to 5  a part of the screen; arrows move in it, tab goes on",
+            "a       the actions; enter plays one, and asks for what it needs",
+            "t       another table to work on: inspect_schema, a step",
+            "s       rows of the table: sample_data, a step",
+            "r       the newest result in full",
+            "l       look again, at what others did in the Dagster UI; no step",
+            "q       leave; the episode stays, and can be resumed",
         ),
     ),
     view.Section(
@@ -86,7 +86,8 @@ class PlayApp(App[Seen]):
         Binding("l", "look", "Look again"),
         Binding("e", "ending", "The end"),
         Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q,ctrl+q", "leave", "Quit", key_display="q", priority=False),
+        Binding("q", "leave", "Quit"),
+        Binding("ctrl+q", "leave", show=False, priority=True),
     ]
 
     def __init__(self, sitting: Sitting):
@@ -110,7 +111,7 @@ class PlayApp(App[Seen]):
                 pane.border_title = f"{number} {kind.name_shown}"
                 yield pane
         with VerticalScroll(id="result", can_focus=False):
-            yield Static(id="result-text")
+            yield Static(f"{self._doing} …", id="result-text")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -147,8 +148,6 @@ class PlayApp(App[Seen]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys mean something now: none but leaving before it began, no steps once it is over."""
-        if len(self.screen_stack) > 1 and action in ("pane", "play", "result", "look", "ending", "help"):
-            return False
         done = self.seen is not None and self.seen.done
         if action == "ending":
             return done
@@ -178,7 +177,10 @@ class PlayApp(App[Seen]):
 
     def action_ending(self) -> None:
         if self.seen:
-            self.push_screen(Ending(self.seen, self._sitting.next_steps(self.seen.episode_id), self._outcomes))
+            log, id = self._sitting.log, self.seen.episode_id
+            drill = log.drill(id) if log else None
+            minutes = drill.minutes if drill else None
+            self.push_screen(Ending(self.seen, minutes, self._sitting.next_steps(id), self._outcomes))
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         if event.option_list.id == "actions":
@@ -244,12 +246,17 @@ class PlayApp(App[Seen]):
     async def _do(self, action: Action) -> None:
         await self._answered(action.described, lambda: self._session.step(action))
 
-    @work(exclusive=True, group="episode")
-    async def action_look(self) -> None:
+    def action_look(self) -> None:
+        # Asked before the worker begins: another of its group would be given up by that.
         if not self._doing:
-            await self._answered("looking again", self._session.look)
+            self._look()
 
-    async def _answered(self, doing: str, work: Callable[[], Any]) -> None:
+    @work(exclusive=True, group="episode")
+    async def _look(self) -> None:
+        await self._answered("looking again", self._session.look)
+
+    async def _answered(self, doing: str, work: Callable[[], Awaitable[Seen]]) -> None:
+        """Wait for the episode to answer, and show what it said."""
         self._doing = doing
         self._show_status()
         try:
@@ -288,7 +295,7 @@ class PlayApp(App[Seen]):
         await self._go()
 
     async def _go(self) -> None:
+        await self._session.close()
         if self.seen and not self.seen.done:
             self._write(self.seen)
-        await self._session.close()
         self.exit(self.seen)

@@ -32,15 +32,20 @@ class Ending(ModalScreen[None]):
         Binding("q", "app.leave", "Quit"),
     ]
 
-    def __init__(self, seen: Seen, next_steps: Sequence[str], known: list[view.Outcome]):
-        """Args: known: what the others came to, as far as they have played; added to here."""
+    def __init__(self, seen: Seen, minutes: float | None, next_steps: Sequence[str], known: list[view.Outcome]):
+        """
+        Args:
+            minutes: what the clock of a drill said at the end.
+            known: what the others came to, as far as they have played; added to here.
+        """
         super().__init__()
-        self._seen, self._next, self._known = seen, next_steps, known
+        self._seen, self._minutes, self._next, self._known = seen, minutes, next_steps, known
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="reader"):
-            yield Static(page([view.verdict(self._seen)]), id="verdict")
+            yield Static(page([view.verdict(self._seen, self._minutes)]), id="verdict")
             yield Rows("outcomes")
+            yield Static(id="note", markup=False)
             yield Static(id="progress", markup=False)
             yield Static(page([view.Section("Look at it", tuple(self._next))]), id="next")
         yield Footer(show_command_palette=False)
@@ -68,7 +73,9 @@ class Ending(ModalScreen[None]):
 
     def _fill(self) -> None:
         ending = self._seen.ending or {}
-        self.query_one(Rows).fill(view.outcome_grid((view.Outcome.of(YOU, ending), *self._known)))
+        grid = view.outcome_grid((view.Outcome.of(YOU, ending), *self._known))
+        self.query_one(Rows).fill(grid)
+        self.query_one("#note", Static).update(grid.title)
 
     def _say(self, text: str) -> None:
         self.query_one("#progress", Static).update(text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
@@ -48,10 +49,12 @@ class Rows(DataTable[Text]):
         """Show these rows."""
         place = self.cursor_row
         self.clear(columns=True)
+        rows = [[Text(_cut(cell), style=STYLES[row.tone]) for cell in row.cells] for row in grid.rows]
         for number, name in enumerate(grid.columns):
-            self.add_column(Text(name or " "), key=str(number))
-        for row in grid.rows:
-            self.add_row(*(Text(_cut(cell), style=STYLES[row.tone]) for cell in row.cells))
+            # Measured here: lines drawn before the table has measured them itself would stay as narrow as its heading.
+            width = max([cell_len(name), *(row[number].cell_len for row in rows)])
+            self.add_column(Text(name), width=width, key=str(number))
+        self.add_rows(rows)
         self.move_cursor(row=min(place, max(len(grid.rows) - 1, 0)))
 
 

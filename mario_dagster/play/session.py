@@ -123,10 +123,13 @@ class Session:
         return await self._do(lambda: self._seen(self._playing.reply().observation))
 
     async def close(self) -> None:
-        """Let go of the episode once the step under way is done; it can be resumed."""
-        if self._episode is not None:
-            await self._do(self._episode.close)
+        """Let go of the episode once what is under way is done; it can be resumed."""
+        await self._do(self._let_go)
         self._thread.shutdown(wait=False)
+
+    def _let_go(self) -> None:
+        if self._episode is not None:
+            self._episode.close()
 
     async def _do(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -6,6 +6,7 @@ less, since the labels of an incident are for afterwards.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,8 +23,8 @@ ENDS: Mapping[str, str] = {
     "commit_success": "published, and rightly",
     "held_back": "held back, rightly",
     "commit_failure": "not published: the commit was refused, or came too early",
-    "quality_collapse": "over: the pipeline was left much worse than it was found",
-    "step_budget_exhausted": "over: no step is left",
+    "quality_collapse": "collapsed: the tables became much worse than they were found",
+    "step_budget_exhausted": "no step left: nothing was published",
 }
 
 
@@ -68,11 +69,11 @@ def status(seen: Seen, minutes: float | None = None) -> str:
     told, incident = seen.observation, seen.incident
     by = "" if incident.feedback == "truth" or seen.done else " by checks"
     parts = [
-        incident.task,
-        f"step {seen.steps} of {incident.max_steps}",
-        f"score{by} {told['current_score']:.3f}, needs {incident.threshold}",
-        f"{len(told['failing_checks'])} of {told['check_count']} checks fail",
         *([] if minutes is None else [clock(minutes)]),
+        incident.task,
+        f"step {seen.steps}/{incident.max_steps}",
+        f"score{by} {told['current_score']:.3f}, needs {incident.threshold}",
+        f"{len(told['failing_checks'])}/{told['check_count']} checks fail",
     ]
     return " · ".join(parts)
 
@@ -320,13 +321,18 @@ class Outcome:
         )
 
 
-def verdict(seen: Seen) -> Section:
-    """How it ended, in a line or two."""
+def verdict(seen: Seen, minutes: float | None = None) -> Section:
+    """How it ended, in a line or two.
+
+    Args:
+        minutes: what the clock of a drill said at the end.
+    """
     told = seen.observation
     reason = str(told["done_reason"])
     won = reason in SUCCESSES
+    taken = "" if minutes is None else f", {clock(minutes)} by the clock"
     lines = (
-        f"score {told['current_score']:.3f}, {seen.incident.threshold} needed, {seen.steps} steps",
+        f"score {told['current_score']:.3f}, {seen.incident.threshold} needed, {seen.steps} steps{taken}",
         *_labels(seen),
         *([f"still failing: {', '.join(told['failing_checks'])}"] if told["failing_checks"] else []),
     )
@@ -344,11 +350,16 @@ def outcome_grid(outcomes: tuple[Outcome, ...]) -> Grid:
                 f"{each.minutes:.0f}",
                 str(each.collateral),
                 str(each.guessed),
-                ENDS.get(each.done_reason, each.done_reason).split(":")[0],
+                short_end(each.done_reason),
             ),
             "good" if each.done_reason in SUCCESSES else "bad",
         )
         for each in outcomes
     )
-    columns = ("player", "score", "steps", "modelled minutes", "collateral", "guessed", "")
-    return Grid("The same incident", columns, rows)
+    columns = ("player", "score", "steps", "minutes", "collateral", "guessed", "end")
+    return Grid("Minutes are modelled: what the actions would take the person on call.", columns, rows)
+
+
+def short_end(done_reason: str) -> str:
+    """How it ended, in a word or three."""
+    return re.split("[:,]", ENDS.get(done_reason, done_reason))[0]

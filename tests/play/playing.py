@@ -11,7 +11,7 @@ from textual.widgets import OptionList
 
 from mario_dagster.core.action import Action
 from mario_dagster.play.app import PlayApp
-from mario_dagster.play.asking import Choose, Order, Write
+from mario_dagster.play.asking import NONE, Choose, Order, Write
 from mario_dagster.play.panes import ActionsPane
 
 SECONDS = 60.0
@@ -39,6 +39,7 @@ async def play(pilot: Pilot[Any], app: PlayApp, action: Action) -> None:
     place = [offer.spec.id for offer in app.query_one(ActionsPane).offered].index(action.id)
     await choose(pilot, place)
     answers = [action.select or "head"] if action.name == "sample_data" else []
+    answers += [NONE] if action.select == "offenders" and not action.target_column else []
     answers += [answer for answer in (action.target_column, action.new_name, action.value) if answer]
     if action.name == "inspect_schema":
         answers = [action.target_column or app.seen.observation["stage"]]
