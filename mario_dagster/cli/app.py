@@ -133,7 +133,9 @@ def drill(
     ctx: typer.Context,
     task: Annotated[str | None, typer.Argument(help="Only this pipeline; see `mario tasks`.")] = None,
     held_out: Annotated[bool, typer.Option("--held-out", help="Of a family that no train incident is like.")] = False,
-    resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on with a drill that was broken off.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on with a drill that was broken off; latest for the newest.")
+    ] = None,
     history: Annotated[bool, typer.Option("--history", help="Show the drills so far instead.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Commands that look at an episode which is over; one that is not installed is not named.
 LOOKS = ("ui", "postmortem", "trace")
+LATEST = "latest"
 
 
 def run_play(options: Mapping[str, Any], resume: str | None, commands: Mapping[str, Any]) -> int:
@@ -45,7 +46,7 @@ def run_drill(task: str | None, held_out: bool, resume: str | None, commands: Ma
         raise CommandError("--resume goes on with a drill as it is; leave out task and --held-out")
     with working("Choosing an incident" if not resume else "Opening"):
         if resume:
-            sitting = _resumed(resume, commands)
+            sitting = _resumed(_newest_drill() if resume == LATEST else resume, commands)
             if sitting.log is None:
                 raise CommandError(f"'{resume}' is no drill; {command(f'play --resume {resume}')} goes on with it")
         else:
@@ -123,6 +124,17 @@ def _resumed(reference: str, commands: Mapping[str, Any]) -> Sitting:
     drill = log.drill(info.id)
     minutes = drill.minutes if drill else 0.0
     return Sitting(resume=info.id, log=log if drill else None, minutes=minutes, next_steps=_looks(commands))
+
+
+def _newest_drill() -> str:
+    """The drill that was broken off last."""
+    from mario_dagster.core.places import home_folder
+    from mario_dagster.play.drills import DrillLog
+
+    broken = [each.id for each in DrillLog(home_folder()).drills() if not each.over]
+    if not broken:
+        raise CommandError(f"no drill is broken off; {command('drill')} begins one")
+    return broken[-1]
 
 
 def _looks(commands: Mapping[str, Any]) -> Any:

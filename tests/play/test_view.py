@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,8 @@ def test_columns_come_with_what_the_checks_say_of_them_first(seen: Seen) -> None
 def test_the_table_pane_has_types_as_told_and_rows_as_sampled(seen: Seen) -> None:
     schema = {row.cells[0]: row.cells[1:3] for row in view.schema_grid(seen).rows}
     assert schema["order_id"] == ("int64", "int64") and schema["quantity"] == ("string", "int64")
+    mended = replace(seen, observation={**seen.observation, "schema_report": {}})
+    assert {row.cells[0]: row.cells[1] for row in view.schema_grid(mended).rows}["quantity"] == "int64"
     rows = view.rows_grid(seen)
     assert rows.columns[0] == "order_id" and rows.columns[-1] == "why" and "as of step 2" in rows.title
     told = json.loads(seen.turns[-1].result)
