@@ -67,7 +67,7 @@ def refusals(workspace: Workspace, instance: dg.DagsterInstance, task: Task) -> 
 
 
 def _released(workspace: Workspace, instance: dg.DagsterInstance, task: Task) -> bool:
-    """Whether an episode's tables have been published since the incident, though nobody may have written it down yet."""
+    """Whether an episode's tables were published since the incident, though nobody may have written it down yet."""
     release = newest_release(workspace, task)
     if release is None or not workspace.played:
         return False

@@ -108,6 +108,51 @@ def demo(
 
 
 @app.command()
+def play(
+    ctx: typer.Context,
+    task: Annotated[
+        str | None, typer.Argument(help="Which pipeline, the first unless given; see `mario tasks`.")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Which family of incidents; drawn unless given.")] = None,
+    split: Annotated[str | None, typer.Option(help="train or eval.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Which incident; drawn unless given.")] = None,
+    scale: Annotated[int | None, typer.Option(help="How many times the rows.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on with an episode; latest for the newest.")
+    ] = None,
+) -> None:
+    """Play an incident yourself, in this terminal."""
+    from .play import run_play
+
+    options = {"task": task, "profile": profile, "split": split, "seed": seed, "scale": scale}
+    raise typer.Exit(run_play(options, resume, _commands(ctx)))
+
+
+@app.command()
+def drill(
+    ctx: typer.Context,
+    task: Annotated[str | None, typer.Argument(help="Only this pipeline; see `mario tasks`.")] = None,
+    held_out: Annotated[bool, typer.Option("--held-out", help="Of a family that no train incident is like.")] = False,
+    resume: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on with a drill that was broken off; latest for the newest.")
+    ] = None,
+    history: Annotated[bool, typer.Option("--history", help="Show the drills so far instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Play an incident that you have not seen, against the clock; --history shows whether it gets better."""
+    from .play import run_drill, show_drills
+
+    if as_json and not history:
+        raise CommandError("--json goes with --history")
+    raise typer.Exit(show_drills(as_json) if history else run_drill(task, held_out, resume, _commands(ctx)))
+
+
+def _commands(ctx: typer.Context) -> Any:
+    """The commands there are, by name."""
+    return getattr(ctx.find_root().command, "commands", {})
+
+
+@app.command()
 def serve(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)] = 8000,

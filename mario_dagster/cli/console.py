@@ -127,10 +127,7 @@ def required(package: str) -> None:
 
 def describe(move: Action) -> str:
     """A move as a person would write it: `rename_column(observed_at → event_ts)`."""
-    named = [name for name in (move.select, move.target_column, move.new_name, move.value) if name]
-    if move.column_order:
-        named.append(", ".join(move.column_order))
-    return f"{move.name}({' → '.join(named)})" if named else move.name
+    return move.described
 
 
 def command(arguments: str) -> str:

@@ -19,6 +19,8 @@ Scope = Literal["any", "batches", "derived"]
 # What repairs take; and how `sample_data` may choose what it shows.
 ARGUMENTS: tuple[Need, ...] = ("target_column", "new_name", "column_order")
 SELECTS = ("head", "last_batch", "offenders", "distinct", "equal")
+# Of these ways, those that show whole rows and take no column, those that need one, and those that look for a value.
+SELECT_ROWS, SELECT_COLUMN, SELECT_VALUE = ("head", "last_batch"), ("distinct", "equal"), ("equal",)
 
 
 class ActionId(IntEnum):
@@ -168,6 +170,14 @@ class Action:
     @property
     def row_wise(self) -> bool:
         return self.id in ROW_WISE
+
+    @property
+    def described(self) -> str:
+        """The action as a person would write it: `rename_column(observed_at → event_ts)`."""
+        named = [name for name in (self.select, self.target_column, self.new_name, self.value) if name]
+        if self.column_order:
+            named.append(", ".join(self.column_order))
+        return f"{self.name}({' → '.join(named)})" if named else self.name
 
     def to_dict(self) -> dict[str, Any]:
         """The action as a player sends it: its id, and the arguments that are set."""

@@ -8,6 +8,7 @@ taken as it is.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -110,6 +111,43 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
         if body.pop(DIGEST, None) not in (None, _digest(body)):
             raise Damaged(f"{name} is not what was written: its digest differs")
         return dict(body)
+
+
+def append_json_line(path: Path, body: Mapping[str, Any]) -> None:
+    """Add a JSON object to a file of them, a line each: whole or not at all, whoever else adds to it.
+
+    Raises:
+        Unavailable: the disk is full, or does not let us write.
+    """
+    with file_trouble(path.name, writing=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(end - 1)
+            # A line that a killed process left half written stays a line of its own.
+            broken = b"\n" if end and file.read(1) != b"\n" else b""
+            file.write(broken + json.dumps(body, allow_nan=False).encode() + b"\n")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines, oldest first; none where there is no file. Broken lines are left out.
+
+    Raises:
+        Unavailable: it cannot be read now.
+    """
+    with file_trouble(path.name):
+        found = (_object(line) for line in path.read_bytes().splitlines()) if path.exists() else ()
+        return [each for each in found if each is not None]
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        body = json.loads(line)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def digest_of(data: bytes) -> str:

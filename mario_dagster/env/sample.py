@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mario_dagster.core.action import SELECTS, Action
+from mario_dagster.core.action import SELECT_COLUMN, SELECT_ROWS, SELECT_VALUE, SELECTS, Action
 
 from .arguments import unknown
 
@@ -58,15 +58,15 @@ def sample_text(frame: pd.DataFrame) -> str:
 def _require_arguments(move: Action, select: str, frame: pd.DataFrame, table: str) -> None:
     columns = tuple(map(str, frame.columns))
     if move.target_column is None:
-        if select in ("distinct", "equal"):
+        if select in SELECT_COLUMN:
             raise BadSample(f"select {select} needs target_column; the columns of {table} are {', '.join(columns)}")
-    elif select in ("head", "last_batch"):
+    elif select in SELECT_ROWS:
         raise BadSample(f"select {select} takes no target_column: it shows whole rows")
     elif move.target_column not in columns:
         raise BadSample(unknown(f"column of {table}", move.target_column, columns))
-    if (move.value is None) is (select == "equal"):
+    if (move.value is None) is (select in SELECT_VALUE):
         needs = "needs value: the cells to look for, as sample_data shows them"
-        raise BadSample(f"select {select} {needs if select == 'equal' else 'takes no value'}")
+        raise BadSample(f"select {select} {needs if select in SELECT_VALUE else 'takes no value'}")
 
 
 # --- rows and values of choice ----------------------------------------------------------------------------------------

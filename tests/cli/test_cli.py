@@ -25,7 +25,7 @@ from mario_dagster.incidents.profiles import profiles
 
 REPO = Path(__file__).resolve().parents[2]
 MARIO = [sys.executable, "-m", "mario_dagster.cli"]
-HEAVY = ("dagster", "openenv", "great_expectations", "pandas", "pyarrow", "numpy", "fastapi", "deltalake")
+HEAVY = ("dagster", "openenv", "great_expectations", "pandas", "pyarrow", "numpy", "fastapi", "deltalake", "textual")
 
 
 def mario(*arguments: str) -> Result:
