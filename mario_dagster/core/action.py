@@ -177,6 +177,13 @@ class Action:
         """The action as a person writes it in a launchpad: its name, and the arguments that are set."""
         return {"action": self.name, **self._given()}
 
+    def __str__(self) -> str:
+        """As a person would write it: `rename_column(observed_at → event_ts)`."""
+        named = [name for name in (self.select, self.target_column, self.new_name, self.value) if name]
+        if self.column_order:
+            named.append(", ".join(self.column_order))
+        return f"{self.name}({' → '.join(named)})" if named else self.name
+
     def _given(self) -> dict[str, Any]:
         order = None if self.column_order is None else list(self.column_order)
         fields = {

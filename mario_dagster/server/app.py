@@ -32,6 +32,7 @@ from mario_dagster.env.openenv import ServerMode, create_app
 from .open_episodes import Episodes
 from .request_guard import RequestGuard
 from .routes import HEALTH, card_routes, grade_routes, health_route, page_routes, play_routes
+from .spectators import spectator_routes
 from .ui import PATH, EpisodeUIs
 
 API_PREFIX = "/api"
@@ -55,7 +56,7 @@ def build_app() -> FastAPI:
     )
     episodes, web = Episodes(), _switched_on("ENABLE_WEB_INTERFACE")
     uis = EpisodeUIs(allow_repair=_switched_on("MARIO_ALLOW_REPAIR"), on_run_finished=episodes.take_up)
-    routers = [play_routes(episodes), grade_routes(episodes), card_routes()]
+    routers = [play_routes(episodes), grade_routes(episodes), spectator_routes(episodes), card_routes()]
     if not web:
         routers.append(page_routes())
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != HEALTH]
