@@ -1,8 +1,8 @@
 """What whoever does not play may see of episodes: the list of all, and what an episode's lines tell.
 
 In: a home, or lines of a journal. Out: plain fields, with nothing in them that the player of an episode is not told at
-that time: labels of an incident once they may be shown, scores as the player sees them. No episode is opened for it, and
-none is kept waiting.
+that time: labels of an incident once they may be shown, scores as the player sees them. No episode is opened for it,
+and none is kept waiting.
 """
 
 from __future__ import annotations

@@ -88,15 +88,10 @@ class FailureLog:
         return dict(sorted(self._counts.items()))
 
     def _note_step(self, failure: StepFailure) -> None:
-        entry, event = failure.entry, failure.entry.dagster_event
-        if event is None:
-            return
-        error = event.step_failure_data.error
-        failed = failed_checks_of(self._instance.database, entry.run_id)
-        denied = {table: [name for name in names if name != GRADE] for table, names in failed.items()}
-        told = f"run {entry.job_name} failed: {cause(str(entry.step_key), plain_error(error), denied)}"
-        self._runs.append(Failure(failure.event_id, str(entry.job_name), "", told))
-        self._counts[f"run:{entry.job_name}"] += 1
+        job, told = failure.entry.job_name, step_failure(self._instance, failure)
+        if told is not None:
+            self._runs.append(Failure(failure.event_id, str(job), "", told))
+            self._counts[f"run:{job}"] += 1
 
     def _note_check(self, outcome: CheckOutcome) -> None:
         table, name = outcome.asset.path[-1], outcome.check
@@ -109,3 +104,14 @@ class FailureLog:
             outcome.event_id, name, table, text, content, tuple(CheckFailure(**fields) for fields in found)
         )
         self._counts[name] += 1
+
+
+def step_failure(instance: SandboxInstance, failure: StepFailure) -> str | None:
+    """Why a step of a run failed, in a player's words; None where the event does not tell."""
+    entry, event = failure.entry, failure.entry.dagster_event
+    if event is None:
+        return None
+    error = event.step_failure_data.error
+    failed = failed_checks_of(instance.database, entry.run_id)
+    denied = {table: [name for name in names if name != GRADE] for table, names in failed.items()}
+    return f"run {entry.job_name} failed: {cause(str(entry.step_key), plain_error(error), denied)}"
