@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -24,7 +25,8 @@ DEPLOY, LATE, UNAVAILABLE = "bad_deploy", "late_batches", "unavailable_batches"
 def struck_of(sandbox: Sandbox) -> tuple[Struck, ...]:
     """All that was struck, in order of the task's tables."""
     manifest = sandbox.truth_store.damage_manifest()
-    found = [*_cells(manifest), *_columns(manifest), *_rows(manifest), *_deploys(sandbox, manifest), *_waiting(sandbox)]
+    columns = _merged([*_cells(manifest), *_columns(manifest)])
+    found = [*columns, *_rows(manifest), *_deploys(sandbox, manifest), *_waiting(sandbox)]
     order = {name: place for place, name in enumerate(sandbox.task.table_names)}
     return tuple(sorted(found, key=lambda each: (order.get(each.table, len(order)), each.column is None)))
 
@@ -61,6 +63,16 @@ def _columns(manifest: DamageManifest) -> Iterator[Struck]:
         what = [f"landed as {each['landed_as']}"] if renamed else []
         what += [f"landed as {each['landed_type']}, not {each['clean_type']}"] if retyped else []
         yield Struck(each["fault"], each["table"], each["column"], "; ".join(what) or "landed in another place")
+
+
+def _merged(struck: Sequence[Struck]) -> Iterator[Struck]:
+    """What one fault did to one column, told once."""
+    places: dict[tuple[str, str, str | None], Struck] = {}
+    for each in struck:
+        place = (each.fault, each.table, each.column)
+        before = places.get(place)
+        places[place] = replace(before, what=f"{before.what}; {each.what}") if before else each
+    yield from places.values()
 
 
 def _rows(manifest: DamageManifest) -> Iterator[Struck]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from mario_dagster.assets.publish import RELEASES
 from mario_dagster.core.action import Action
 from mario_dagster.core.errors import StorageError
 from mario_dagster.core.run_tags import ACTION, ACTOR, AGENT, ENGINEER, STEP
@@ -24,8 +25,6 @@ from .lag import lag_after
 from .model import Change, Downtime, Entry, Moment, Postmortem, Summary
 from .strike import runs_before, symptoms
 from .truth import truth_of
-
-RELEASES = "published/{task}/releases"
 
 
 def postmortem_of(episode: Episode) -> Postmortem:
@@ -100,7 +99,7 @@ def _entry(number: int, line: Line, minutes: float) -> Entry:
         minutes=minutes,
         actor=actor(line),
         words=str(Action.from_dict(action)) if action else line.get("name", "incident noticed"),
-        table=line.get("table", line["active_table"]),
+        table=line.get("table", ""),
         status=line.get("status", "failed"),
         result=text(line["result"]),
         reward=None if actor(line) != AGENT else line["reward"],
@@ -123,7 +122,7 @@ def _downtime(sandbox: Sandbox, state: EpisodeState, lines: Sequence[Line], cloc
 
 def _released(sandbox: Sandbox, lines: Sequence[Line]) -> int | None:
     """The line after which consumers saw another release than before; None where none was made in the episode."""
-    name = RELEASES.format(task=sandbox.task.slug)
+    name = f"published/{table_name(sandbox.task, RELEASES)}"
     releases = [line.get("stored", {}).get(name) for line in lines]
     return next((number for number, release in enumerate(releases) if release != releases[0]), None)
 

@@ -18,7 +18,9 @@ from .model import Compared, Reached, Struck
 def reached_from(task: Task, struck: Sequence[Struck], at_strike: Mapping[str, Compared]) -> tuple[Reached, ...]:
     """Every asset of the task that is downstream of what was struck, and that itself, by the shortest way."""
     graph = definitions.asset_graph()
-    paths = {name: (name,) for name in dict.fromkeys(_source(task, each) for each in struck)}
+    paths: dict[str, tuple[str, ...]] = {
+        name: (name,) for name in dict.fromkeys(_source(task, each) for each in struck)
+    }
     level = list(paths)
     while level:
         below: list[str] = []

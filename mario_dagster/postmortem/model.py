@@ -209,6 +209,7 @@ class Truth:
     """What is told once the episode is over.
 
     Args:
+        shielded: when the incident was noticed, consumers still saw what had been released before it.
         hold: it was right to publish nothing.
         beside: lines of the journal that changed something and are no part of the solution.
         compared: the tables that consumers see, if they were published in the episode; else those that were left.
@@ -219,6 +220,7 @@ class Truth:
     faults: tuple[Fault, ...]
     struck: tuple[Struck, ...]
     reached: tuple[Reached, ...]
+    shielded: bool
     solution: tuple[SolutionStep, ...]
     hold: bool
     beside: tuple[int, ...]

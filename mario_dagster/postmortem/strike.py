@@ -21,7 +21,7 @@ from mario_dagster.signals.failures import step_failure
 
 from .model import Entry, Symptom
 
-WENT_WELL = "all of it succeeded"
+WENT_WELL, PASSED = "all of it succeeded", "it passed, and failed once all had run"
 
 
 def runs_before(sandbox: Sandbox) -> Iterator[Entry]:
@@ -44,7 +44,7 @@ def symptoms(sandbox: Sandbox, first: Line) -> tuple[Symptom, ...]:
         if run.tags[PHASE] == INCIDENT:
             for outcome in check_outcomes_of(sandbox.instance.database, run.run_id):
                 if outcome.check != GRADE:
-                    found[outcome.check] = "" if outcome.passed else text(outcome.description or "failed")
+                    found[outcome.check] = PASSED if outcome.passed else text(outcome.description or "failed")
     checks = {check.name: check for check in checks_for(sandbox.task)}
     return tuple(
         Symptom(name, checks[name].table, checks[name].description, found.get(name, ""))

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from mario_dagster.assets.publish import newest_release
+from mario_dagster.assets.publish import RELEASES, newest_release
 from mario_dagster.core.action import READS, REPAIRS, Action, ActionId
 from mario_dagster.core.errors import UnknownName
-from mario_dagster.core.run_tags import ENGINEER
+from mario_dagster.core.run_tags import ENGINEER, HISTORY, PHASE
 from mario_dagster.env.episode_state import EpisodeState, Line
 from mario_dagster.env.spectator import actor
 from mario_dagster.incidents.profiles import profile
@@ -47,6 +47,7 @@ def truth_of(sandbox: Sandbox, state: EpisodeState, released: bool) -> Truth:
         faults=faults_of(struck),
         struck=struck,
         reached=reached_from(sandbox.task, struck, {each.table: each for each in at_strike}),
+        shielded=_shielded(sandbox, lines[0]),
         solution=solution,
         hold=bool(store.unavailable),
         beside=tuple(_beside_solution(lines, matched)),
@@ -65,6 +66,15 @@ def _about(sandbox: Sandbox) -> str:
         return profile(sandbox.profile).summary
     except UnknownName:  # an incident that somebody composed by hand
         return ""
+
+
+def _shielded(sandbox: Sandbox, first: Line) -> bool:
+    """Whether the release that consumers saw at first was made by the days that ran green."""
+    name = table_name(sandbox.task, RELEASES)
+    version = first.get("stored", {}).get(f"published/{name}")
+    provenance = None if version is None else sandbox.workspace.published.provenance_at(name, version)
+    run = None if provenance is None else sandbox.instance.get_run_by_id(provenance.run_id)
+    return run is not None and run.tags.get(PHASE) == HISTORY
 
 
 # --- what would have been done ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Follower:
         self._database = Database(str(path))
         self._journal = Journal(root, self._database)
         self._seen: Stamp | None = None
-        self.lines: list[Line] = []
+        self.lines: Sequence[Line] = ()
         try:
             self._home.check(id)
             self.look()
