@@ -107,7 +107,7 @@ def _entry(home: Home, info: SandboxInfo) -> dict[str, Any]:
         "episode_id": info.id,
         "task": info.task or None,
         **{name: known.get(name) for name in ("split", "seed", "scale")},
-        "profile": None if state is None else _profile(home, state),
+        "profile": None if state is None else _profile(home, info.id, state),
         "feedback": None if state is None else "truth" if state.done else state.feedback,
         "created_at": info.created_at,
         "status": DAMAGED if state is None else FINISHED if state.done else RUNNING,
@@ -130,10 +130,10 @@ def _state(home: Home, id: str) -> EpisodeState | None:
     return episode_state(lines) if lines else None
 
 
-def _profile(home: Home, state: EpisodeState) -> str:
+def _profile(home: Home, id: str, state: EpisodeState) -> str:
     from mario_dagster.scoring.truth import TruthStore
 
-    return TruthStore(home.truth_store(state.episode_id)).profile if state.discloses else UNDISCLOSED
+    return TruthStore(home.truth_store(id)).profile if state.discloses else UNDISCLOSED
 
 
 def _links(id: str) -> Mapping[str, str]:
