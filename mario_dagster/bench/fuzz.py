@@ -190,6 +190,9 @@ def _agree(case: Case, key: str) -> None:
     agreed = {"env_name": NAME, "task": INCIDENT["task"], **dict.fromkeys(KEYS, key)}
     if "{env_name}" in case.path:
         agreed["split"] = "train"
+    if case.path.endswith("/postmortem"):
+        # Not for its events: they go on as long as the episode does.
+        agreed["episode_id"] = FUZZED
     for given in (case.path_parameters, case.headers, body):
         given.update({name: agreed[name] for name in given if name in agreed and isinstance(given[name], str)})
     if isinstance(body.get("index"), int) and case.path == "/reset":
