@@ -7,7 +7,7 @@ elsewhere, from body and query at once, with better words than a validator has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -87,7 +87,22 @@ class EpisodePage(BaseModel):
     next: str | None = Field(description="Sent as `after`, it has the next page; null on the last one.")
 
 
+class Event(BaseModel):
+    """One of a stream of events."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: Literal["line", "end", "error"] = Field(description="A line of the journal; the end; why there is no more.")
+    id: str = Field(default="", description="The line's number; the end's is one more. An error has none.")
+    data: str = Field(
+        description="JSON. Of a line: line, step, actor, name, action, words, table, status, result, failing_checks, "
+        "minutes, reward, score, done, done_reason, success. Of the end: episode_id, steps, score, return, success, "
+        "done_reason. Of an error: detail, status."
+    )
+
+
 _MEANS = {
+    204: "All of it has been seen, the end included: nothing will come any more.",
     400: "The body is no JSON, or JSON that cannot be said back.",
     404: "There is no such episode, task or environment.",
     409: "It does not fit how the episode stands, or it is not clear which episode is meant.",
@@ -125,7 +140,7 @@ def _route(
     *statuses: int,
     body: Schema | None = None,
     answer: type[BaseModel] | None = None,
-    media: tuple[str, ...] = (),
+    media: Mapping[str, Schema] = {},
     **extra: Any,
 ) -> Route:
     if body is not None:
@@ -133,7 +148,7 @@ def _route(
     refusals: dict[int, Any] = {status: {"model": Refusal, "description": _MEANS[status]} for status in statuses}
     served: dict[int, Any] = {200: {"model": answer}} if answer else {}
     if media:
-        served = {200: {"content": {kind: {"schema": {"type": "string"}} for kind in media}}}
+        served = {200: {"content": {kind: {"schema": schema} for kind, schema in media.items()}}}
     return {"responses": served | refusals, "openapi_extra": extra}
 
 
@@ -155,10 +170,14 @@ _LAST = EventsRequest.model_json_schema()["properties"]["last_event_id"]
 EPISODES = _route(503, answer=EpisodePage, parameters=_parameters(EpisodesRequest))
 EVENTS = _route(
     *_READ,
-    media=("text/event-stream",),
+    media={"text/event-stream": Event.model_json_schema()},
     parameters=[*_parameters(EventsRequest), _parameter(LAST_EVENT_ID, _LAST, "header")],
 )
-POSTMORTEM = _route(*_READ, media=("text/html", "text/markdown"), parameters=_parameters(PostmortemRequest))
+EVENTS["responses"][204] = {"description": _MEANS[204]}
+_TEXT = {"type": "string"}
+POSTMORTEM = _route(
+    *_READ, media={"text/html": _TEXT, "text/markdown": _TEXT}, parameters=_parameters(PostmortemRequest)
+)
 
 
 def truthful(schema: Schema) -> Schema:

@@ -55,7 +55,7 @@ def spectator_routes(episodes: Episodes) -> APIRouter:
         return stream(id, _last_event_id(request, asked))
 
     @router.get(
-        "/{episode_id}/postmortem", summary="What came of an episode", response_class=HTMLResponse, **schemas.POSTMORTEM
+        "/{episode_id}/postmortem", summary="What came of an episode", response_class=Response, **schemas.POSTMORTEM
     )
     def postmortem(episode_id: str, arguments: Arguments) -> Response:
         """What happened, what was done about it and, once the episode is over, what had been wrong."""
