@@ -179,9 +179,10 @@ def _checks(found: Postmortem) -> Section:
 
 def _downtime(found: Postmortem) -> Section:
     downtime, moments = found.downtime, found.moments
+    not_yet = "never" if found.summary.done else "not so far"
     rows = [
-        ("tables were published", _after(downtime.released)),
-        ("every blocking check passed", _after(downtime.green)),
+        ("tables were published", _after(downtime.released, not_yet)),
+        ("every blocking check passed", _after(downtime.green, not_yet)),
         ("length of the timeline", f"{_minutes(downtime.minutes)}, {_many(downtime.steps, 'step')}"),
         ("rows at fault or missing, times minutes", _plain(downtime.exposed)),
     ]
@@ -324,8 +325,8 @@ def _minutes(value: float) -> str:
     return f"{_plain(value)} min"
 
 
-def _after(minutes: float | None) -> str:
-    return "never" if minutes is None else f"after {_minutes(minutes)}"
+def _after(minutes: float | None, otherwise: str) -> str:
+    return otherwise if minutes is None else f"after {_minutes(minutes)}"
 
 
 def _many(count: int, noun: str) -> str:
