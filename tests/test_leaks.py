@@ -12,8 +12,11 @@ from mario_dagster.core.action import Action
 from mario_dagster.core.registry import tasks
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
+from mario_dagster.env.spectator import listed, told
 from mario_dagster.incidents.faults import faults
 from mario_dagster.incidents.profiles import profiles
+from mario_dagster.postmortem.gather import postmortem_of
+from mario_dagster.postmortem.render import to_html, to_markdown
 from mario_dagster.sandbox.home import Home
 
 
@@ -21,6 +24,7 @@ def everything_said(episode: Episode, heard: list[str]) -> dict[str, str]:
     """All text that leaves the engine: replies, state, files of the sandbox, and every cell of Dagster's database."""
     root = episode.sandbox.root
     said = {"replies": "\n".join(heard), "state": json.dumps(episode.state()), "summary": json.dumps(episode.summary())}
+    said |= what_spectators_see(episode)
     for path in root.rglob("*"):
         said[f"path {path}"] = str(path.relative_to(root))
         if path.suffix in (".json", ".jsonl", ".yaml"):
@@ -30,6 +34,17 @@ def everything_said(episode: Episode, heard: list[str]) -> dict[str, str]:
             rows = database.execute(f'SELECT * FROM "{table}"').fetchall()
             said[f"table {table}"] = "\n".join(str(cell) for row in rows for cell in row)
     return said
+
+
+def what_spectators_see(episode: Episode) -> dict[str, str]:
+    """What the list of episodes, the stream of events and the postmortem say of an episode."""
+    found = postmortem_of(episode)
+    events = [told(number, line) for number, line in enumerate(episode.sandbox.steps)]
+    return {
+        "list": json.dumps(listed(episode.sandbox.home, 50)),
+        "events": json.dumps(events),
+        "postmortem": to_markdown(found) + to_html(found),
+    }
 
 
 HELD_OUT = [next(each for each in reversed(profiles(task.slug, "eval")) if each.held_out) for task in tasks()]

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 import threading
 import time
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 # Played by whatever request names an episode; looked at by the witnesses only.
 FUZZED, KEPT, SESSION = "fuzzed", "kept", "session"
+# One that is over: its events come to an end.
+OVER = "over"
+ID = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 INCIDENT = {"task": "ingestion", "seed": 0}
 SEEDS = 3
 # A policy that no package provides.
@@ -78,8 +82,9 @@ class Witnesses:
         from websockets.sync.client import connect
 
         self._home = home
-        for id in (FUZZED, KEPT):
+        for id in (FUZZED, KEPT, OVER):
             _post(f"{url}/reset", {**INCIDENT, "episode_id": id})
+        _post(f"{url}/step", {"episode_id": OVER, "action": {"action_id": 15}})
         _post(f"{url}/step", {"episode_id": KEPT, "action": {"action_id": 10}})
         self._socket = connect(f"{url.replace('http', 'ws', 1)}/ws", proxy=None)
         self._ask({"type": "reset", "data": {**INCIDENT, "episode_id": SESSION}})
@@ -149,6 +154,7 @@ def _bounded() -> Iterator[None]:
         for given in (case.body, case.query):
             if isinstance(given, dict):
                 _bound(case.path, given, resets < RESETS)
+        _name_in_path(case)
         turn = next(turns)
         if turn % 2:
             _agree(case, f"key {turn // 4}")
@@ -182,6 +188,13 @@ def _bound(path: str, given: dict[str, Any], may_start: bool) -> None:
     for name in ("policy_mode", "baseline"):
         if name in given and (given[name] is None or isinstance(given[name], str)):
             given[name] = NOBODY
+
+
+def _name_in_path(case: Case) -> None:
+    """Have a path that may name an episode name one that is there; for events one that is over, or they would go on."""
+    named = case.path_parameters.get("episode_id")
+    if isinstance(named, str) and ID.fullmatch(named):
+        case.path_parameters["episode_id"] = OVER if case.path.endswith("/events") else FUZZED
 
 
 def _agree(case: Case, key: str) -> None:

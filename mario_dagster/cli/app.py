@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -265,6 +265,18 @@ def trace(sandbox: SandboxId = "latest", as_json: AsJson = False) -> None:
     from .sandboxes import show_trace
 
     show_trace(sandbox, as_json)
+
+
+@app.command()
+def postmortem(
+    sandbox: SandboxId = "latest",
+    format: Annotated[Literal["md", "html"], typer.Option(help="Markdown, or a page of HTML.")] = "md",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+) -> None:
+    """What happened in an episode, what was done about it and, once it is over, what had been wrong."""
+    from .postmortem import write_postmortem
+
+    write_postmortem(sandbox, format, output)
 
 
 @app.command()

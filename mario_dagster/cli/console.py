@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from mario_dagster.core.action import Action
-
 Item = TypeVar("Item")
 
 
@@ -123,11 +121,6 @@ def required(package: str) -> None:
     """Raise `CommandError` unless a package of the `dev` extra is installed."""
     if find_spec(package) is None:
         raise CommandError(f"this needs {package}: pip install 'mario-dagster[dev]'")
-
-
-def describe(move: Action) -> str:
-    """A move as a person would write it: `rename_column(observed_at → event_ts)`."""
-    return move.described
 
 
 def command(arguments: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .console import CommandError, command, describe, err, out, print_json
+from .console import CommandError, command, err, out, print_json
 from .sandboxes import opened
 from .server import local_server
 
@@ -111,7 +111,7 @@ class LiveTable:
         if turn.move is None:
             self._head(seen)
         checks, failing = int(seen["check_count"]), len(seen["failing_checks"])
-        action, result = "the incident strikes" if turn.move is None else describe(turn.move), _deed(turn)
+        action, result = "the incident strikes" if turn.move is None else str(turn.move), _deed(turn)
         self._row(
             (
                 str(turn.number),

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import CommandError, describe, out, print_json, print_table, working
+from .console import CommandError, out, print_json, print_table, working
 
 if TYPE_CHECKING:
     from mario_dagster.sandbox.home import SandboxInfo
@@ -198,7 +198,7 @@ def _step_row(line: Mapping[str, Any], move: Any) -> tuple[object, ...]:
         line.get("step", 0),
         line.get("actor", "agent") if line.get("kind") == "step" else "",
         line.get("table") or line.get("active_table", ""),
-        describe(move(action)) if action else line.get("name", "reset"),
+        str(move(action)) if action else line.get("name", "reset"),
         str(line.get("result", "")).split("\n")[0],
         f"{line.get('score', 0):.3f}",
         f"{line['reward']:+.3f}" if line.get("reward") is not None else "",

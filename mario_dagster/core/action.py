@@ -171,14 +171,6 @@ class Action:
     def row_wise(self) -> bool:
         return self.id in ROW_WISE
 
-    @property
-    def described(self) -> str:
-        """The action as a person would write it: `rename_column(observed_at → event_ts)`."""
-        named = [name for name in (self.select, self.target_column, self.new_name, self.value) if name]
-        if self.column_order:
-            named.append(", ".join(self.column_order))
-        return f"{self.name}({' → '.join(named)})" if named else self.name
-
     def to_dict(self) -> dict[str, Any]:
         """The action as a player sends it: its id, and the arguments that are set."""
         return {"action_id": int(self.id), **self._given()}
@@ -186,6 +178,13 @@ class Action:
     def to_config(self) -> dict[str, Any]:
         """The action as a person writes it in a launchpad: its name, and the arguments that are set."""
         return {"action": self.name, **self._given()}
+
+    def __str__(self) -> str:
+        """As a person would write it: `rename_column(observed_at → event_ts)`."""
+        named = [name for name in (self.select, self.target_column, self.new_name, self.value) if name]
+        if self.column_order:
+            named.append(", ".join(self.column_order))
+        return f"{self.name}({' → '.join(named)})" if named else self.name
 
     def _given(self) -> dict[str, Any]:
         order = None if self.column_order is None else list(self.column_order)

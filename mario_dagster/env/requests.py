@@ -7,18 +7,20 @@ In: a request's arguments, from its body and its query. Out: typed values, or `B
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from mario_dagster.core.task import Split
 
-from .arguments import Arguments, OneOf, Says, read
+from .arguments import Arguments, OneOf, Says, integer, read
 from .keys import KEY_IS, PATTERN
 from .models import MarioAction, WireActionId, read_action
-from .options import Named, Seed
+from .options import Named, Seed, TaskName
 from .players import installed, player_named
 
+# Episodes on a page of the list, and what a journal cannot have more lines than.
+PAGE, MOST_ON_A_PAGE, MOST_LINES = 50, 200, 1_000_000
 PolicyName = Annotated[str | None, OneOf(player_named, installed, "A policy that is installed.")]
 Key = Annotated[
     str | None,
@@ -65,6 +67,41 @@ class BaselineRequest(Arguments):
     seed: Seed = 42
     split: Split = "train"
     policy_mode: PolicyName = "heuristic"
+
+
+class EpisodesRequest(Arguments):
+    """Which page of the list of episodes."""
+
+    limit: Annotated[
+        int,
+        Field(ge=1, le=MOST_ON_A_PAGE),
+        BeforeValidator(integer),
+        Says(f"a whole number from 1 to {MOST_ON_A_PAGE}"),
+    ] = PAGE
+    after: Annotated[str | None, Field(min_length=1, max_length=200), Says("what a page of /episodes said in next")] = (
+        Field(default=None, description="Where the page before ended, as it said in `next`; the newest unless given.")
+    )
+    task: TaskName = None
+    finished: Annotated[bool | None, Says("true or false")] = Field(
+        default=None, description="Only those that are over, or only the others."
+    )
+
+
+class EventsRequest(Arguments):
+    """Where to go on in an episode's lines."""
+
+    last_event_id: Annotated[
+        int | None,
+        Field(ge=0, le=MOST_LINES),
+        BeforeValidator(integer),
+        Says(f"the id of the last event seen, a whole number from 0 to {MOST_LINES}"),
+    ] = Field(default=None, description="The newest event that is known; what came after it is sent.")
+
+
+class PostmortemRequest(Arguments):
+    """How a postmortem is to be written."""
+
+    format: Literal["html", "md"] = "html"
 
 
 def read_step(arguments: Mapping[str, Any]) -> tuple[MarioAction, BesideAction]:

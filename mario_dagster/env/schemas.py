@@ -7,8 +7,8 @@ elsewhere, from body and query at once, with better words than a validator has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
@@ -17,7 +17,16 @@ from .keys import HEADER
 from .models import MarioObservation
 from .openenv import JsonRpcRequest
 from .options import Named, ResetRequest
-from .requests import ActionRequest, BaselineRequest, BesideAction, GradeRequest, StepRequest
+from .requests import (
+    ActionRequest,
+    BaselineRequest,
+    BesideAction,
+    EpisodesRequest,
+    EventsRequest,
+    GradeRequest,
+    PostmortemRequest,
+    StepRequest,
+)
 
 Schema = dict[str, Any]
 Route = dict[str, Any]
@@ -46,7 +55,54 @@ class Answer(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
+class ListedEpisode(BaseModel):
+    """An episode as its player knows it at the time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    episode_id: str
+    task: str | None
+    split: str | None
+    seed: int | None
+    scale: int | None
+    profile: str | None = Field(description="`undisclosed` in eval until the episode is over.")
+    feedback: str | None = Field(description="What `score` is of: `truth`, or `checks` alone.")
+    created_at: str
+    status: Literal["running", "finished", "damaged"]
+    steps: int
+    score: float | None = Field(description="As the player sees it; the true one once the episode is over.")
+    success: bool | None
+    done_reason: str
+    ui: str
+    events: str
+    postmortem: str
+
+
+class EpisodePage(BaseModel):
+    """A page of the list of episodes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    episodes: list[ListedEpisode]
+    next: str | None = Field(description="Sent as `after`, it has the next page; null on the last one.")
+
+
+class Event(BaseModel):
+    """One of a stream of events."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: Literal["line", "end", "error"] = Field(description="A line of the journal; the end; why there is no more.")
+    id: str = Field(default="", description="The line's number; the end's is one more. An error has none.")
+    data: str = Field(
+        description="JSON. Of a line: line, step, actor, name, action, words, table, status, result, failing_checks, "
+        "minutes, reward, score, done, done_reason, success. Of the end: episode_id, steps, score, return, success, "
+        "done_reason. Of an error: detail, status."
+    )
+
+
 _MEANS = {
+    204: "All of it has been seen, the end included: nothing will come any more.",
     400: "The body is no JSON, or JSON that cannot be said back.",
     404: "There is no such episode, task or environment.",
     409: "It does not fit how the episode stands, or it is not clear which episode is meant.",
@@ -80,11 +136,20 @@ def _parameter(name: str, schema: Schema, place: str = "query") -> Schema:
     return {"name": name, "in": place, "required": False, "schema": schema}
 
 
-def _route(*statuses: int, body: Schema | None = None, answer: type[BaseModel] | None = None, **extra: Any) -> Route:
+def _route(
+    *statuses: int,
+    body: Schema | None = None,
+    answer: type[BaseModel] | None = None,
+    media: Mapping[str, Schema] = {},
+    **extra: Any,
+) -> Route:
     if body is not None:
         extra["requestBody"] = body
     refusals: dict[int, Any] = {status: {"model": Refusal, "description": _MEANS[status]} for status in statuses}
-    return {"responses": ({200: {"model": answer}} if answer else {}) | refusals, "openapi_extra": extra}
+    served: dict[int, Any] = {200: {"model": answer}} if answer else {}
+    if media:
+        served = {200: {"content": {kind: {"schema": schema} for kind, schema in media.items()}}}
+    return {"responses": served | refusals, "openapi_extra": extra}
 
 
 _KEY = BesideAction.model_json_schema()["properties"]["request_id"]
@@ -98,6 +163,21 @@ GRADE_QUERY = _route(*_PLAYED, parameters=_parameters(GradeRequest))
 GRADE_TASK_QUERY = _route(*_PLAYED, parameters=_parameters(GradeRequest, leave_out=("task",)))
 GRADE_BODY = _route(*_PLAYED, body=_body(GradeRequest))
 BASELINE = _route(410, 503, body=_body(BaselineRequest))
+
+_READ = (404, 410, 503)
+LAST_EVENT_ID = "Last-Event-ID"
+_LAST = EventsRequest.model_json_schema()["properties"]["last_event_id"]
+EPISODES = _route(503, answer=EpisodePage, parameters=_parameters(EpisodesRequest))
+EVENTS = _route(
+    *_READ,
+    media={"text/event-stream": Event.model_json_schema()},
+    parameters=[*_parameters(EventsRequest), _parameter(LAST_EVENT_ID, _LAST, "header")],
+)
+EVENTS["responses"][204] = {"description": _MEANS[204]}
+_TEXT = {"type": "string"}
+POSTMORTEM = _route(
+    *_READ, media={"text/html": _TEXT, "text/markdown": _TEXT}, parameters=_parameters(PostmortemRequest)
+)
 
 
 def truthful(schema: Schema) -> Schema:

@@ -244,7 +244,7 @@ class PlayApp(App[Seen]):
 
     @work(exclusive=True, group="episode")
     async def _do(self, action: Action) -> None:
-        await self._answered(action.described, lambda: self._session.step(action))
+        await self._answered(str(action), lambda: self._session.step(action))
 
     def action_look(self) -> None:
         # Asked before the worker begins: another of its group would be given up by that.

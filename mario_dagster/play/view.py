@@ -249,7 +249,7 @@ def history_grid(seen: Seen) -> Grid:
 
 
 def _history_row(turn: Turn) -> Row:
-    name = turn.action.described if turn.action else turn.name.replace("_", " ")
+    name = str(turn.action) if turn.action else turn.name.replace("_", " ")
     who = name if turn.actor == AGENT else f"{turn.actor}: {name}"
     reward = "" if turn.reward is None else f"{turn.reward:+.3f}"
     return Row((str(turn.step), who, f"{turn.score:.3f}", reward, brief(turn)), tone_of(turn.result))
@@ -276,7 +276,7 @@ def result_text(turn: Turn) -> str:
 
 def turn_section(turn: Turn) -> Section:
     """A step with all that came of it."""
-    name = turn.action.described if turn.action else turn.name.replace("_", " ")
+    name = str(turn.action) if turn.action else turn.name.replace("_", " ")
     paid = "" if turn.reward is None else f", reward {turn.reward:+.3f}"
     return Section(f"step {turn.step}: {name}{paid}", (result_text(turn),), tone_of(turn.result))
 

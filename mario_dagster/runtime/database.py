@@ -162,9 +162,24 @@ class Database:
             raise Damaged(f"{self._name} is not what was written")
 
     def glance(self) -> None:
-        """Read its first page. Raises `Damaged` where that is none."""
+        """Read its first page, and compare the file's length with it; through SQLite alone.
+
+        A file that is opened by other means takes this process's locks along when it is closed, as POSIX has it: the
+        next process to leave would think itself the last, and delete the log that this one goes on writing to.
+
+        Raises:
+            Damaged: there is no first page, or the file has been cut off.
+        """
+        with suppress(FileNotFoundError):
+            # SQLite would make a database of it.
+            if not os.stat(self.path).st_size:
+                raise Damaged(f"{self._name} is not what was written: it is empty")
         with self.driver() as driver:
+            # SQLite itself denies a file that has fewer pages than its first one says.
             driver.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+            page = driver.execute("PRAGMA page_size").fetchone()[0]
+        if os.stat(self.path).st_size % page:
+            raise Damaged(f"{self._name} is not what was written: it has been cut off")
 
     def dispose(self) -> None:
         self.engine.dispose()

@@ -35,6 +35,10 @@ _NEW_CHECK_OUTCOMES = """\
 SELECT evaluation_event_storage_id, asset_key, check_name, execution_status, evaluation_event
 FROM asset_check_executions WHERE evaluation_event_storage_id > ? AND run_id <> ''
 AND execution_status IN ('SUCCEEDED', 'FAILED') ORDER BY evaluation_event_storage_id"""
+_CHECK_OUTCOMES_OF = """\
+SELECT evaluation_event_storage_id, asset_key, check_name, execution_status, evaluation_event
+FROM asset_check_executions WHERE run_id = ?
+AND execution_status IN ('SUCCEEDED', 'FAILED') ORDER BY evaluation_event_storage_id"""
 _NEWEST_PUBLICATION = """\
 SELECT COALESCE(MAX(id), 0) FROM event_logs WHERE id > ? AND dagster_event_type = 'ASSET_MATERIALIZATION'
 AND asset_key GLOB '*"published_*'"""
@@ -229,6 +233,13 @@ def check_outcomes_since(database: Database, after: int) -> list[CheckOutcome]:
     """Asset checks that were evaluated since the event `after`, oldest first; a check that raised is none."""
     with database.driver() as driver:
         rows = driver.execute(_NEW_CHECK_OUTCOMES, (after,)).fetchall()
+    return [_outcome(*row) for row in rows]
+
+
+def check_outcomes_of(database: Database, run_id: str) -> list[CheckOutcome]:
+    """Asset checks that a run evaluated, oldest first."""
+    with database.driver() as driver:
+        rows = driver.execute(_CHECK_OUTCOMES_OF, (run_id,)).fetchall()
     return [_outcome(*row) for row in rows]
 
 

@@ -7,11 +7,10 @@ damaged says so in the list, and is in nobody's way.
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,11 +23,13 @@ from mario_dagster.core.places import home_folder, trouble, truth_folder
 from mario_dagster.runtime.database import DATABASE, Database
 from mario_dagster.scoring.truth import TruthStore
 
-from .journal import Journal
+from .journal import lines_of
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 TEMPLATES, MAKING = ".templates", ".making"
 DAMAGED = "damaged"
+# Where a sandbox stands in the order of all, newest first: when it was made, and its id.
+Place = tuple[str, str]
 _PARTIAL = re.compile(r"\.(?:[A-Za-z0-9_-]+\.[0-9a-f]{8})")
 
 
@@ -84,6 +85,10 @@ class SandboxInfo:
         """Whether the sandbox cannot be opened as it is."""
         return self.status == DAMAGED
 
+    @property
+    def place(self) -> Place:
+        return self.created_at, self.id
+
 
 @dataclass(frozen=True)
 class Home:
@@ -120,9 +125,19 @@ class Home:
 
     def sandboxes(self) -> list[SandboxInfo]:
         """Every sandbox, newest first."""
-        with file_trouble("home"):
-            found = list(self._infos())
-        return sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)
+        return [self._looked_into(info) for info in self._told()]
+
+    def page(
+        self, limit: int, after: Place | None = None, wanted: Callable[[SandboxInfo], bool] = lambda info: True
+    ) -> tuple[list[SandboxInfo], bool]:
+        """So many sandboxes, newest first, and whether there are more; of all others only the short file is read.
+
+        Args:
+            after: begin behind this place.
+            wanted: which of them, by what their files say.
+        """
+        told = [info for info in self._told() if wanted(info) and (after is None or info.place < after)]
+        return [self._looked_into(info) for info in told[:limit]], len(told) > limit
 
     def latest(self) -> SandboxInfo | None:
         """The sandbox made last."""
@@ -192,16 +207,22 @@ class Home:
                 shutil.rmtree(folder, ignore_errors=True)
         return sorted(folder.name for folder in left)
 
-    def diagnosis(self, id: str) -> str | None:
-        """What a look at a sandbox's main files finds wrong with it; None where nothing is.
+    def check(self, id: str) -> None:
+        """A short look at a sandbox's main files: `mario sandboxes check` reads everything.
 
-        The look is a short one: `mario sandboxes check` reads everything.
+        Raises:
+            Damaged: one is missing, or is not what was written.
+            Unavailable: one is out of reach for now.
         """
         root = self.sandbox(id)
+        SandboxInfo.load(root)
+        _check_database(root / "dagster" / DATABASE)
+        TruthStore(self.truth_store(id)).check()
+
+    def diagnosis(self, id: str) -> str | None:
+        """What that look finds wrong with a sandbox; None where nothing is."""
         try:
-            SandboxInfo.load(root)
-            _check_database(root / "dagster" / DATABASE)
-            TruthStore(self.truth_store(id)).check()
+            self.check(id)
         except StorageError as error:
             return str(error)
         return None
@@ -210,6 +231,11 @@ class Home:
         """What is wrong with the home itself: place -> in words. Empty when sandboxes can be made and played."""
         return trouble(self.root)
 
+    def _told(self) -> list[SandboxInfo]:
+        """What every sandbox's own file says, newest first."""
+        with file_trouble("home"):
+            return sorted(self._infos(), key=lambda info: info.place, reverse=True)
+
     def _infos(self) -> Iterator[SandboxInfo]:
         if not self.root.is_dir():
             return
@@ -217,15 +243,18 @@ class Home:
             if not ID.fullmatch(folder.name) or not folder.is_dir():
                 continue
             with suppress(FileNotFoundError):  # deleted meanwhile
-                yield self._info(folder)
+                yield _info(folder)
 
-    def _info(self, folder: Path) -> SandboxInfo:
-        try:
-            info = SandboxInfo.load(folder)
-        except StorageError:
-            made = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat()
-            return SandboxInfo(folder.name, "", "", 0, 0, "", made, DAMAGED)
-        return info if self.diagnosis(folder.name) is None else replace(info, status=DAMAGED)
+    def _looked_into(self, info: SandboxInfo) -> SandboxInfo:
+        return info if self.diagnosis(info.id) is None else replace(info, status=DAMAGED)
+
+
+def _info(folder: Path) -> SandboxInfo:
+    try:
+        return SandboxInfo.load(folder)
+    except StorageError:
+        made = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat()
+        return SandboxInfo(folder.name, "", "", 0, 0, "", made, DAMAGED)
 
 
 def mended_info(root: Path, lines: Sequence[Mapping[str, Any]], info: SandboxInfo) -> SandboxInfo:
@@ -248,13 +277,8 @@ def _partial(folder: Path) -> list[Path]:
 
 def _restored(root: Path) -> SandboxInfo:
     """A sandbox's file written anew from its journal."""
-    path = root / "dagster" / DATABASE
-    _check_database(path)
-    database = Database(str(path))
-    try:
-        lines = Journal(root, database).lines()
-    finally:
-        database.dispose()
+    _check_database(root / "dagster" / DATABASE)
+    lines = lines_of(root)
     if not lines:
         raise Damaged(f"{SANDBOX_FILE} is missing or not what was written, and nothing was played that would tell")
     first = lines[0]
@@ -265,19 +289,7 @@ def _restored(root: Path) -> SandboxInfo:
 
 
 def _check_database(path: Path) -> None:
-    """That a file is a SQLite database as long as its header says."""
-    name = f"dagster/{DATABASE}"
-    with file_trouble(name), path.open("rb") as file:
-        header = file.read(100)
-        size = os.fstat(file.fileno()).st_size
-    page = int.from_bytes(header[16:18], "big")
-    page = 65536 if page == 1 else page
-    if not header.startswith(b"SQLite format 3\0") or page < 512 or size % page:
-        raise Damaged(f"{name} is not what was written")
-    # Where the write-ahead log has pages of its own, the header's count may be ahead of the file.
-    log = path.with_name(f"{path.name}-wal")
-    if not (log.exists() and log.stat().st_size) and size < page * int.from_bytes(header[28:32], "big"):
-        raise Damaged(f"{name} is not what was written: it has been cut off")
+    """That a file is a SQLite database as long as its first page says."""
     database = Database(str(path))
     try:
         database.glance()

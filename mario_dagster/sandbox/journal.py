@@ -16,7 +16,7 @@ from typing import Any
 from mario_dagster.core.errors import Damaged
 from mario_dagster.core.files import digest_of, replace_file
 from mario_dagster.runtime import queries
-from mario_dagster.runtime.database import Database
+from mario_dagster.runtime.database import DATABASE, Database
 
 PREFIX = "mario/step/"
 TRAJECTORY = "trajectory.jsonl"
@@ -102,6 +102,15 @@ class Journal:
         """Write a line anew, for a copy of an episode that goes by another name."""
         text = json.dumps(line, sort_keys=True, allow_nan=False)
         self.keep(_key(number), f"{_seal(text)} {text}")
+
+
+def lines_of(root: Path) -> list[Line]:
+    """The lines of a sandbox that need not be open. Raises what `Journal.lines` does."""
+    database = Database(str(root / "dagster" / DATABASE))
+    try:
+        return Journal(root, database).lines()
+    finally:
+        database.dispose()
 
 
 def _key(number: int) -> str:

@@ -32,6 +32,7 @@ from mario_dagster.env.openenv import ServerMode, create_app
 from .open_episodes import Episodes
 from .request_guard import RequestGuard
 from .routes import HEALTH, card_routes, grade_routes, health_route, page_routes, play_routes
+from .spectators import spectator_routes
 from .ui import PATH, EpisodeUIs
 
 API_PREFIX = "/api"
@@ -57,7 +58,7 @@ def build_app() -> FastAPI:
     uis = EpisodeUIs(
         allow_repair=_switched_on("MARIO_ALLOW_REPAIR"), on_open=episodes.show, on_run_finished=episodes.take_up
     )
-    routers = [play_routes(episodes), grade_routes(episodes), card_routes()]
+    routers = [play_routes(episodes), grade_routes(episodes), spectator_routes(episodes), card_routes()]
     if not web:
         routers.append(page_routes())
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != HEALTH]

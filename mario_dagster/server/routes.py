@@ -38,7 +38,8 @@ from .request_guard import json_type, parse_json
 COOKIE, HEALTH = "mario_episode", "/health"
 MUST_HAVE = ("reset", "step", "state", "observation", "grader", "tasks", "health", "schema")
 # What a query, which is text, spells: as a body would have it.
-NUMBERS = ("seed", "scale", "index", "action_id")
+NUMBERS = ("seed", "scale", "index", "action_id", "limit", "last_event_id")
+TRUTH_NAMES = ("resume", "finished")
 TRUTHS = {"true": True, "false": False}
 Payload = dict[str, Any]
 
@@ -59,7 +60,7 @@ def _query(request: Request) -> Payload:
         if name in read:
             raise BadRequest(f"argument {quoted(name)} is there twice")
         number = name in NUMBERS and re.fullmatch("-?[0-9]{1,20}", value)
-        read[name] = int(value) if number else TRUTHS.get(value, value) if name == "resume" else value
+        read[name] = int(value) if number else TRUTHS.get(value, value) if name in TRUTH_NAMES else value
     return read
 
 

@@ -89,12 +89,10 @@ class FailureLog:
         return dict(sorted(self._counts.items()))
 
     def _note_step(self, failure: StepFailure) -> None:
-        entry, event = failure.entry, failure.entry.dagster_event
-        if event is None:
-            return
-        told = f"run {entry.job_name} failed: {_why(self._instance, failure)}"
-        self._runs.append(Failure(failure.event_id, str(entry.job_name), "", told))
-        self._counts[f"run:{entry.job_name}"] += 1
+        job, told = failure.entry.job_name, step_failure(self._instance, failure)
+        if told is not None:
+            self._runs.append(Failure(failure.event_id, str(job), "", told))
+            self._counts[f"run:{job}"] += 1
 
     def _note_check(self, outcome: CheckOutcome) -> None:
         table, name = outcome.asset.path[-1], outcome.check
@@ -111,12 +109,19 @@ class FailureLog:
 
 def why_failed(instance: SandboxInstance, run_id: str) -> str:
     """Why a run failed, in words; empty where none of its steps did."""
-    return "; ".join(_why(instance, failure) for failure in step_failures_of(instance.database, run_id))
+    return "; ".join(_why(instance, failure) or "" for failure in step_failures_of(instance.database, run_id))
 
 
-def _why(instance: SandboxInstance, failure: StepFailure) -> str:
+def step_failure(instance: SandboxInstance, failure: StepFailure) -> str | None:
+    """Which run a step failed in, and why, in a player's words; None where the event does not tell."""
+    why = _why(instance, failure)
+    return None if why is None else f"run {failure.entry.job_name} failed: {why}"
+
+
+def _why(instance: SandboxInstance, failure: StepFailure) -> str | None:
     entry, event = failure.entry, failure.entry.dagster_event
+    if event is None:
+        return None
     failed = failed_checks_of(instance.database, entry.run_id)
     denied = {table: [name for name in names if name != GRADE] for table, names in failed.items()}
-    error = plain_error(event.step_failure_data.error) if event else ""
-    return cause(str(entry.step_key), error, denied)
+    return cause(str(entry.step_key), plain_error(event.step_failure_data.error), denied)

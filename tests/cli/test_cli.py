@@ -78,6 +78,7 @@ def test_families_of_incidents_are_listed_with_how_each_is_asked_for() -> None:
     [
         (["grade", "nobody"], "no sandbox 'nobody'"),
         (["trace", "../../etc"], "is no id"),
+        (["postmortem", "nobody", "--format", "html"], "no sandbox 'nobody'"),
         (["sandboxes", "show", "a/b"], "is no id"),
         (["sandboxes", "prune"], "--keep"),
         (["demo", "--task", "tempral"], "did you mean 'temporal'"),
@@ -231,6 +232,18 @@ def test_the_trace_is_the_play(home: Path, demo: str, played: str) -> None:
     assert lines[-1]["name"] == "commit_changes"
     table = mario("trace", played).stdout
     assert all(line["name"] in table for line in lines[1:])
+
+
+def test_the_postmortem_is_printed_or_written(home: Path, played: str, tmp_path: Path) -> None:
+    printed = mario("postmortem", "latest").stdout
+    assert printed.startswith(f"# Postmortem: {played}\n") and "## Cause" in printed
+    page = tmp_path / "page.html"
+    done = mario("postmortem", played, "--format", "html", "--output", str(page))
+    assert (done.exit_code, done.stdout) == (0, "") and page.read_text().startswith("<!doctype html>")
+    assert "is in" in done.stderr
+    refused = mario("postmortem", played, "-o", str(tmp_path / "nowhere" / "page.html"))
+    assert refused.exit_code == 1 and "cannot be written" in refused.stderr
+    assert mario("postmortem", played, "--format", "pdf").exit_code == 2
 
 
 def test_an_incident_nobody_repaired_grades_below_and_is_status_1(home: Path) -> None:

@@ -274,6 +274,35 @@ def test_a_database_deleted_under_an_open_episode_loses_no_step_silently(played:
     assert home.prune(keep=0) and not home.exists("one")
 
 
+BESIDE = """
+import sys
+from pathlib import Path
+from mario_dagster.core.action import Action
+from mario_dagster.env.episode import Episode
+from mario_dagster.sandbox.home import Home
+episode = Episode.resume(sys.argv[2], Home(Path(sys.argv[1])))
+episode.step(Action(1))
+print(len(episode.sandbox.steps))
+episode.close()
+"""
+
+
+def test_a_short_look_at_a_sandbox_that_is_open_takes_no_lock_of_its_owner_s(home: Home) -> None:
+    """Whoever leaves last deletes the write-ahead log: who is still there must not be taken for gone."""
+    episode = start(home, "looked-at")
+    episode.step(Action(0))
+    assert not home.sandboxes()[0].damaged
+    seen = []
+    for _ in range(2):
+        command = [sys.executable, "-W", "ignore", "-c", BESIDE, str(home.root), "looked-at"]
+        seen.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        assert (episode.sandbox.root / "dagster" / "event_log.db-wal").exists()
+        episode.step(Action(0))
+        seen.append(len(episode.sandbox.steps))
+    assert seen == [3, 4, 5, 6]
+    episode.close()
+
+
 # --- whole or absent --------------------------------------------------------------------------------------------------
 
 HALF = """
