@@ -1,6 +1,6 @@
 """What could be done about a failing check, and what was expected instead: for people, who read it beside the failure.
 
-In: why a check fails, the table's contract, hints of names. Out: actions that are worth a look, the likeliest first,
+In: why a check fails, the table's contract, hints of names. Out: actions that are worth a look, in their order,
 and words. Both are read off the contract and the reason alone, so they are no more than what somebody who knows the
 contract would try: whether it is right for the rows at hand is theirs to see.
 """
@@ -9,13 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mario_dagster.core.action import Action, ActionId
+from mario_dagster.core.action import ACTIONS, Action, ActionId, ActionSpec
 from mario_dagster.core.task import Column, Table, Task
-
-_NUMBER = {"int64": ActionId.CAST_TO_INT, "float64": ActionId.CAST_TO_FLOAT}
-_TEXT = frozenset({"bad_pattern", "bad_category", "not_canonical"})
-_AGAIN = frozenset({"stale", "missing_row", "wrong_value", "unfounded_row", "cannot_recompute"})
-_LOAD = frozenset({"pending_batch", "no_batch", "fewer_than_declared"})
 
 
 def suggestions(
@@ -29,38 +24,31 @@ def suggestions(
         stored: the table's columns as they are stored.
     """
     contract = task.table(table)
-    if reason in _LOAD:
-        return (Action(ActionId.REPLAY_PRIORITY_BATCH),) if task.pool and reason != "fewer_than_declared" else ()
-    if reason in _AGAIN or (contract.derived and reason == "repeated_row"):
-        return (Action(ActionId.REFRESH_DOWNSTREAM_ASSETS),) if task.derived_tables else ()
-    if reason == "missing_column":
-        named = [old for old, new in hints.items() if new == column]
-        return tuple(Action(ActionId.RENAME_COLUMN, old, column, table=table) for old in named)
-    if reason == "unexpected_order":
-        return _reordered(contract, stored)
-    if reason in ("duplicate_key", "repeated_row"):
-        return (Action(ActionId.REMOVE_DUPLICATES, table=table),)
-    if column in contract.column_names and column in stored:
-        return tuple(Action(action, column, table=table) for action in _of_cells(contract.column(column), reason))
-    return ()
+    if contract.derived and reason == "repeated_row":
+        return (Action(ActionId.REFRESH_DOWNSTREAM_ASSETS),)
+    found: list[Action] = []
+    for spec in ACTIONS:
+        if reason not in spec.mends or not spec.applies_to(task):
+            continue
+        if spec.id is ActionId.RENAME_COLUMN:
+            found += [Action(spec.id, old, new, table=table) for old, new in hints.items() if new == column]
+        elif spec.id is ActionId.REORDER_COLUMNS:
+            found.append(Action(spec.id, column_order=_in_order(contract, stored), table=table))
+        elif not spec.needs:
+            found.append(Action(spec.id, table=None if spec.scope != "any" else table))
+        elif column in contract.column_names and column in stored and _for(spec, contract.column(column)):
+            found.append(Action(spec.id, column, table=table))
+    return tuple(found)
 
 
-def _reordered(contract: Table, stored: tuple[str, ...]) -> tuple[Action, ...]:
+def _for(spec: ActionSpec, column: Column) -> bool:
+    return not spec.types or column.type in spec.types
+
+
+def _in_order(contract: Table, stored: tuple[str, ...]) -> tuple[str, ...]:
+    """The stored columns as the contract has them, what it does not have last."""
     known = [name for name in contract.column_names if name in stored]
-    order = (*known, *(name for name in stored if name not in known))
-    return (Action(ActionId.REORDER_COLUMNS, column_order=order, table=contract.name),)
-
-
-def _of_cells(column: Column, reason: str) -> tuple[ActionId, ...]:
-    cast = _NUMBER.get(column.type, ActionId.CAST_TO_STRING)
-    if reason in ("wrong_type", "not_a_number") or reason in _TEXT:
-        return (cast,)
-    if reason == "missing_value":
-        filled = (ActionId.FILL_MEDIAN, ActionId.FILL_MEAN) if column.is_number else (ActionId.FILL_FORWARD,)
-        return (cast, *filled, ActionId.DROP_NULLS)
-    if reason in ("outlier", "out_of_range"):
-        return (cast, ActionId.DROP_OUTLIERS)
-    return ()
+    return (*known, *(name for name in stored if name not in known))
 
 
 def expected(table: Table, column: str, reason: str) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any, Literal
 
 from .errors import UnknownName
-from .task import Task
+from .task import ColumnType, Task
 
 Need = Literal["target_column", "new_name", "column_order"]
 Scope = Literal["any", "batches", "derived"]
@@ -56,6 +57,8 @@ class ActionSpec:
         needs: arguments without which it is invalid.
         minutes: what it would take the person on call; modelled, never measured.
         scope: tasks that have it: any, those with batches and a worker pool, those with derived tables.
+        mends: reasons of failing checks (`checks.reasons`) that it may be the answer to.
+        types: contract types of the columns that it is for; empty for all.
     """
 
     id: ActionId
@@ -63,6 +66,8 @@ class ActionSpec:
     minutes: float
     needs: tuple[Need, ...] = ()
     scope: Scope = "any"
+    mends: tuple[str, ...] = ()
+    types: tuple[ColumnType, ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,30 +78,70 @@ class ActionSpec:
 
 
 _COLUMN: tuple[Need, ...] = ("target_column",)
+_NUMBERS: tuple[ColumnType, ...] = ("int64", "float64")
+_TEXTS: tuple[ColumnType, ...] = ("string", "date", "timestamp")
 _A = ActionId
+_of_column = partial(ActionSpec, needs=_COLUMN)
+_fill = partial(_of_column, mends=("missing_value",))
+_cast = partial(_of_column, mends=("wrong_type", "not_a_number"))
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(_A.INSPECT_SCHEMA, "schema of the active table against its contract; target_column=<table> switches", 1),
     ActionSpec(_A.VIEW_ERROR_LOG, "newest failed checks and runs", 1),
     ActionSpec(_A.SAMPLE_DATA, "first five rows of the active table, as JSON; select and value choose others", 1),
-    ActionSpec(_A.FILL_MEAN, "fill a numeric column's nulls with its mean", 3, _COLUMN),
-    ActionSpec(_A.FILL_MEDIAN, "fill a numeric column's nulls with its median", 3, _COLUMN),
-    ActionSpec(_A.FILL_FORWARD, "fill a column's nulls from the row before, then from the row after", 3, _COLUMN),
-    ActionSpec(_A.DROP_NULLS, "drop the rows whose column is null", 3, _COLUMN),
-    ActionSpec(
-        _A.CAST_TO_INT, "read a column as whole numbers: marks off, cents converted, sentinels null", 4, _COLUMN
+    _fill(_A.FILL_MEAN, "fill a numeric column's nulls with its mean", 3, types=_NUMBERS),
+    _fill(_A.FILL_MEDIAN, "fill a numeric column's nulls with its median", 3, types=_NUMBERS),
+    _fill(_A.FILL_FORWARD, "fill a column's nulls from the row before, then from the row after", 3),
+    _fill(_A.DROP_NULLS, "drop the rows whose column is null", 3),
+    _cast(
+        _A.CAST_TO_INT,
+        "read a column as whole numbers: marks off, cents converted, sentinels null",
+        4,
+        types=("int64",),
     ),
-    ActionSpec(_A.CAST_TO_FLOAT, "read a column as numbers: marks off, cents converted, sentinels null", 4, _COLUMN),
-    ActionSpec(_A.CAST_TO_STRING, "normalise a column: blanks, encoding, categories, spellings of moments", 4, _COLUMN),
-    ActionSpec(_A.REMOVE_DUPLICATES, "keep the first row of each key", 3),
-    ActionSpec(_A.DROP_OUTLIERS, "drop the rows whose number is absurdly far from the rest", 3, _COLUMN),
-    ActionSpec(_A.RENAME_COLUMN, "rename a column", 2, ("target_column", "new_name")),
-    ActionSpec(_A.REORDER_COLUMNS, "put the columns in the order given, a permutation", 2, ("column_order",)),
+    _cast(
+        _A.CAST_TO_FLOAT, "read a column as numbers: marks off, cents converted, sentinels null", 4, types=("float64",)
+    ),
+    _of_column(
+        _A.CAST_TO_STRING,
+        "normalise a column: blanks, encoding, categories, spellings of moments",
+        4,
+        mends=("wrong_type", "not_canonical", "bad_pattern", "bad_category"),
+        types=_TEXTS,
+    ),
+    ActionSpec(_A.REMOVE_DUPLICATES, "keep the first row of each key", 3, mends=("duplicate_key", "repeated_row")),
+    _of_column(
+        _A.DROP_OUTLIERS,
+        "drop the rows whose number is absurdly far from the rest",
+        3,
+        mends=("outlier", "out_of_range"),
+        types=_NUMBERS,
+    ),
+    ActionSpec(_A.RENAME_COLUMN, "rename a column", 2, ("target_column", "new_name"), mends=("missing_column",)),
+    ActionSpec(
+        _A.REORDER_COLUMNS,
+        "put the columns in the order given, a permutation",
+        2,
+        ("column_order",),
+        mends=("unexpected_order",),
+    ),
     ActionSpec(_A.VALIDATE_SCHEMA, "run contract and audit checks of the active table", 5),
     ActionSpec(_A.COMMIT_CHANGES, "audit and publish every table, or none; ends the episode", 6),
     ActionSpec(_A.SCALE_RECOVERY_WORKERS_UP, "one more slot in the recovery pool", 2, scope="batches"),
     ActionSpec(_A.SCALE_RECOVERY_WORKERS_DOWN, "one slot fewer in the recovery pool", 2, scope="batches"),
-    ActionSpec(_A.REPLAY_PRIORITY_BATCH, "load the oldest batch that is not loaded", 12, scope="batches"),
-    ActionSpec(_A.REFRESH_DOWNSTREAM_ASSETS, "materialise the derived tables", 8, scope="derived"),
+    ActionSpec(
+        _A.REPLAY_PRIORITY_BATCH,
+        "load the oldest batch that is not loaded",
+        12,
+        scope="batches",
+        mends=("pending_batch", "no_batch"),
+    ),
+    ActionSpec(
+        _A.REFRESH_DOWNSTREAM_ASSETS,
+        "materialise the derived tables",
+        8,
+        scope="derived",
+        mends=("stale", "missing_row", "wrong_value", "unfounded_row", "cannot_recompute"),
+    ),
 )
 ACTION_NAMES: tuple[str, ...] = tuple(spec.name for spec in ACTIONS)
 # They look, and change nothing.

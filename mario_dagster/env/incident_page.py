@@ -25,7 +25,7 @@ NUMBERS = {
     "lag minutes": "freshness_lag_minutes",
     "step": "steps_taken",
 }
-SUGGESTED = 3
+SUGGESTED = 4
 
 
 def metadata(task: Task, seen: Mapping[str, Any], snapshot: Snapshot) -> dict[str, Any]:

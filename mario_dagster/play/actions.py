@@ -30,21 +30,6 @@ Argument = Literal["target_column", "new_name", "column_order", "select", "value
 Kind = Literal["one", "text", "order"]
 
 _A = ActionId
-# What checks may say of a table or column that an action can be pointed at.
-CONCERNS: Mapping[ActionId, tuple[str, ...]] = {
-    **dict.fromkeys((_A.FILL_MEAN, _A.FILL_MEDIAN, _A.FILL_FORWARD, _A.DROP_NULLS), ("missing_value",)),
-    **dict.fromkeys((_A.CAST_TO_INT, _A.CAST_TO_FLOAT), ("wrong_type", "not_a_number")),
-    _A.CAST_TO_STRING: ("wrong_type", "not_canonical", "bad_pattern", "bad_category"),
-    _A.REMOVE_DUPLICATES: ("duplicate_key", "repeated_row"),
-    _A.DROP_OUTLIERS: ("outlier", "out_of_range"),
-    _A.REORDER_COLUMNS: ("unexpected_order",),
-}
-# Types that a cast leaves a column in; a column that is expected in another is none of its.
-CASTS_TO: Mapping[ActionId, tuple[str, ...]] = {
-    _A.CAST_TO_INT: ("int64",),
-    _A.CAST_TO_FLOAT: ("float64",),
-    _A.CAST_TO_STRING: ("string", "date", "timestamp"),
-}
 NOTHING = "no finding"
 YES, NO, OTHER = "yes", "no", "another …"
 
@@ -123,7 +108,7 @@ def concerned(id: ActionId, seen: Observation) -> dict[str, str]:
     found: dict[str, dict[str, int]] = {}
     for failure in seen["check_failures"]:
         column, reason = failure["column"], failure["reason"]
-        if failure["table"] != seen["stage"] or reason not in CONCERNS.get(id, ()) or not _cast_fits(id, column, seen):
+        if failure["table"] != seen["stage"] or reason not in ACTIONS[id].mends or not _fits(id, column, seen):
             continue
         counts = found.setdefault(column or "the table", {})
         # Several checks may count the same cells.
@@ -131,9 +116,10 @@ def concerned(id: ActionId, seen: Observation) -> dict[str, str]:
     return {column: ", ".join(_counted(*each) for each in counts.items()) for column, counts in found.items()}
 
 
-def _cast_fits(id: ActionId, column: str, seen: Observation) -> bool:
-    kinds = seen["schema_report"].get(column)
-    return id not in CASTS_TO or kinds is None or kinds["expected"] in CASTS_TO[id]
+def _fits(id: ActionId, column: str, seen: Observation) -> bool:
+    """Whether an action is for a column of that type, as far as the type was told."""
+    types, kinds = ACTIONS[id].types, seen["schema_report"].get(column)
+    return not types or kinds is None or kinds["expected"] in types
 
 
 def _counted(reason: str, count: int) -> str:
@@ -230,7 +216,7 @@ def _tables(told: Observation) -> tuple[Choice, ...]:
 
 def _columns(id: ActionId, told: Observation) -> tuple[Choice, ...]:
     """Columns of the active table, those that the checks say something about first."""
-    notes = _hints(told) if id == _A.RENAME_COLUMN else concerned(id, told) if id in CONCERNS else _findings(told)
+    notes = _hints(told) if id == _A.RENAME_COLUMN else concerned(id, told) if ACTIONS[id].mends else _findings(told)
     every = dict.fromkeys(told["observed_columns"])
     return tuple(Choice(name, notes.get(name, "")) for name in sorted(every, key=lambda name: name not in notes))
 
