@@ -24,10 +24,11 @@ from mario_dagster.core.task import Table, Task
 from mario_dagster.tables.landing import LandingError
 from mario_dagster.tables.load import SNAPSHOT, Write, derived, landed, loaded, repaired
 from mario_dagster.tables.repairs import repair_of
-from mario_dagster.tables.spec import Transform
+from mario_dagster.tables.spec import Transform, pipeline_spec
 from mario_dagster.tables.workspace import Workspace, lake_name, workspace_of
 
-from .metadata import check_result, column_lineage, contract_metadata, fit_name, fit_result, stored_metadata
+from .lineage import column_lineage
+from .metadata import check_result, contract_metadata, fit_name, fit_result, stored_metadata
 
 OWNERS = ["team:data-platform"]
 # Where Dagster keeps the code version that a materialization was computed by.
@@ -224,7 +225,10 @@ def _derived_asset(
         kinds={"deltalake", "gold", "pandas"},
         owners=OWNERS,
         description=table.description,
-        metadata={**contract_metadata(table), "dagster/column_lineage": column_lineage(task, table)},
+        metadata={
+            **contract_metadata(table),
+            "dagster/column_lineage": column_lineage(task, table, pipeline_spec(task).sums.get(table.name)),
+        },
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(minutes=task.freshness.window),
             warn_window=timedelta(minutes=task.freshness.warns_after),

@@ -103,20 +103,6 @@ def _cell(value: object) -> str:
     return shown if len(shown) <= PREVIEW_TEXT else f"{shown[: PREVIEW_TEXT - 1]}…"
 
 
-def column_lineage(task: Task, table: Table) -> dg.TableColumnLineage:
-    """Which upstream columns feed a derived table: those of the same name, else all of its first input's key."""
-    deps: dict[str, list[dg.TableColumnDep]] = {}
-    for column in table.columns:
-        sources = [task.table(name) for name in table.upstream]
-        same = [
-            dg.TableColumnDep(dg.AssetKey([task.slug, s.name]), column.name)
-            for s in sources
-            if column.name in s.column_names
-        ]
-        deps[column.name] = same or [dg.TableColumnDep(dg.AssetKey([task.slug, sources[0].name]), sources[0].key)]
-    return dg.TableColumnLineage(deps_by_column=deps)
-
-
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
