@@ -12,7 +12,6 @@ import pandas as pd
 
 from mario_dagster.checks.context import context_now
 from mario_dagster.checks.facts import checks_for
-from mario_dagster.core.run_tags import PHASE
 from mario_dagster.core.task import Task
 from mario_dagster.tables.frames import as_type, content_hash
 from mario_dagster.tables.load import table_name
@@ -66,15 +65,6 @@ def refusals(workspace: Workspace, instance: dg.DagsterInstance, task: Task) -> 
     return [check.name for check in checks_for(task) if check.blocking and not check.evaluate(looked_at).passed]
 
 
-def _released(workspace: Workspace, instance: dg.DagsterInstance, task: Task) -> bool:
-    """Whether an episode's tables were published since the incident, though nobody may have written it down yet."""
-    release = newest_release(workspace, task)
-    if release is None or not workspace.played:
-        return False
-    run = instance.get_run_by_id(release.run_id)
-    return run is not None and PHASE not in run.tags
-
-
 def newest_release(workspace: Workspace, task: Task) -> Release | None:
     """The release that consumers see now; None before the first."""
     try:
@@ -110,8 +100,6 @@ def published_assets(task: Task) -> dg.AssetsDefinition:
     )
     def publish_tables(context: dg.AssetExecutionContext) -> object:
         workspace = open_workspace(context.instance, task)
-        if _released(workspace, context.instance, task):
-            raise dg.Failure("not published again: the episode is over with its first publication", allow_retries=False)
         if refused := refusals(workspace, context.instance, task):
             # Here too, and not in the commit job alone: whoever materializes these assets publishes.
             raise dg.Failure(f"not published: {', '.join(refused)}", allow_retries=False)

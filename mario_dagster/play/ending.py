@@ -74,8 +74,12 @@ class Ending(ModalScreen[None]):
     def _fill(self) -> None:
         ending = self._seen.ending or {}
         grid = view.outcome_grid((view.Outcome.of(YOU, ending), *self._known))
-        self.query_one(Rows).fill(grid)
-        self.query_one("#note", Static).update(grid.title)
+        for rows in self.query(Rows):
+            rows.fill(grid)
+        for note in self.query("#note").results(Static):
+            note.update(grid.title)
 
     def _say(self, text: str) -> None:
-        self.query_one("#progress", Static).update(text)
+        # It plays on in its own time: the screen may have been left meanwhile.
+        for line in self.query("#progress").results(Static):
+            line.update(text)

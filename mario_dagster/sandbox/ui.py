@@ -17,7 +17,7 @@ from mario_dagster.assets.incident import PAGE, PAGE_MARKER, incident_key
 from mario_dagster.core.errors import Refused, StorageError
 from mario_dagster.core.files import OPEN
 from mario_dagster.core.registry import task
-from mario_dagster.core.run_tags import PREFIX
+from mario_dagster.core.run_tags import PHASE, PREFIX
 from mario_dagster.engine.acts import require_repairs
 from mario_dagster.runtime.instance import SandboxInstance, close_instance, open_instance
 from mario_dagster.runtime.queries import disown
@@ -118,10 +118,19 @@ class OpenUI:
         status = SandboxInfo.load(self._root).status
         if status != OPEN:
             raise Refused(OVER.format(status=status))
+        if self._published():
+            raise Refused(OVER.format(status="published"))
         # A run that is executed again has the tags of the first, and is still a person's.
         disown(self._instance.database, run.run_id, PREFIX)
         assert self._sandbox is not None
         require_repairs(self._sandbox.pipeline, run)
+
+    def _published(self) -> bool:
+        """Whether the tables were published since the incident, though nobody has written that down yet."""
+        assert self._sandbox is not None
+        release = self._sandbox.release()
+        run = None if release is None else self._instance.get_run_by_id(release.run_id)
+        return run is not None and PHASE not in run.tags
 
     def _before_pool(self, pool: str, slots: int) -> None:
         if pool != self._task.pool:

@@ -41,11 +41,6 @@ class Workspace:
     published: Lake
 
     @property
-    def played(self) -> bool:
-        """Whether an episode is, or was, played here."""
-        return (self.root / SANDBOX_FILE).exists()
-
-    @property
     def ended(self) -> str | None:
         """Why the episode that is played here is over; None while it goes on, and where none is played."""
         file = self.root / SANDBOX_FILE
