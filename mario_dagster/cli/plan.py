@@ -18,13 +18,15 @@ def export_plan(reference: str, output: Path | None) -> None:
     with working("Opening the sandbox"):
         info, _ = locate(reference)
         from mario_dagster.env.episode import Episode
-        from mario_dagster.env.plan import plan_of
+        from mario_dagster.env.plan import left_out, plan_of
 
         episode = Episode.resume(info.id)
         try:
-            plan = plan_of(episode)
+            plan, missing = plan_of(episode), left_out(episode)
         finally:
             episode.close()
+    for act in missing:
+        err().print(f"left out, since no action does the same: {act}", markup=False, soft_wrap=True)
     if output is None:
         print(plan.to_yaml(), end="")
         return

@@ -130,6 +130,12 @@ def plan_of(episode: Episode) -> Plan:
     return Plan(_incident_of(episode), tuple(actions))
 
 
+def left_out(episode: Episode) -> tuple[str, ...]:
+    """What people did and no action does, which a plan therefore lacks: each in words."""
+    lines = (line for line in episode.sandbox.steps if line.get("kind") == "step")
+    return tuple(line["result"] for line in lines if line["status"] == "done" and line["action"] is None)
+
+
 def _recorded(line: Mapping[str, Any]) -> Action:
     move = Action.from_dict(line["action"])
     # The line's own table: `active_table` is the one after the step.

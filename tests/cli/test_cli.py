@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -284,6 +285,39 @@ def test_ui_opens_dagster_on_the_sandbox_and_leaves_nothing_running(home: Path, 
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+def test_dev_serves_healthy_pipelines_and_leaves_nothing_running(tmp_path: Path) -> None:
+    environment = {**os.environ, "MARIO_HOME": str(tmp_path)}
+    process = subprocess.Popen(
+        [*MARIO, "dev", "--port", "0"],
+        cwd=REPO,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout and process.stderr
+        address = re.search(r"http://[^/]+", process.stdout.readline())
+        assert address
+        asked = """{ sensorsOrError(repositorySelector: {
+          repositoryName: "__repository__", repositoryLocationName: "mario_dagster.definitions"}) {
+          ... on Sensors { results { name sensorState { status } } } } }"""
+        sensors = graphql(address.group(), asked)["sensorsOrError"]["results"]
+        assert {each["sensorState"]["status"] for each in sensors} == {"RUNNING"} and len(sensors) >= 5
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+    finally:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0 and "Warning" not in said and "delete it to begin anew" in said
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    assert (tmp_path / ".dev" / "dagster.yaml").exists()
+    command = [*MARIO, "sandboxes", "list", "--json"]
+    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(listed.stdout) == []
 
 
 def graphql(address: str, query: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mario_dagster import definitions
 from mario_dagster.core.action import Action, ActionId
 from mario_dagster.env.episode import Episode
 from mario_dagster.env.options import reset_options
-from mario_dagster.env.plan import Plan, apply, options_for, plan_of
+from mario_dagster.env.plan import Plan, apply, left_out, options_for, plan_of
 from mario_dagster.runtime.instance import RunResult, close_instance, open_instance, run_job
 from mario_dagster.sandbox.home import Home
 
@@ -212,3 +212,13 @@ def test_a_run_that_failed_says_why(home: Home) -> None:
     assert not engineer.runs("commit").success
     (told,) = episode.step(Action(ActionId.INSPECT_SCHEMA)).observation["interventions"]
     assert told.startswith("commit_changes: the run failed: ") and "catalog fails catalog_is_fit_to_publish" in told
+
+
+def test_a_plan_says_what_it_leaves_out(home: Home) -> None:
+    episode = start(home, "by-button")
+    assert Engineer(episode).materializes("landed_catalog", "catalog", "hourly_rollup") is not None
+    episode.take_up()
+    line = episode.sandbox.steps[-1]
+    assert line["actor"] == "engineer" and line["action"] is None
+    assert plan_of(episode).actions == ()
+    assert left_out(episode) == ((line["result"],) if line["status"] == "done" else ())
