@@ -84,11 +84,15 @@ def show_drills(as_json: bool) -> int:
 
 
 def _started(options: Mapping[str, Any], commands: Mapping[str, Any]) -> Sitting:
+    from mario_dagster.env.errors import BadRequest
     from mario_dagster.env.options import reset_options
     from mario_dagster.play.app import Sitting
 
     named = {name: value for name, value in options.items() if value is not None}
-    chosen = reset_options({**named, "episode_id": f"play-{secrets.token_hex(4)}"})
+    try:
+        chosen = reset_options({**named, "episode_id": f"play-{secrets.token_hex(4)}"})
+    except BadRequest as error:
+        raise CommandError(str(error)) from None
     return Sitting(options=chosen, next_steps=_looks(commands))
 
 
@@ -159,7 +163,7 @@ def _sit(sitting: Sitting) -> int:
     app = PlayApp(sitting)
     seen = app.run()
     if app.trouble is not None:
-        raise app.trouble
+        raise CommandError(str(app.trouble)) from None
     if seen is not None:
         _print_left(seen, sitting)
     return app.return_code or 0

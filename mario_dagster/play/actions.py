@@ -143,7 +143,8 @@ def _workers(seen: Observation) -> str:
 
 
 def _replays(seen: Observation) -> str:
-    return f"1 of {seen['pending_batches']} batches that wait ({seen['backlog_rows']} rows)"
+    waiting = seen["pending_batches"]
+    return f"1 of {waiting} batches that wait ({seen['backlog_rows']} rows)" if waiting else "no batch waits"
 
 
 def _refreshes(seen: Observation) -> str:

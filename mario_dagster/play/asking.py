@@ -99,7 +99,7 @@ class Order(ModalScreen[Answer | None]):
     def __init__(self, question: Question):
         super().__init__()
         self._question = question
-        self._order = [choice.value for choice in question.choices]
+        self._order = list(question.preset) or [choice.value for choice in question.choices]
 
     def compose(self) -> ComposeResult:
         hint = "" if self._question.preset else " (inspect_schema tells the contract's)"

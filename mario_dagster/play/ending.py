@@ -52,14 +52,15 @@ class Ending(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self._fill()
-        self.query_one(Rows).focus()
+        # Keys scroll the card: the table of players is to be read, not to be gone about in.
+        self.query_one(VerticalScroll).focus()
         if len(self._known) < len(PLAYERS):
             self._play_others()
 
     @work(exclusive=True)
     async def _play_others(self) -> None:
         self._known.clear()
-        self._say(f"{' and '.join(PLAYERS)} begin to play the same incident …")
+        self._say(f"{' and '.join(PLAYERS)} play the same incident now …")
         try:
             async for told in others(self._seen):
                 if isinstance(told, Progress):

@@ -22,7 +22,7 @@ Tone = Literal["", "good", "bad", "dim"]
 ENDS: Mapping[str, str] = {
     "commit_success": "published, and rightly",
     "held_back": "held back, rightly",
-    "commit_failure": "not published: the commit was refused, or came too early",
+    "commit_failure": "not recovered: the commit was refused, or what it published falls short",
     "quality_collapse": "collapsed: the tables became much worse than they were found",
     "step_budget_exhausted": "no step left: nothing was published",
 }
@@ -85,8 +85,8 @@ def incident_card(seen: Seen, *, drill: bool = False) -> tuple[Section, ...]:
     """What the person on call is told."""
     told = seen.observation
     sections = (
-        Section(told["incident_type"], (told["incident_summary"],)),
         Section("Alerts", tuple(told["orchestration_alerts"]), "bad"),
+        Section(told["incident_type"], (told["incident_summary"],)),
         Section("Newest errors", tuple(told["recent_errors"]), "bad"),
         Section("Before publishing", tuple(told["recovery_requirements"])),
         Section("Never publish while", tuple(told["unsafe_commit_conditions"])),
@@ -258,7 +258,7 @@ def _history_row(turn: Turn) -> Row:
 def brief(turn: Turn) -> str:
     """What came of a step, in a line; rows that were looked at are in their pane."""
     sample = sample_of((turn,), turn.table)
-    return f"{sample.title} of {turn.table}" if sample else turn.result.split("\n")[0]
+    return f"{sample.title} of {turn.table}: see Table (3)" if sample else turn.result.split("\n")[0]
 
 
 def tone_of(result: str) -> Tone:

@@ -74,7 +74,7 @@ def _summary(sandbox: Sandbox, state: EpisodeState, lines: Sequence[Line]) -> Su
         episode_id=state.episode_id,
         task=sandbox.task.slug,
         about=sandbox.task.card.incident_summary,
-        profile=sandbox.profile if state.discloses else UNDISCLOSED,
+        profile=sandbox.profile if state.done else UNDISCLOSED,
         split=state.split,
         seed=state.seed,
         scale=state.scale,
