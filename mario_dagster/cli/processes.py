@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .console import CommandError, working
@@ -101,15 +101,19 @@ def _ended_by_terminate() -> Iterator[None]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, then make it."""
-    if process.poll() is not None:
-        return
-    process.terminate()
+    """Ask a process, and those that it started, to end, then make them."""
+    _signal(process, signal.SIGTERM)
     try:
         process.wait(ENDING_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _signal(process, signal.SIGKILL)
         process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the whole session that the process leads; nobody of it may be left."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -94,6 +94,8 @@ def _ran(sandbox: Sandbox, finished: FinishedRun) -> Intervention:
     published = finished.succeeded and release is not None and release.run_id == run.run_id
     action, name, table = _named(task, run, published)
     words = "; ".join(_change(sandbox, changed, action) for changed in _changes(sandbox, run.run_id))
+    if published:
+        words = f"published {', '.join(task.table_names)}"
     if not finished.succeeded:
         from mario_dagster.signals.failures import why_failed
 
