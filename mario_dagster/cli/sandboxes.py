@@ -148,6 +148,8 @@ def prune_sandboxes(keep: int | None, older_than_hours: float | None, yes: bool,
 
 def show_grade(reference: str, as_json: bool) -> int:
     """The true score; status 0 when it was published, or rightly held back, at or above the threshold."""
+    from mario_dagster.env.reward import shown
+
     with opened(reference) as sandbox, working("Comparing with the truth"):
         grade, committed, threshold = sandbox.grade(), sandbox.signals().committed, sandbox.task.threshold
         rightly = committed == "published" or sandbox.info.status == "held_back"
@@ -155,7 +157,9 @@ def show_grade(reference: str, as_json: bool) -> int:
         report = {
             "id": sandbox.id,
             "task": sandbox.task.slug,
-            "score": round(grade.score, 6),
+            "score": shown(grade.score),
+            # What decides; the score is kept off 0 and 1, as a player sees it.
+            "raw_score": round(grade.score, 6),
             "threshold": threshold,
             "commit": committed or "none yet",
             "success": success,
@@ -193,6 +197,8 @@ def show_trace(reference: str, as_json: bool) -> None:
 
 
 def _step_row(line: Mapping[str, Any], move: Any) -> tuple[object, ...]:
+    from mario_dagster.env.reward import shown
+
     action = line.get("action")
     return (
         line.get("step", 0),
@@ -200,7 +206,7 @@ def _step_row(line: Mapping[str, Any], move: Any) -> tuple[object, ...]:
         line.get("table") or line.get("active_table", ""),
         str(move(action)) if action else line.get("name", "reset"),
         str(line.get("result", "")).split("\n")[0],
-        f"{line.get('score', 0):.3f}",
+        f"{shown(line.get('score', 0)):.3f}",
         f"{line['reward']:+.3f}" if line.get("reward") is not None else "",
     )
 
