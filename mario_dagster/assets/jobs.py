@@ -18,13 +18,12 @@ from typing import Any
 import dagster as dg
 
 from mario_dagster.core.task import Table, Task
+from mario_dagster.runtime.instance import QUIET
 
 from .graph import Pipeline, key_of, landed_key, partitions_of, repair_config
 
 # Name of the grading check, which stands on a task's main table and runs in the commit job only.
 GRADE = "grade"
-# Runs are read in the UI, not on a terminal; the event log has everything that this would print.
-QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def jobs_of(pipeline: Pipeline, *, graded: bool = True, quiet: bool = True) -> list[Any]:

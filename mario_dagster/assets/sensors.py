@@ -14,6 +14,7 @@ import dagster as dg
 
 from mario_dagster.core.files import SANDBOX_FILE
 from mario_dagster.core.task import Task
+from mario_dagster.runtime.instance import QUIET
 from mario_dagster.tables.clean_data import CleanData
 from mario_dagster.tables.landing import DeliveredFile, Delivery, Manifest
 from mario_dagster.tables.load import SNAPSHOT
@@ -21,7 +22,7 @@ from mario_dagster.tables.spec import clean_data_of
 from mario_dagster.tables.workspace import Workspace, workspace_of
 
 from .graph import partitions_of
-from .jobs import QUIET, inject_name
+from .jobs import inject_name
 
 HEALTHY_WORKERS = 3
 DEV_SEED = 1

@@ -5,6 +5,7 @@ In: a pipeline, how it stands where that matters, tags for the run. Out: a `Resu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from mario_dagster.assets.jobs import GRADE
 from mario_dagster.checks.context import Backlog, backlog, pool_slots
 from mario_dagster.core.action import Action
 from mario_dagster.core.errors import Refused
-from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS
+from mario_dagster.core.task import MAX_WORKERS, MIN_WORKERS, Task
 from mario_dagster.runtime.instance import RunResult
 from mario_dagster.signals.causes import cause, stopped
 from mario_dagster.tables.load import table_name, tried
@@ -66,6 +67,13 @@ def repair(pipeline: Pipeline, table: str, action: Action, tags: Tags) -> Result
     return _done(run, f"{action.name} on {table}: {rows}{did and '; '}{did}")
 
 
+def repair_asked(task: Task, run: DagsterRun, table: str) -> Mapping[str, Any]:
+    """What a run's config asks to be done to a table, as `Action.to_config` writes it; empty where it asks nothing."""
+    ops: Any = dict(run.run_config).get("ops") or {}
+    config = (ops.get(f"{task.slug}__{table}") or {}).get("config") or {}
+    return {name: value for name, value in config.items() if value is not None}
+
+
 def require_repairs(pipeline: Pipeline, run: DagsterRun) -> None:
     """See that the repairs that a run's config asks for fit the tables as they are.
 
@@ -73,10 +81,8 @@ def require_repairs(pipeline: Pipeline, run: DagsterRun) -> None:
         Refused: one does not; nothing has happened.
     """
     task = pipeline.task
-    ops: Any = dict(run.run_config).get("ops") or {}
     for table in task.tables:
-        config = (ops.get(f"{task.slug}__{table.name}") or {}).get("config") or {}
-        given = {name: value for name, value in config.items() if value is not None}
+        given = repair_asked(task, run, table.name)
         if not given:
             continue
         if "action" not in given:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mario_dagster.core.action import REPAIRS, Action, ActionId
 from mario_dagster.core.errors import UnknownName
@@ -184,8 +184,9 @@ def _tables(task: Task, run: DagsterRun, job: str) -> tuple[str, ...]:
 
 def _repair(task: Task, run: DagsterRun, table: str) -> Action | None:
     """The repair that a run's config asks for, of a table; None where it asks for none."""
-    ops: Mapping[str, Any] = dict(run.run_config).get("ops") or {}  # type: ignore[assignment]
-    config: Mapping[str, Any] = (ops.get(f"{task.slug}__{table}") or {}).get("config") or {}
+    from mario_dagster.engine.acts import repair_asked
+
+    config = repair_asked(task, run, table)
     if not config.get("action"):
         return None
     try:

@@ -11,13 +11,14 @@ import dagster as dg
 
 from mario_dagster.assets.graph import Pipeline
 from mario_dagster.assets.incident import PAGE, incident_key
-from mario_dagster.assets.jobs import QUIET, inject_name
+from mario_dagster.assets.jobs import inject_name
 from mario_dagster.assets.sensors import DEV_SEED, incident_open
 from mario_dagster.core.files import SANDBOX_FILE
 from mario_dagster.core.places import truth_folder
 from mario_dagster.core.task import Task
 from mario_dagster.incidents.compile import compile_incident
 from mario_dagster.incidents.profiles import profiles
+from mario_dagster.runtime.instance import QUIET
 from mario_dagster.scoring.truth import TruthStore
 from mario_dagster.tables.workspace import Workspace, workspace_of
 

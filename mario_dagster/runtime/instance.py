@@ -66,6 +66,7 @@ _OF_THE_DATABASE = frozenset({"OperationalError", "DatabaseError", "DBAPIError"}
 BACKFILL_DAEMON = "BACKFILL"
 INTERRUPTED = "DagsterExecutionInterruptedError"
 SETTINGS: Mapping[str, Any] = {"telemetry": {"enabled": False}}
+# Runs are read in the UI, not on a terminal; the event log has everything that this would print.
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 # What Dagster wraps around an exception that user code raised.
